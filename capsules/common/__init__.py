@@ -1,0 +1,1 @@
+"""What every stage shares; nothing here imports a stage."""

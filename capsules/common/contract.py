@@ -1,0 +1,125 @@
+"""What each stage takes and gives: the one list of stages, their inputs, their parts and where parts are published.
+
+A stage writes one folder `<stage>_<id>/` with a `stage.json`, a `log.txt` and its parts. `{id}` in `published` is the
+recording's (or block's) id; a part without `published` is handed on but not shown in the results folder.
+`pipeline/publish.config` is made from this list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file or folder that a stage writes."""
+
+    name: str
+    published: str | None = None
+    optional: bool = False
+
+
+LOG_PARTS = (Part("stage.json", "logs/{id}/{stage}.json"), Part("log.txt", "logs/{id}/{stage}.log"))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the pipeline.
+
+    `takes` names the stages whose folders it reads. A stage works per `recording`, per `block` (all recordings of
+    one NWB file) or once per `run`. `libraries` are the distributions whose upgrade makes its results stale.
+    """
+
+    name: str
+    level: str
+    takes: tuple[str, ...] = ()
+    gives: tuple[Part, ...] = ()
+    libraries: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", LOG_PARTS + self.gives)
+
+    def folder(self, id: str) -> str:
+        return f"{self.name}_{id}"
+
+
+_CORE = ("spikeinterface", "probeinterface", "neo", "numpy", "scipy", "numba")
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage("job_dispatch", "run", gives=(Part("jobs.json"),), libraries=_CORE),
+        Stage(
+            "preprocessing",
+            "recording",
+            gives=(
+                Part("preprocessed.json", "preprocessed/{id}.json"),
+                Part("traces"),
+                Part("motion", "preprocessed/motion/{id}", optional=True),
+                Part("bad_channels.json"),
+            ),
+            libraries=(*_CORE, "torch"),
+        ),
+        Stage(
+            "spikesorting",
+            "recording",
+            takes=("preprocessing",),
+            gives=(Part("spikesorted", "spikesorted/{id}"),),
+            libraries=(*_CORE, "torch", "kilosort", "scikit-learn"),
+        ),
+        Stage(
+            "postprocessing",
+            "recording",
+            takes=("preprocessing", "spikesorting"),
+            gives=(Part("postprocessed.zarr", "postprocessed/{id}.zarr"),),
+            libraries=(*_CORE, "scikit-learn", "pandas", "zarr", "numcodecs"),
+        ),
+        Stage(
+            "curation",
+            "recording",
+            takes=("postprocessing",),
+            gives=(Part("curated", "curated/{id}"),),
+            libraries=(*_CORE, "scikit-learn", "skops", "pandas", "zarr", "numcodecs"),
+        ),
+        Stage(
+            "visualization",
+            "recording",
+            takes=("preprocessing", "postprocessing", "curation"),
+            gives=(
+                Part("visualization", "visualization/{id}"),
+                Part("quality_control", "quality_control/{id}"),
+            ),
+            libraries=(*_CORE, "matplotlib", "pandas", "zarr", "numcodecs"),
+        ),
+        Stage(
+            "nwb_ecephys",
+            "block",
+            gives=(Part("file.nwb", "nwb/{id}.nwb"),),
+            libraries=(*_CORE, "neuroconv", "pynwb", "hdmf", "hdmf-zarr", "h5py", "zarr"),
+        ),
+        Stage(
+            "nwb_units",
+            "block",
+            takes=("nwb_ecephys", "postprocessing", "curation"),
+            gives=(Part("file.nwb", "nwb/{id}.nwb"),),
+            libraries=(*_CORE, "neuroconv", "pynwb", "hdmf", "hdmf-zarr", "h5py", "zarr", "numcodecs"),
+        ),
+        Stage(
+            "results",
+            "run",
+            gives=(
+                Part("status.json", "status.json"),
+                Part("processing.json", "processing.json"),
+                Part("params.json", "params.json"),
+                Part("visualization_output.json", "visualization_output.json"),
+                Part("report.html", "report.html"),
+                Part("summary.txt"),
+            ),
+            libraries=("jinja2",),
+        ),
+    )
+}
+
+RECORDING_STAGES = [stage.name for stage in STAGES.values() if stage.level == "recording"]
+BLOCK_STAGES = [stage.name for stage in STAGES.values() if stage.level == "block"]

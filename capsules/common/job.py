@@ -1,0 +1,129 @@
+"""A job: one recording to be sorted, as job dispatch describes it and every later stage reads it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Reader(BaseModel):
+    """A SpikeInterface extractor and its arguments; `path_arguments` name those relative to the data folder."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    kwargs: dict[str, Any]
+    path_arguments: list[str] = []
+    probe_path: str | None = None
+
+
+class Job(BaseModel):
+    """One recording to be sorted.
+
+    `block` is the id of the NWB file that the recording belongs to; `segments` are the reader's segment indices,
+    concatenated when there are several. `files` are its raw files (path relative to the data folder, bytes, mtime in
+    ns), so that a replaced file makes another job. Sizes are those of the traces as they lie on disk.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    session: str
+    block: str
+    stream: str
+    segments: list[int]
+    group: str | None
+    reader: Reader
+    lfp_reader: Reader | None
+    sampling_frequency_hz: float
+    num_channels: int
+    duration_s: float
+    clip_s: float | None
+    dtype: str
+    megabytes: float
+    probe: str | None
+    session_start_time: str | None
+    files: list[tuple[str, int, int]]
+    notes: list[str]
+    skip: str | None
+
+
+def read_jobs(file: Path) -> list[Job]:
+    """Read the jobs in a JSON file that holds one job or a list of them."""
+    content = json.loads(file.read_text())
+    return [Job.model_validate(job) for job in (content if isinstance(content, list) else [content])]
+
+
+def load_recording(job: Job, data: Path) -> Any:
+    """The raw recording of a job, lazy: its segments, its channel group, clipped as the job says.
+
+    Parameters
+    ----------
+    job : Job
+    data : Path
+        The data folder; the job's paths are relative to it.
+
+    Returns
+    -------
+    spikeinterface.BaseRecording
+        One segment.
+    """
+    return cut(open_reader(job.reader, data), job)
+
+
+def load_lfp(job: Job, data: Path) -> Any | None:
+    """The LF stream that belongs to the job's recording, or None when the instrument wrote none."""
+    return None if job.lfp_reader is None else cut(open_reader(job.lfp_reader, data), job)
+
+
+def open_reader(reader: Reader, data: Path) -> Any:
+    """Open a stream with SpikeInterface and give it its probe.
+
+    Raises
+    ------
+    ValueError
+        When SpikeInterface has no extractor of that name.
+    """
+    import spikeinterface as si
+    from spikeinterface.extractors.extractor_classes import recording_extractor_full_dict
+
+    kwargs = {
+        key: str(data / value) if key in reader.path_arguments else value for key, value in reader.kwargs.items()
+    }
+    if reader.name == "spikeinterface":
+        recording = si.load(kwargs["file_or_folder_path"])
+    elif reader.name in recording_extractor_full_dict:
+        recording = recording_extractor_full_dict[reader.name](**kwargs)
+    else:
+        from capsules.common.errors import nearest
+
+        raise ValueError(
+            f"SpikeInterface has no reader {reader.name!r}{nearest(reader.name, list(recording_extractor_full_dict))}"
+        )
+    if reader.probe_path is not None:
+        import probeinterface
+
+        recording = recording.set_probegroup(probeinterface.read_probeinterface(data / reader.probe_path))
+    return recording
+
+
+def cut(recording: Any, job: Job) -> Any:
+    """Take the job's segments, group and seconds out of its stream."""
+    from spikeinterface import concatenate_recordings
+
+    if len(job.segments) == 1:
+        recording = recording.select_segments(job.segments)
+    else:
+        recording = concatenate_recordings([recording.select_segments([index]) for index in job.segments])
+    if job.group is not None and recording.get_channel_groups() is not None:
+        recording = recording.split_by("group", outputs="dict")[_group_key(recording, job.group)]
+    if job.clip_s is not None and recording.get_total_duration() > job.clip_s:
+        recording = recording.frame_slice(0, round(job.clip_s * recording.sampling_frequency))
+    return recording
+
+
+def _group_key(recording: Any, group: str) -> Any:
+    return next(key for key in set(recording.get_channel_groups().tolist()) if str(key) == group)

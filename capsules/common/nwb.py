@@ -1,0 +1,25 @@
+"""Names that both halves of the NWB export share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from capsules.common.job import Job
+
+
+def electrode_group(job: Job) -> str:
+    """The name of a job's electrode group: its probe, and its channel group when it has one."""
+    stem = job.stream.rsplit("#", 1)[-1].removesuffix(".ap").removesuffix("-AP")
+    name = "".join(char if char.isalnum() or char in "._-" else "-" for char in stem)
+    return name if job.group is None else f"{name}-group{job.group}"
+
+
+def electrode_names(channel_ids: Any, probegroup: Any | None) -> list[str]:
+    """A name for each channel that the AP and the LF band of one electrode share.
+
+    The contacts' ids where the probe tells them, else the channels' ids.
+    """
+    contacts = [] if probegroup is None else [probe.contact_ids for probe in probegroup.probes]
+    if contacts and all(ids is not None for ids in contacts):
+        return [str(contact) for ids in contacts for contact in ids]
+    return [str(channel) for channel in channel_ids]

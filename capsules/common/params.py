@@ -1,0 +1,180 @@
+"""The base of the parameter models: how a section, a parameter and its short flags are declared.
+
+A section is a pydantic model. It is the only home of its parameters' names, types, defaults, bounds, units, help
+and flags; the schema, the default file, the command lines and `docs/parameters.md` are made from it.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+
+class Section(BaseModel):
+    """A group of parameters: unknown keys are refused, and so is a value of another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, validate_default=True, regex_engine="python-re")
+
+    choice_flags: ClassVar[dict[str, dict[str, dict[str, Any]]]] = {}
+    """Flags that set several parameters at once: flag -> choice -> {dotted name: value}."""
+
+
+class JobKwargs(Section):
+    """How the traces are cut into chunks for parallel work."""
+
+    chunk_duration: str = Field(
+        "1s",
+        description="Length of one chunk of traces, as a number with `s` or `ms`. Longer chunks cost memory and save time.",
+        pattern=r"^[0-9]+(\.[0-9]+)?m?s$(?!\n)",
+    )
+    progress_bar: bool = Field(False, description="Show a progress bar while the chunks are worked through.")
+
+
+def param(
+    default: Any,
+    help: str,
+    *,
+    unit: str | None = None,
+    flags: dict[str, Any] | None = None,
+    **bounds: Any,
+) -> Any:
+    """Declare one parameter.
+
+    Parameters
+    ----------
+    default : any
+        The value when nobody sets one; a dict, list or section is copied for each use.
+    help : str
+        What it does, in one or two sentences; the unit is added by the renderers.
+    unit : str, optional
+        Physical unit, e.g. "Hz".
+    flags : dict, optional
+        Short flags: flag -> the value it sets, or `...` when the flag takes a value.
+    **bounds
+        pydantic's `ge`, `gt`, `le`, `lt`, `min_length`, `max_length`, `pattern`.
+    """
+    # The extras pass through the JSON schema, where `...` cannot stand: None means that the flag takes a value.
+    stored = {flag: None if value is ... else value for flag, value in (flags or {}).items()}
+    extra = {key: value for key, value in (("unit", unit), ("flags", stored)) if value}
+    if isinstance(default, (dict, list, Section)):
+        extra |= {} if isinstance(default, Section) else {"default": default}
+        return Field(
+            default_factory=partial(deepcopy, default), description=help, json_schema_extra=extra, **bounds
+        )
+    return Field(default, description=help, json_schema_extra=extra, **bounds)
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One parameter as the command line, the docs and the checks see it."""
+
+    path: tuple[str, ...]
+    annotation: Any
+    field: FieldInfo
+
+    @property
+    def dotted(self) -> str:
+        return ".".join(self.path)
+
+    @property
+    def default(self) -> Any:
+        value = self.field.get_default(call_default_factory=True)
+        return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+
+    @property
+    def unit(self) -> str | None:
+        return (self.field.json_schema_extra or {}).get("unit")
+
+    @property
+    def flags(self) -> dict[str, Any]:
+        """Short flags: flag -> the value it sets, or `...` when it takes one."""
+        stored = (self.field.json_schema_extra or {}).get("flags", {})
+        return {flag: ... if value is None else value for flag, value in stored.items()}
+
+    @property
+    def choices(self) -> list[Any] | None:
+        for option in _union_options(self.annotation):
+            if typing.get_origin(option) is typing.Literal:
+                return list(typing.get_args(option))
+        return None
+
+    @property
+    def is_boolean(self) -> bool:
+        return bool in _union_options(self.annotation)
+
+    @property
+    def nullable(self) -> bool:
+        return type(None) in _union_options(self.annotation)
+
+    @property
+    def bounds(self) -> str:
+        """The allowed range in words, e.g. `>= 0, < 1`; empty when any value of the type will do."""
+        signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+        return ", ".join(
+            f"{sign} {getattr(rule, name):g}"
+            for rule in self.field.metadata
+            for name, sign in signs.items()
+            if getattr(rule, name, None) is not None
+        )
+
+    @property
+    def type_name(self) -> str:
+        return " or ".join(dict.fromkeys(_type_name(option) for option in _union_options(self.annotation)))
+
+
+def leaves(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[Leaf]:
+    """Walk every parameter of a section, nested sections included, in the order of declaration."""
+    for name, field in model.model_fields.items():
+        nested = section_of(field.annotation)
+        if nested is None:
+            yield Leaf((*path, name), field.annotation, field)
+        else:
+            yield from leaves(nested, (*path, name))
+
+
+def sections(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], type[Section]]]:
+    """Walk the section and its nested sections."""
+    yield path, model
+    for name, field in model.model_fields.items():
+        nested = section_of(field.annotation)
+        if nested is not None:
+            yield from sections(nested, (*path, name))
+
+
+def section_of(annotation: Any) -> type[Section] | None:
+    """The section class that an annotation holds, or None for a plain parameter."""
+    return annotation if isinstance(annotation, type) and issubclass(annotation, Section) else None
+
+
+def set_dotted(document: dict, dotted: str, value: Any) -> None:
+    """Set `document["a"]["b"] = value` for the dotted name `a.b`."""
+    *parents, last = dotted.split(".")
+    for key in parents:
+        document = document.setdefault(key, {})
+    document[last] = value
+
+
+def _union_options(annotation: Any) -> list[Any]:
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return [option for part in typing.get_args(annotation) for option in _union_options(part)]
+    if typing.get_origin(annotation) is typing.Annotated:
+        return _union_options(typing.get_args(annotation)[0])
+    return [annotation]
+
+
+def _type_name(option: Any) -> str:
+    if option is type(None):
+        return "null"
+    origin = typing.get_origin(option)
+    if origin is typing.Literal:
+        return "choice"
+    names = {str: "text", int: "integer", float: "number", bool: "boolean", list: "list", dict: "object"}
+    return names.get(origin or option, "value")

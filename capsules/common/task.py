@@ -1,0 +1,288 @@
+"""Run one stage: its command line, its `stage.json`, and the rule that its output appears whole or not at all."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import platform
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from capsules.common import cli, resources
+from capsules.common.contract import STAGES, Stage
+from capsules.common.errors import RecordedFailure, Refused, Skip, SpikeRelayError, describe
+from capsules.common.job import Job, read_jobs
+from capsules.common.params import JobKwargs, set_dotted
+from capsules.common.versions import code_fingerprint, library_versions
+
+STATUSES = ("ok", "skipped", "failed")
+
+
+class Task:
+    """What a stage's `run` works with.
+
+    Attributes
+    ----------
+    id : str
+        The recording, or the block, that this task is about.
+    jobs : list of Job
+        One job, or all jobs of the block.
+    params : pydantic model
+        The stage's resolved section.
+    inputs : Path
+        Folder that holds the earlier stages' folders.
+    data : Path or None
+        The raw data folder.
+    out : Path
+        Folder to write the parts into; it gets its final name when everything is written.
+    n_jobs : int
+        Cores that the task may use.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        id: str,
+        jobs: list[Job],
+        params: BaseModel | None,
+        inputs: Path,
+        data: Path | None,
+        out: Path,
+        n_jobs: int,
+    ):
+        self.stage, self.id, self.jobs, self.params = stage, id, jobs, params
+        self.inputs, self.data, self.out, self.n_jobs = inputs, data, out, n_jobs
+        self.log = logging.getLogger(f"spikerelay.{stage.name}")
+        self.record: dict[str, Any] = {
+            "stage": stage.name,
+            "id": id,
+            "status": "ok",
+            "reason": None,
+            "params": None if params is None else params.model_dump(mode="json"),
+            "changes": [],
+            "warnings": [],
+            "facts": {},
+            "seeds": {},
+            "device": "cpu",
+            "n_jobs": n_jobs,
+            "versions": library_versions(stage),
+            "code": code_fingerprint(stage),
+            "machine": platform.node(),
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+    @property
+    def job(self) -> Job:
+        """The one job of a per-recording task."""
+        (job,) = self.jobs
+        return job
+
+    def input(self, stage: str, part: str, id: str | None = None) -> Path:
+        """The path of a part that an earlier stage gave for this recording (or for `id`)."""
+        return self.inputs / STAGES[stage].folder(id or self.id) / part
+
+    def input_record(self, stage: str, id: str | None = None) -> dict[str, Any] | None:
+        """An earlier stage's `stage.json`, or None when that stage left nothing."""
+        file = self.input(stage, "stage.json", id)
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def change(self, text: str) -> None:
+        """Record something that was done otherwise than the parameters say."""
+        self.record["changes"].append(text)
+        self.log.info("changed: %s", text)
+
+    def warn(self, text: str) -> None:
+        """Record something that the user should know."""
+        self.record["warnings"].append(text)
+        self.log.warning(text)
+
+    def fact(self, **facts: Any) -> None:
+        """Record what was found or made, e.g. the number of units."""
+        self.record["facts"].update(facts)
+
+    def use_spikeinterface(self, settings: JobKwargs) -> dict[str, Any]:
+        """Set SpikeInterface up for this task: its compiled code cached, its `job_kwargs`, which are also returned."""
+        resources.use_numba_cache()
+        import spikeinterface
+
+        job_kwargs = resources.job_kwargs(self.n_jobs, settings)
+        spikeinterface.set_global_job_kwargs(**job_kwargs)
+        return job_kwargs
+
+
+def main(stage_name: str, run: Callable[[Task], None], params: type[BaseModel] | None = None) -> int:
+    """The command line of a stage. Returns the exit code: 0 done or skipped, 1 failed, 2 refused."""
+    stage = STAGES[stage_name]
+    try:
+        arguments = _parser(stage, params).parse_args()
+        jobs = read_jobs(arguments.job) if arguments.job else []
+        section = None if params is None else read_section(params, arguments.params, arguments.overrides, stage.name)
+    except Refused as refusal:
+        print(*refusal.problems, sep="\n", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{stage.name}: cannot read {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    id = arguments.id or (jobs[0].id if stage.level == "recording" else jobs[0].block if jobs else stage.name)
+    out = arguments.output / f".{stage.folder(id)}.partial"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    task = Task(stage, id, jobs, section, arguments.inputs, arguments.data, out, arguments.n_jobs)
+    return perform(task, stub if arguments.stub_run else run, arguments.output)
+
+
+def perform(task: Task, run: Callable[[Task], None], output: Path) -> int:
+    """Run a task, write its `stage.json` and give its folder the final name; return the exit code.
+
+    While it runs, `RESULTS_PATH/nextflow/failed/` says that the task was killed; the task puts the real cause there
+    when it fails, and removes the note when it ends well. So a task that is killed leaves its mark too.
+    """
+    _start_log(task)
+    mark = FailureMark(task)
+    mark.write("killed", "the task was stopped from outside while it ran; nextflow/trace.txt has its exit code")
+    start = time.monotonic()
+    code = 0
+    try:
+        _pass_on_skips(task)
+        resources.limit_threads(task.n_jobs)
+        run(task)
+        _check_parts(task)
+    except Skip as skip:
+        task.record.update(status="skipped", reason=str(skip))
+    except RecordedFailure as failure:
+        task.record.update(status="failed", reason=str(failure))
+    except Exception as error:
+        code = 1
+        shown = str(error) if isinstance(error, SpikeRelayError) else f"{type(error).__name__}: {error}"
+        task.record.update(status="failed", reason=shown)
+        if not isinstance(error, SpikeRelayError):
+            task.log.error(traceback.format_exc())
+    task.record.update(seconds=round(time.monotonic() - start, 1), peak_memory_mb=resources.peak_memory_mb())
+    task.log.info("%s %s: %s %s", task.stage.name, task.id, task.record["status"], task.record["reason"] or "")
+    write_json(task.out / "stage.json", task.record)
+    if code:
+        mark.write("failed", task.record["reason"], task.out / "log.txt")
+        return code
+    logging.shutdown()
+    final = output / task.stage.folder(task.id)
+    shutil.rmtree(final, ignore_errors=True)
+    task.out.rename(final)
+    mark.remove()
+    return 0
+
+
+class FailureMark:
+    """The note in `RESULTS_PATH/nextflow/failed/` that stands while a task runs and stays when it fails."""
+
+    def __init__(self, task: Task):
+        results = os.environ.get("RESULTS_PATH") if os.environ.get("NXF_TASK_WORKDIR") else None
+        self.task = task
+        self.folder = Path(results) / "nextflow" / "failed" if results else None
+        self.file = self.folder / f"{task.stage.folder(task.id)}.json" if self.folder else None
+
+    def write(self, kind: str, reason: str, log: Path | None = None) -> None:
+        if self.file is None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        tail = log.read_text(errors="replace").splitlines()[-40:] if log else []
+        record = {"stage": self.task.stage.name, "id": self.task.id, "kind": kind, "reason": reason, "log": tail}
+        write_json(self.file, record | {"record": self.task.record})
+
+    def remove(self) -> None:
+        if self.file is not None:
+            self.file.unlink(missing_ok=True)
+
+
+def read_section(model: type[BaseModel], file: Path | None, overrides: dict[str, Any], where: str) -> BaseModel:
+    """The resolved section: defaults, then the JSON file, then the flags.
+
+    Raises
+    ------
+    Refused
+        With every problem of the file and the flags.
+    """
+    document = json.loads(file.read_text()) if file else {}
+    for dotted, value in overrides.items():
+        set_dotted(document, dotted, value)
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise Refused(describe(error, where, model)) from None
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Write JSON in one step: the file is whole or absent."""
+    partial = file.with_name(f".{file.name}.partial")
+    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    partial.rename(file)
+
+
+def stub(task: Task) -> None:
+    """Write an empty output of the right shape, for `-stub-run`."""
+    for part in task.stage.gives:
+        (task.out / part.name).write_text("{}\n")
+
+
+def _parser(stage: Stage, params: type[BaseModel] | None) -> cli.Parser:
+    module = importlib.import_module(f"capsules.{stage.name}")
+    parser = cli.Parser(prog=f"python -m capsules.{stage.name}", description=module.__doc__)
+    takes = ", ".join(f"{name}_<id>" for name in stage.takes) or "none"
+    parser.add_argument("--job", type=Path, metavar="FILE", help="JSON file with the job, or a list of jobs")
+    parser.add_argument("--id", help="what the output is named for; default: the job's id")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the raw data folder")
+    parser.add_argument(
+        "--inputs", type=Path, default=Path(), metavar="DIR", help=f"holds the earlier stages' folders (needed: {takes})"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path(), metavar="DIR", help=f"{stage.name}_<id> is written here"
+    )
+    parser.add_argument("--params", type=Path, metavar="FILE", help="JSON file with this stage's section; default: none")
+    parser.add_argument("--n-jobs", type=int, default=1, metavar="N", help="cores to use [default: 1]")
+    parser.add_argument("--stub-run", action="store_true", help="write an empty output of the right shape, do no work")
+    if params is None:
+        parser.set_defaults(overrides={})
+    else:
+        cli.add_params(parser, params)
+    return parser
+
+
+def _start_log(task: Task) -> None:
+    handlers = [logging.StreamHandler(sys.stderr), logging.FileHandler(task.out / "log.txt")]
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True)
+    logging.captureWarnings(True)
+
+
+def _pass_on_skips(task: Task) -> None:
+    """A recording whose earlier stage was skipped or failed is skipped here for the same reason.
+
+    Raises
+    ------
+    SpikeRelayError
+        When an input folder is missing.
+    """
+    if task.stage.level != "recording":
+        return
+    if task.job.skip:
+        raise Skip(task.job.skip)
+    for name in task.stage.takes:
+        record = task.input_record(name)
+        if record is None:
+            raise SpikeRelayError(f"no {task.input(name, 'stage.json')}: run capsules.{name} first, or give its --inputs")
+        if record["status"] != "ok":
+            raise Skip(f"{name} {record['status']}: {record['reason']}")
+
+
+def _check_parts(task: Task) -> None:
+    missing = [part.name for part in task.stage.gives if not part.optional and not (task.out / part.name).exists()]
+    if missing:
+        raise RuntimeError(f"{task.stage.name} did not write {', '.join(missing)}")

@@ -1,0 +1,36 @@
+"""Which code and libraries a stage's result comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import capsules
+from capsules.common.contract import Stage
+
+PACKAGE = Path(capsules.__file__).parent
+
+
+def library_versions(stage: Stage) -> dict[str, str]:
+    """The installed version of each library that the stage declares, and of Python and this package."""
+    versions = {"python": platform.python_version()}
+    for name in ("spikerelay", *stage.libraries):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def code_fingerprint(stage: Stage) -> str:
+    """A digest of the stage's sub-package, of `common` and of its libraries' versions.
+
+    Nextflow hashes it into every task of the stage, so that changed code or an upgraded library is run again.
+    """
+    digest = hashlib.sha256(repr(sorted(library_versions(stage).items())).encode())
+    for folder in ("common", stage.name):
+        for file in sorted((PACKAGE / folder).rglob("*.py")):
+            digest.update(str(file.relative_to(PACKAGE)).encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Label the units: by a query over their metrics and by classifiers."""

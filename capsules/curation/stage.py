@@ -1,0 +1,91 @@
+"""Curation: label the units by a query over their metrics and by classifiers; every unit stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from capsules.common.task import Task, write_json
+from capsules.curation import classifiers, query
+
+
+def run(task: Task) -> None:
+    task.use_spikeinterface(task.params.job_kwargs)
+    import spikeinterface as si
+
+    analyzer = si.load(task.input("postprocessing", "postprocessed.zarr"), load_extensions=True)
+    metrics = metrics_table(analyzer)
+    sorting = si.NumpySorting.from_sorting(analyzer.sorting, copy_spike_vector=True)
+    labels = _query_labels(task, metrics)
+    if labels is not None:
+        sorting.set_property("default_qc", labels)
+    decoded = _classifier_labels(task, analyzer)
+    if decoded is not None:
+        for column in decoded.columns:
+            sorting.set_property(column.replace("unitrefine", "decoder"), decoded[column].to_numpy())
+    sorting.save(folder=task.out / "curated")
+    write_json(task.out / "curated" / "curation.json", curation_document(sorting))
+    task.fact(units=sorting.get_num_units())
+
+
+def metrics_table(analyzer: Any) -> Any:
+    """Quality and template metrics of an analyzer side by side, one row per unit (pandas.DataFrame)."""
+    import pandas as pd
+
+    tables = [
+        analyzer.get_extension(name).get_data()
+        for name in ("quality_metrics", "template_metrics")
+        if analyzer.has_extension(name)
+    ]
+    return pd.concat(tables, axis=1) if tables else pd.DataFrame(index=analyzer.unit_ids)
+
+
+def curation_document(sorting: Any) -> dict[str, Any]:
+    """The labels as SpikeInterface's curation model (format version 2), checked by it."""
+    from spikeinterface.curation.curation_model import Curation
+
+    labels = sorting.get_property("default_qc")
+    units = [unit.item() if hasattr(unit, "item") else unit for unit in sorting.unit_ids]
+    document = {
+        "format_version": "2",
+        "unit_ids": units,
+        "label_definitions": {"quality": {"label_options": ["good", "bad"], "exclusive": True}},
+        "manual_labels": []
+        if labels is None
+        else [
+            {"unit_id": unit, "labels": {"quality": [str(label)]}} for unit, label in zip(units, labels, strict=True)
+        ],
+        "merges": [],
+        "splits": [],
+        "removed": [],
+    }
+    return Curation.model_validate(document).model_dump(mode="json")
+
+
+def _query_labels(task: Task, metrics: Any) -> Any | None:
+    """`good` or `bad` for each unit, or None when there is no query."""
+    import numpy as np
+
+    text = task.params.query
+    if text is None or not text.strip():
+        task.change("no query: default_qc left out")
+        return None
+    good = query.evaluate(text, metrics)
+    unknown = metrics[sorted(query.names(text))].isna().any(axis=1).to_numpy()
+    through_nan = int((unknown & ~good).sum())
+    if through_nan:
+        task.warn(f"{through_nan} of {len(good)} units are bad because a metric of the query is NaN")
+    task.fact(good_units=int(good.sum()), bad_units=int((~good).sum()), bad_through_nan=through_nan)
+    return np.where(good, "good", "bad")
+
+
+def _classifier_labels(task: Task, analyzer: Any) -> Any | None:
+    """The classifiers' labels, or None when none is on this machine."""
+    found = {}
+    for name in ("noise_neural_classifier", "sua_mua_classifier"):
+        model = getattr(task.params, name)
+        found[name] = None if model is None else classifiers.local_model(model)
+        if model is not None and found[name] is None:
+            task.warn(f"{name} {model!r} is neither a folder nor in the local model cache: its labels are left out")
+    if not any(found.values()):
+        return None
+    return classifiers.label_units(analyzer, found["noise_neural_classifier"], found["sua_mua_classifier"])

@@ -1,0 +1,43 @@
+"""Write the files that are made from the models and the contract, or with `--check` say which are out of date.
+
+    python -m capsules.generate [--check]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from capsules.common.publish import publish_config
+from capsules.common.schema import draft07_schema, parameter_page
+from capsules.resolve_params.params import PipelineParams
+
+ROOT = Path(__file__).parent.parent
+
+
+def generated() -> dict[Path, str]:
+    """File -> its text."""
+    defaults = PipelineParams().model_dump(mode="json", exclude={"schema_"})
+    return {
+        ROOT / "pipeline" / "publish.config": publish_config(),
+        ROOT / "pipeline" / "default_params.json": json.dumps(defaults, indent=4) + "\n",
+        ROOT / "pipeline" / "default_params_schema.json": json.dumps(draft07_schema(PipelineParams), indent=2) + "\n",
+        ROOT / "docs" / "parameters.md": parameter_page(PipelineParams),
+    }
+
+
+def main() -> int:
+    stale = [file for file, text in generated().items() if not file.exists() or file.read_text() != text]
+    if "--check" in sys.argv[1:]:
+        for file in stale:
+            print(f"{file.relative_to(ROOT)} is out of date: run `make generate`")
+        return 1 if stale else 0
+    for file in stale:
+        file.write_text(generated()[file])
+        print(f"wrote {file.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+"""One loader per input format: each lists the streams of a data folder as SpikeInterface can open them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from capsules.common.errors import SpikeRelayError, nearest
+from capsules.common.job import Reader, open_reader
+from capsules.job_dispatch.params import JobDispatchParams
+
+NOT_NEURAL = re.compile(r"nidq|sync|adc|obx|events", re.IGNORECASE)
+LFP = re.compile(r"(?<![a-z])lfp?$", re.IGNORECASE)
+
+
+@dataclass
+class Stream:
+    """One stream to be sorted: its data set, its name, how it and its LF companion are read, its raw files."""
+
+    dataset: str
+    name: str
+    reader: Reader
+    recording: Any
+    lfp_reader: Reader | None = None
+    files: list[Path] = field(default_factory=list)
+    start_time: str | None = None
+
+
+def spikeglx(data: Path, params: JobDispatchParams) -> Iterator[Stream]:
+    """SpikeGLX: `.ap.bin` and `.lf.bin` with their `.meta`, at any depth below the data folder."""
+    folders = sorted({file.parent for file in data.rglob("*.bin") if ".ap." in file.name})
+    roots = [folder for folder in folders if not any(other in folder.parents for other in folders)]
+    if not roots:
+        raise SpikeRelayError(f"no SpikeGLX recording (*.ap.bin) in {data}")
+    # One reader over a run's folder sees its probes as streams and its triggers as segments.
+    for run in sorted({_spikeglx_run(folder) for folder in roots}):
+        yield from _neo_streams("spikeglx", run, data, _spikeglx_details)
+
+
+def openephys(data: Path, params: JobDispatchParams) -> Iterator[Stream]:
+    """Open Ephys in its binary format: folders with a `structure.oebin`."""
+    if not any(data.rglob("structure.oebin")):
+        raise SpikeRelayError(f"no Open Ephys binary recording (structure.oebin) in {data}")
+    yield from _neo_streams("openephysbinary", data, data, _whole_folder_details)
+
+
+def nwb(data: Path, params: JobDispatchParams) -> Iterator[Stream]:
+    """NWB files, hdf5 or zarr: every ElectricalSeries in acquisition."""
+    from spikeinterface.extractors import NwbRecordingExtractor
+
+    files = sorted(path for path in data.iterdir() if path.name.endswith((".nwb", ".nwb.zarr")))
+    if not files:
+        raise SpikeRelayError(f"no NWB file (*.nwb) in {data}")
+    for file in files:
+        paths = NwbRecordingExtractor.fetch_available_electrical_series_paths(str(file))
+        for path in (path for path in paths if path.startswith("acquisition/")):
+            name = path.removeprefix("acquisition/")
+            if LFP.search(name):
+                continue
+            reader = Reader(
+                name="nwb",
+                kwargs={"file_path": str(file.relative_to(data)), "electrical_series_path": path},
+                path_arguments=["file_path"],
+            )
+            yield Stream(file.name.split(".nwb")[0], name, reader, open_reader(reader, data), files=[file])
+
+
+def spikeinterface(data: Path, params: JobDispatchParams) -> Iterator[Stream]:
+    """Any format that SpikeInterface reads, as `spikeinterface_info` says."""
+    info = read_spikeinterface_info(params.spikeinterface_info, data)
+    kwargs = info.get("reader_kwargs", {})
+    paths = [key for key, value in kwargs.items() if isinstance(value, str) and (data / value).exists()]
+    kwargs = {key: _relative(value, data) if key in paths else value for key, value in kwargs.items()}
+    name = info["reader_type"]
+    for stream in _stream_names(name, {key: str(data / kwargs[key]) if key in paths else kwargs[key] for key in kwargs}):
+        label = stream or name
+        keep, skip = _as_list(info.get("keep_stream_substrings")), _as_list(info.get("skip_stream_substrings"))
+        if (keep and not any(text in label for text in keep)) or any(text in label for text in skip):
+            continue
+        probe = info.get("probe_paths")
+        reader = Reader(
+            name=name,
+            kwargs=kwargs | ({"stream_name": stream} if stream else {}),
+            path_arguments=paths,
+            probe_path=probe.get(stream) if isinstance(probe, dict) else probe,
+        )
+        files = [data / kwargs[key] for key in paths]
+        dataset = Path(kwargs[paths[0]]).stem if paths else name
+        yield Stream(dataset, label, reader, open_reader(reader, data), files=files)
+
+
+def aind(data: Path, params: JobDispatchParams) -> Iterator[Stream]:
+    raise SpikeRelayError("--input aind is not read by this version yet; its Open Ephys part is, with --input openephys")
+
+
+LOADERS: dict[str, Callable[[Path, JobDispatchParams], Iterator[Stream]]] = {
+    loader.__name__: loader for loader in (aind, spikeglx, openephys, nwb, spikeinterface)
+}
+
+
+def read_spikeinterface_info(info: str | dict | None, data: Path) -> dict[str, Any]:
+    """`spikeinterface_info` as a dictionary: it may be one, its JSON text, or the path of a file with that text.
+
+    Raises
+    ------
+    SpikeRelayError
+        When it is missing, is not JSON, has unknown keys or lacks `reader_type`.
+    """
+    known = ["reader_type", "reader_kwargs", "keep_stream_substrings", "skip_stream_substrings", "probe_paths"]
+    if info is None:
+        raise SpikeRelayError("--input spikeinterface needs --spikeinterface-info, at least with a reader_type")
+    if isinstance(info, str):
+        file = data / info if not info.lstrip().startswith("{") else None
+        try:
+            info = json.loads(file.read_text() if file else info)
+        except OSError:
+            raise SpikeRelayError(f"spikeinterface_info: no such file: {file}") from None
+        except json.JSONDecodeError as error:
+            raise SpikeRelayError(f"spikeinterface_info is not JSON: {error}") from None
+    for key in info:
+        if key not in known:
+            raise SpikeRelayError(f"spikeinterface_info.{key}: unknown key{nearest(key, known)}")
+    if "reader_type" not in info:
+        raise SpikeRelayError("spikeinterface_info.reader_type is missing")
+    return info
+
+
+def _stream_names(reader: str, kwargs: dict[str, Any]) -> list[str | None]:
+    """The streams that a neo-based reader finds; [None] for readers that have only one."""
+    from spikeinterface.extractors.extractor_classes import recording_extractor_full_dict
+
+    extractor = recording_extractor_full_dict.get(reader)
+    if extractor is None or not hasattr(extractor, "get_streams") or "stream_name" in kwargs:
+        return [None]
+    return list(extractor.get_streams(**kwargs)[0])
+
+
+def _neo_streams(
+    reader: str, folder: Path, data: Path, details: Callable[[Any, Path, Path], dict[str, Any]]
+) -> Iterator[Stream]:
+    """The neural wide-band streams that neo finds in a folder, with their LF companions."""
+    from spikeinterface.extractors.extractor_classes import recording_extractor_full_dict
+
+    extractor = recording_extractor_full_dict[reader]
+    names = extractor.get_streams(folder_path=str(folder))[0]
+
+    def reader_of(name: str) -> Reader:
+        kwargs = {"folder_path": _relative(folder, data), "stream_name": name}
+        return Reader(name=reader, kwargs=kwargs, path_arguments=["folder_path"])
+
+    for name in (name for name in names if not NOT_NEURAL.search(name) and not LFP.search(name)):
+        companions = [other for other in names if LFP.search(other) and _stem(other) == _stem(name)]
+        recording = open_reader(reader_of(name), data)
+        lfp_reader = reader_of(companions[0]) if companions else None
+        found = details(recording, folder, data)
+        yield Stream(name=name, reader=reader_of(name), recording=recording, lfp_reader=lfp_reader, **found)
+
+
+def _spikeglx_details(recording: Any, folder: Path, data: Path) -> dict[str, Any]:
+    stream = recording.stream_name
+    infos = [info for (_, name), info in recording.neo_reader.signals_info_dict.items() if name == stream]
+    companion = [
+        info
+        for (_, name), info in recording.neo_reader.signals_info_dict.items()
+        if LFP.search(name) and _stem(name) == _stem(stream)
+    ]
+    files = [Path(info[key]) for info in infos + companion for key in ("bin_file", "meta_file")]
+    return {
+        "dataset": re.sub(r"_t\d+\..*$", "", infos[0]["fname"]),
+        "files": sorted(set(files)),
+        "start_time": infos[0]["meta"].get("fileCreateTime"),
+    }
+
+
+def _whole_folder_details(recording: Any, folder: Path, data: Path) -> dict[str, Any]:
+    return {"dataset": folder.name, "files": [folder]}
+
+
+def _spikeglx_run(folder: Path) -> Path:
+    """The run's folder, above the folders that SpikeGLX makes for each probe."""
+    return folder.parent if re.search(r"_imec\d+$", folder.name) else folder
+
+
+def _stem(stream: str) -> str:
+    return re.sub(r"[.-]?(ap|lfp?)$", "", stream, flags=re.IGNORECASE)
+
+
+def _relative(path: str | Path, data: Path) -> str:
+    """A path below the data folder relative to it; any other one stays absolute."""
+    path = (data / path).resolve()
+    return str(path.relative_to(data.resolve())) if path.is_relative_to(data.resolve()) else str(path)
+
+
+def _as_list(value: str | list[str] | None) -> list[str]:
+    return [] if value is None else [value] if isinstance(value, str) else value

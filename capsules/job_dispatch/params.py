@@ -1,0 +1,61 @@
+"""Parameters of job dispatch (section `job_dispatch`)."""
+
+from typing import Any, Literal
+
+from capsules.common.params import Section, param
+
+InputFormat = Literal["aind", "spikeglx", "openephys", "nwb", "spikeinterface"]
+
+
+class JobDispatchParams(Section):
+    """Which recordings are found in the data folder, and how they are cut into jobs."""
+
+    split_segments: bool = param(
+        True,
+        "Sort each recording segment on its own; otherwise the segments are concatenated first.",
+        flags={"--no-split-segments": False},
+    )
+    split_groups: bool = param(
+        True,
+        "Sort each channel group (probe or shank) on its own; otherwise all groups go into one job.",
+        flags={"--no-split-groups": False},
+    )
+    debug: bool = param(
+        False,
+        "Keep only the first `debug_duration` seconds of every recording, for a quick trial of the whole pipeline.",
+        flags={"--debug": True},
+    )
+    debug_duration: float = param(
+        30, "What `debug` keeps of each recording.", unit="s", flags={"--debug-duration": ...}, gt=0
+    )
+    skip_timestamps_check: bool = param(
+        False,
+        "Do not look at the sample timestamps, for recordings whose timestamps are missing or known to be wrong.",
+        flags={"--skip-timestamps-check": True},
+    )
+    multi_session: bool = param(
+        False,
+        "The data folder holds one sub-folder per session, and each is a session of its own.",
+        flags={"--multi-session": True},
+    )
+    input: InputFormat = param(
+        "openephys",
+        "Format of the data. `spikeinterface` reads any format that SpikeInterface knows, with `spikeinterface_info`.",
+        flags={"--input": ...},
+    )
+    spikeinterface_info: str | dict[str, Any] | None = param(
+        None,
+        "How SpikeInterface reads the data: `reader_type`, `reader_kwargs`, `keep_stream_substrings`, "
+        "`skip_stream_substrings` and `probe_paths`, as an object, as JSON text, or as the path to a JSON file.",
+        flags={"--spikeinterface-info": ...},
+    )
+    min_recording_duration: float = param(
+        0,
+        "Recordings shorter than this are listed as skipped and not worked on; 0 takes all.",
+        unit="s",
+        flags={"--min-recording-duration": ...},
+        ge=0,
+    )
+
+
+PARAMS = JobDispatchParams

@@ -1,0 +1,1 @@
+"""Write a block's devices, electrodes, LFP and, on request, raw traces to an NWB file."""

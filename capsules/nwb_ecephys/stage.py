@@ -1,0 +1,115 @@
+"""NWB, first half: a file per block with devices, electrodes, LFP and, on request, raw traces of every probe."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from capsules.common.errors import Skip, SpikeRelayError
+from capsules.common.job import Job, load_lfp, load_recording
+from capsules.common.nwb import electrode_group, electrode_names
+from capsules.common.task import Task
+from capsules.nwb_ecephys.lfp import lfp_band
+
+BUFFER_GB = 0.25
+UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def run(task: Task) -> None:
+    jobs = [job for job in task.jobs if job.skip is None]
+    if not jobs:
+        raise Skip("every recording of this block is skipped")
+    if task.params.surface_channel_agar_probes_indices:
+        raise SpikeRelayError("nwb.ecephys.surface_channel_agar_probes_indices is not supported by this version yet")
+    from neuroconv.tools.nwb_helpers import configure_and_write_nwbfile
+    from pynwb import NWBFile
+
+    nwbfile = NWBFile(
+        session_description=f"Extracellular recording {task.id}",
+        identifier=f"{jobs[0].session}/{task.id}",
+        session_start_time=_start_time(task, jobs),
+        session_id=jobs[0].session,
+    )
+    for job in jobs:
+        _add_probe(task, nwbfile, job)
+    configure_and_write_nwbfile(nwbfile, nwbfile_path=task.out / "file.nwb", backend=task.params.backend)
+    task.fact(probes=[job.id for job in jobs], backend=task.params.backend)
+
+
+def _add_probe(task: Task, nwbfile: Any, job: Job) -> None:
+    """Add a job's electrodes, its raw traces on request, and its LFP."""
+    from neuroconv.tools.spikeinterface import add_recording_to_nwbfile
+    from neuroconv.tools.spikeinterface.spikeinterface import add_recording_metadata_to_nwbfile
+
+    raw = _with_electrode_properties(load_recording(job, task.data), job)
+    metadata = _metadata(raw, job)
+    add_recording_metadata_to_nwbfile(raw, nwbfile=nwbfile, metadata=metadata)
+    options = {"nwbfile": nwbfile, "metadata": metadata, "iterator_options": {"buffer_gb": BUFFER_GB}}
+    if task.params.write_raw:
+        add_recording_to_nwbfile(_stub(task, raw), metadata_key="raw", **options)
+    if task.params.write_lfp:
+        stream = load_lfp(job, task.data)
+        source = raw if stream is None else _with_electrode_properties(stream, job)
+        lfp = _stub(task, lfp_band(source, stream is not None, task.params))
+        add_recording_to_nwbfile(lfp, metadata_key="lfp", parent_container="processing/LFP", **options)
+
+
+def _metadata(recording: Any, job: Job) -> dict[str, Any]:
+    """NeuroConv's metadata for one probe: its device, its electrode group, its series."""
+    group = electrode_group(job)
+    probe = recording.get_probegroup().probes[0] if recording.has_probe() else None
+    facts = {} if probe is None else {"serial_number": probe.serial_number, "manufacturer": probe.manufacturer}
+    device = {"name": group, "description": job.probe or "probe", **{k: str(v) for k, v in facts.items() if v}}
+    return {
+        "Devices": {group: device},
+        "Ecephys": {
+            "ElectrodeGroups": {
+                group: {
+                    "name": group,
+                    "description": f"channels of {job.stream}" + (f", group {job.group}" if job.group else ""),
+                    "location": "unknown",
+                    "device_metadata_key": group,
+                }
+            },
+            "ElectricalSeries": {
+                "raw": {"name": f"ElectricalSeries-{group}", "description": f"unfiltered traces of {job.stream}"},
+                "lfp": {"name": f"ElectricalSeriesLFP-{group}", "description": f"local field potential of {job.stream}"},
+            },
+        },
+    }
+
+
+def _with_electrode_properties(recording: Any, job: Job) -> Any:
+    """Give the channels what the electrodes table shows: group, position on the probe, brain area."""
+    import numpy as np
+
+    recording = recording.clone()
+    probegroup = recording.get_probegroup() if recording.has_probe() else None
+    recording.set_property("channel_name", np.array(electrode_names(recording.channel_ids, probegroup)))
+    recording.set_property("group_name", np.full(recording.get_num_channels(), electrode_group(job)))
+    recording.set_property("brain_area", np.full(recording.get_num_channels(), "unknown"))
+    if recording.has_probe():
+        locations = recording.get_channel_locations()
+        recording.set_property("rel_x", locations[:, 0].astype(float))
+        recording.set_property("rel_y", locations[:, 1].astype(float))
+    return recording
+
+
+def _stub(task: Task, recording: Any) -> Any:
+    if not task.params.stub:
+        return recording
+    end = min(recording.get_num_samples(), round(task.params.stub_seconds * recording.sampling_frequency))
+    return recording.frame_slice(0, end)
+
+
+def _start_time(task: Task, jobs: list[Job]) -> datetime:
+    """The session's start as the instrument wrote it; NWB needs one, so an unknown one is marked as 1970."""
+    for job in jobs:
+        if job.session_start_time:
+            start = datetime.fromisoformat(job.session_start_time)
+            if start.tzinfo is None:
+                task.warn(f"session start {job.session_start_time} has no time zone in the source; written as UTC")
+                start = start.replace(tzinfo=UTC)
+            return start
+    task.warn("the source tells no session start: 1970-01-01 stands for unknown")
+    return UNKNOWN_START

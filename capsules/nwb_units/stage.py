@@ -1,0 +1,157 @@
+"""NWB, second half: a new file with the block's curated units beside what the first half wrote."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from capsules.common.errors import Skip, SpikeRelayError
+from capsules.common.job import Job
+from capsules.common.nwb import electrode_group, electrode_names
+from capsules.common.resources import use_numba_cache
+from capsules.common.task import Task
+
+
+def run(task: Task) -> None:
+    source = task.input_record("nwb_ecephys")
+    if source is None:
+        raise SpikeRelayError(f"no {task.input('nwb_ecephys', 'stage.json')}: run capsules.nwb_ecephys first")
+    if source["status"] != "ok":
+        raise Skip(f"nwb_ecephys {source['status']}: {source['reason']}")
+    use_numba_cache()
+    target = task.out / "file.nwb"
+    copy_file(task.input("nwb_ecephys", "file.nwb"), target)
+    sorted_jobs = [job for job in task.jobs if _is_sorted(task, job)]
+    if sorted_jobs:
+        with _open_io(target) as io:
+            nwbfile = io.read()
+            units = sum(_add_units(task, nwbfile, job) for job in sorted_jobs)
+            io.write(nwbfile)
+    else:
+        units = 0
+        task.warn("no recording of this block has units: the file has no units table")
+    task.fact(units=units, recordings=[job.id for job in sorted_jobs])
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy an NWB file that is to be added to: the source stays as it is.
+
+    A zarr store's chunks are hard-linked, since chunks are replaced and never changed in place; its small metadata
+    files and an hdf5 file are copied.
+    """
+    if source.is_file():
+        shutil.copyfile(source, target)
+    else:
+        shutil.copytree(source.resolve(), target, copy_function=_link_chunk)
+
+
+def _link_chunk(source: str, target: str) -> None:
+    if Path(source).name.startswith("."):
+        shutil.copyfile(source, target)
+        return
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _open_io(file: Path) -> Any:
+    if file.is_file():
+        from pynwb import NWBHDF5IO
+
+        return NWBHDF5IO(str(file), mode="r+")
+    from hdmf_zarr import NWBZarrIO
+
+    return NWBZarrIO(str(file), mode="r+")
+
+
+def _is_sorted(task: Task, job: Job) -> bool:
+    record = task.input_record("curation", job.id)
+    if record is None or record["status"] != "ok":
+        task.warn(f"{job.id} has no units: {record['reason'] if record else 'an earlier stage failed'}")
+        return False
+    return True
+
+
+def _add_units(task: Task, nwbfile: Any, job: Job) -> int:
+    """Add one recording's curated units; returns how many."""
+    import numpy as np
+    import spikeinterface as si
+
+    analyzer = si.load(task.input("postprocessing", "postprocessed.zarr", job.id), load_extensions=True)
+    sorting = si.load(task.input("curation", "curated", job.id))
+    columns = unit_columns(analyzer, sorting, job)
+    _declare_units(nwbfile, analyzer, columns)
+    rows = electrode_rows(nwbfile, analyzer, job)
+    templates = analyzer.get_extension("templates")
+    means, deviations = templates.get_templates(operator="average"), templates.get_templates(operator="std")
+    for index, unit in enumerate(analyzer.unit_ids):
+        channels = analyzer.sparsity.unit_id_to_channel_indices[unit]
+        peak = int(np.ptp(means[index], axis=0).argmax())
+        nwbfile.add_unit(
+            spike_times=sorting.get_unit_spike_train(unit, return_times=False) / sorting.sampling_frequency,
+            electrodes=[rows[channel] for channel in channels],
+            waveform_mean=means[index][:, peak],
+            waveform_sd=deviations[index][:, peak],
+            **{name: values[index] for name, (_, values) in columns.items()},
+        )
+    return len(analyzer.unit_ids)
+
+
+def unit_columns(analyzer: Any, sorting: Any, job: Job) -> dict[str, tuple[str, list]]:
+    """The units table's columns besides spikes and waveforms: name -> (description, one value per unit)."""
+    import numpy as np
+
+    labels = {name: sorting.get_property(name) for name in ("default_qc", "decoder_label", "decoder_probability")}
+    count = len(analyzer.unit_ids)
+    columns: dict[str, tuple[str, list]] = {
+        "unit_name": ("id of the unit within its recording", [str(unit) for unit in analyzer.unit_ids]),
+        "recording": ("recording that the unit was sorted in", [job.id] * count),
+        "default_qc": ("good or bad by the curation query", _texts(labels["default_qc"], count)),
+        "decoder_label": ("label of the classifiers", _texts(labels["decoder_label"], count)),
+    }
+    if analyzer.has_extension("unit_locations"):
+        locations = analyzer.get_extension("unit_locations").get_data()
+        for axis, name in enumerate(("estimated_x", "estimated_y", "estimated_z")[: locations.shape[1]]):
+            columns[name] = (f"{name[-1]} of the unit on the probe, in um", locations[:, axis].astype(float).tolist())
+    for name in ("quality_metrics", "template_metrics"):
+        if analyzer.has_extension(name):
+            extension = analyzer.get_extension(name)
+            described = extension.get_metric_column_descriptions()
+            for column, values in extension.get_data().items():
+                numbers = np.asarray(values, dtype=float)
+                columns[str(column)] = (described.get(column, str(column)), numbers.tolist())
+    return columns
+
+
+def electrode_rows(nwbfile: Any, analyzer: Any, job: Job) -> list[int]:
+    """For each channel of the analyzer, the row of its electrode in the file's electrodes table."""
+    table = nwbfile.electrodes
+    groups, names = table["group_name"][:], table["channel_name"][:]
+    row_of = {(str(group), str(name)): row for row, (group, name) in enumerate(zip(groups, names, strict=True))}
+    return [row_of[electrode_group(job), name] for name in electrode_names(analyzer.channel_ids, analyzer.get_probegroup())]
+
+
+def _declare_units(nwbfile: Any, analyzer: Any, columns: dict[str, tuple[str, list]]) -> None:
+    """Make the units table, or the columns that this recording has and those before it lacked."""
+    from pynwb.misc import Units
+
+    if nwbfile.units is None:
+        nwbfile.units = Units(
+            name="units",
+            description="curated units of every probe; spike times in seconds from the start of the recording; "
+            "waveforms are those of the channel with the largest template",
+            electrode_table=nwbfile.electrodes,
+            waveform_rate=float(analyzer.sampling_frequency),
+            waveform_unit="microvolts" if analyzer.return_in_uV else "counts",
+            resolution=1 / float(analyzer.sampling_frequency),
+        )
+    for name, (description, _) in columns.items():
+        if name not in nwbfile.units.colnames:
+            nwbfile.add_unit_column(name, description)
+
+
+def _texts(values: Any, count: int) -> list[str]:
+    return [""] * count if values is None else [str(value) for value in values]

@@ -1,0 +1,1 @@
+"""Build the sorting analyzer: waveforms, templates, locations, metrics."""

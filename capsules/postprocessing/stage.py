@@ -1,0 +1,106 @@
+"""Postprocessing: build the sorting analyzer, drop duplicated units, compute every extension and metric."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from capsules.common.errors import SpikeRelayError, nearest
+from capsules.common.task import Task
+from capsules.postprocessing.duplicates import find_duplicates
+from capsules.postprocessing.translation import extension_arguments
+
+
+def run(task: Task) -> None:
+    task.use_spikeinterface(task.params.job_kwargs)
+    import spikeinterface as si
+
+    recording = _traces(task)
+    sorting = si.load(task.input("spikesorting", "spikesorted"))
+    extensions = extension_arguments(task.params.extensions, task.change)
+    _check_extensions(extensions)
+    analyzer = si.create_sorting_analyzer(
+        sorting,
+        recording,
+        format="memory",
+        sparse=True,
+        return_in_uV=_in_uv(task, recording),
+        sparsity_kwargs=task.params.sparsity.model_dump(),
+    )
+    analyzer = _without_duplicates(task, analyzer, extensions)
+    _compute(analyzer, extensions)
+    _report_nan_metrics(task, analyzer)
+    analyzer.save_as(folder=task.out / "postprocessed.zarr", format="zarr")
+    task.fact(units=analyzer.get_num_units(), extensions=sorted(extensions))
+    task.record["seeds"] = {
+        name: arguments["seed"] for name, arguments in extensions.items() if arguments.get("seed") is not None
+    }
+
+
+def _traces(task: Task) -> Any:
+    """The written traces, interpolated along the drift when the parameters ask and it was not done before."""
+    import spikeinterface as si
+
+    recording = si.load(task.input("preprocessing", "traces"))
+    if not task.params.use_motion_corrected:
+        return recording
+    motion = task.input("preprocessing", "motion")
+    if task.input_record("preprocessing")["facts"]["motion_applied"] or not motion.exists():
+        task.change("use_motion_corrected has no effect: motion was applied in preprocessing, or not estimated")
+        return recording
+    from spikeinterface.sortingcomponents.motion import interpolate_motion
+
+    return interpolate_motion(recording.astype("float32"), si.load(motion))
+
+
+def _in_uv(task: Task, recording: Any) -> bool:
+    if task.params.return_in_uV and not recording.has_scaleable_traces():
+        task.change("return_in_uV = false: the recording has no gains")
+        return False
+    return task.params.return_in_uV
+
+
+def _without_duplicates(task: Task, analyzer: Any, extensions: dict[str, dict]) -> Any:
+    """The analyzer without the smaller one of each pair of duplicated units."""
+    analyzer.compute({name: extensions.get(name, {}) for name in ("random_spikes", "templates")})
+    pairs = find_duplicates(analyzer, task.params.duplicate_threshold)
+    task.fact(duplicated_units_removed=[{"removed": str(removed), "kept": str(kept)} for removed, kept in pairs])
+    if not pairs:
+        return analyzer
+    removed = {removed for removed, _ in pairs}
+    return analyzer.select_units([unit for unit in analyzer.unit_ids if unit not in removed])
+
+
+def _compute(analyzer: Any, extensions: dict[str, dict]) -> None:
+    """Compute all extensions; a metric that fails, which SpikeInterface only warns of, is an error here."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        analyzer.compute(extensions)
+    for warning in caught:
+        if "Error computing metric" in str(warning.message):
+            raise RuntimeError(str(warning.message))
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def _report_nan_metrics(task: Task, analyzer: Any) -> None:
+    """Name every metric that came out as NaN for all units, with the reason where it is known."""
+    duration_s = analyzer.get_total_duration()
+    for name in ("quality_metrics", "template_metrics"):
+        if not analyzer.has_extension(name):
+            continue
+        table = analyzer.get_extension(name).get_data()
+        empty = [column for column in table.columns if table[column].isna().all()]
+        if empty:
+            task.warn(f"{name}: {', '.join(empty)} could not be computed for any unit ({duration_s:.0f} s of data)")
+        task.fact(**{f"nan_{name}": empty})
+
+
+def _check_extensions(extensions: dict[str, dict]) -> None:
+    from spikeinterface.core.sortinganalyzer import get_available_analyzer_extensions
+
+    known = get_available_analyzer_extensions()
+    unknown = [name for name in extensions if name not in known]
+    if unknown:
+        raise SpikeRelayError(
+            "\n".join(f"postprocessing.extensions.{name}: unknown extension{nearest(name, known)}" for name in unknown)
+        )

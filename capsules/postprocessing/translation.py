@@ -1,0 +1,101 @@
+"""From the manual's names of extensions, metrics and settings to those of the installed SpikeInterface.
+
+The params file keeps the manual's names; every translation made is recorded in `stage.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+METRIC_NAMES = {"isolation_distance": "mahalanobis", "l_ratio": "mahalanobis"}
+"""Manual's metric -> SpikeInterface's; the columns keep the manual's names."""
+
+METRIC_NEEDS = {
+    "mahalanobis": "principal_components",
+    "d_prime": "principal_components",
+    "nearest_neighbor": "principal_components",
+    "silhouette": "principal_components",
+    "drift": "spike_locations",
+    "amplitude_cutoff": "spike_amplitudes",
+    "amplitude_median": "spike_amplitudes",
+    "amplitude_cv": "spike_amplitudes",
+}
+"""Metric -> the extension it is computed from, beyond those that are always there."""
+
+SEEDED = ("random_spikes", "spike_locations", "quality_metrics")
+"""Extensions with a `seed` argument of their own; `noise_levels` takes its within `random_slices_kwargs`."""
+
+
+def extension_arguments(extensions: dict[str, dict[str, Any]], change: Callable[[str], None]) -> dict[str, dict]:
+    """SpikeInterface's arguments for the extensions of the params file.
+
+    Parameters
+    ----------
+    extensions : dict
+        Extension -> settings, under the manual's names.
+    change : callable
+        Takes a line on each translation and each seed that was set.
+
+    Returns
+    -------
+    dict
+        Extension -> arguments for `SortingAnalyzer.compute`.
+    """
+    translated = deepcopy(extensions)
+    if "noise_levels" in translated:
+        translated["noise_levels"] = {"random_slices_kwargs": translated["noise_levels"]}
+        change("noise_levels settings handed on as random_slices_kwargs")
+    _drop(translated, "spike_amplitudes", "peak_sign", change)
+    _drop(translated, "template_metrics", "sparsity", change)
+    if "quality_metrics" in translated:
+        translated["quality_metrics"] = _quality_metrics(translated, change)
+    _set_seeds(translated, change)
+    return translated
+
+
+def _quality_metrics(extensions: dict[str, dict], change: Callable[[str], None]) -> dict[str, Any]:
+    settings = extensions["quality_metrics"]
+    if settings.get("metric_names") is not None:
+        names = [METRIC_NAMES.get(name, name) for name in settings["metric_names"]]
+        for name, renamed in zip(settings["metric_names"], names, strict=True):
+            if name != renamed:
+                change(f"metric {name} computed by {renamed}")
+        kept = []
+        for name in dict.fromkeys(names):
+            needed = METRIC_NEEDS.get(name)
+            if needed is not None and needed not in extensions:
+                change(f"metric {name} left out: it needs the extension {needed}, which is not computed")
+            else:
+                kept.append(name)
+        settings["metric_names"] = kept
+    metrics = settings.get("metric_params") or {}
+    for name in ("amplitude_cutoff", "amplitude_median"):
+        _drop(metrics, name, "peak_sign", change)
+    snr = metrics.get("snr", {})
+    if "peak_mode" in snr:
+        snr["method"] = snr.pop("peak_mode")
+        change("snr.peak_mode handed on as method")
+    _drop(metrics, "snr", "peak_sign", change)
+    silhouette = metrics.get("silhouette", {})
+    if isinstance(silhouette.get("method"), list) and len(silhouette["method"]) == 1:
+        silhouette["method"] = silhouette["method"][0]
+    return settings
+
+
+def _drop(settings: dict[str, dict], name: str, key: str, change: Callable[[str], None]) -> None:
+    """Leave out a setting that SpikeInterface no longer takes; the sign of a peak is read from the template."""
+    if key in settings.get(name, {}):
+        value = settings[name].pop(key)
+        change(f"{name}.{key} = {value!r} left out: SpikeInterface has no such setting any more")
+
+
+def _set_seeds(extensions: dict[str, dict], change: Callable[[str], None]) -> None:
+    holders = {name: extensions[name] for name in SEEDED if name in extensions}
+    if "noise_levels" in extensions:
+        holders["noise_levels"] = extensions["noise_levels"]["random_slices_kwargs"]
+    for name, holder in holders.items():
+        if holder.get("seed") is None:
+            holder["seed"] = 0
+            change(f"{name}.seed = 0 in place of null, so that a second run gives the same")

@@ -1,0 +1,1 @@
+"""Filter, align, clean and reference a recording; estimate its motion; write the traces once."""

@@ -1,0 +1,139 @@
+"""Parameters of preprocessing (section `preprocessing`)."""
+
+from typing import Any, Literal
+
+from capsules.common.params import JobKwargs, Section, param
+
+
+class HighpassFilter(Section):
+    freq_min: float = param(300.0, "Cut-off frequency of the high-pass filter.", unit="Hz", gt=0)
+    margin_ms: float = param(5.0, "Traces read beyond each chunk so that the filter leaves no edge.", unit="ms", ge=0)
+
+
+class BandpassFilter(Section):
+    freq_min: float = param(300.0, "Lower cut-off frequency of the band-pass filter.", unit="Hz", gt=0)
+    freq_max: float = param(6000.0, "Upper cut-off frequency of the band-pass filter.", unit="Hz", gt=0)
+    margin_ms: float = param(5.0, "Traces read beyond each chunk so that the filter leaves no edge.", unit="ms", ge=0)
+
+
+class PhaseShift(Section):
+    margin_ms: float = param(
+        100.0, "Traces read beyond each chunk when channels sampled in turn are aligned.", unit="ms", ge=0
+    )
+
+
+class DetectBadChannels(Section):
+    method: Literal["coherence+psd", "std", "mad", "neighborhood_r2"] = param(
+        "coherence+psd",
+        "How bad channels are found; `coherence+psd` tells dead, noisy and out-of-brain channels apart by their "
+        "likeness to their neighbours and their spectrum.",
+    )
+    dead_channel_threshold: float = param(-0.5, "A channel less coherent with its neighbours than this is dead.")
+    noisy_channel_threshold: float = param(1.0, "A channel with more high-frequency power than this is noisy.")
+    outside_channel_threshold: float = param(-0.3, "A channel below this, at the end of the probe, is out of the brain.")
+    outside_channels_location: Literal["top", "bottom", "both"] = param(
+        "top", "End of the probe at which channels may be out of the brain."
+    )
+    n_neighbors: int = param(11, "Neighbouring channels that a channel is compared with.", ge=1)
+    seed: int | None = param(0, "Seed of the random chunks that are looked at; null becomes 0, which is noted.", ge=0)
+
+
+class CommonReference(Section):
+    reference: Literal["global", "single", "local"] = param("global", "Which channels the reference is taken over.")
+    operator: Literal["median", "average"] = param(
+        "median", "How the reference is computed; the median does not follow single outliers."
+    )
+
+
+class HighpassSpatialFilter(Section):
+    n_channel_pad: int | None = param(60, "Channels mirrored at each end of the probe before filtering.", ge=0)
+    n_channel_taper: int | None = param(None, "Channels of the cosine taper at each end; null chooses it.", ge=0)
+    direction: Literal["x", "y", "z"] = param("y", "Axis of the probe along which the filter runs; `y` is depth.")
+    apply_agc: bool = param(True, "Level the gain over time before filtering.")
+    agc_window_length_s: float = param(0.01, "Window of the gain levelling.", unit="s", gt=0)
+    highpass_butter_order: int = param(3, "Order of the spatial Butterworth high-pass.", ge=1)
+    highpass_butter_wn: float = param(
+        0.01, "Cut-off of the spatial filter, as a fraction of the Nyquist frequency.", gt=0, lt=1
+    )
+
+
+class MotionCorrection(Section):
+    compute: bool = param(True, "Estimate the drift of the probe and save it.")
+    apply: bool = param(False, "Interpolate the traces along the estimated drift; off, the drift is only saved.")
+    preset: Literal[
+        "dredge",
+        "dredge_fast",
+        "nonrigid_accurate",
+        "nonrigid_fast_and_accurate",
+        "rigid_fast",
+        "kilosort_like",
+        "medicine",
+    ] = param("dredge_fast", "SpikeInterface's recipe for the whole estimate.", flags={"--motion-preset": ...})
+    detect_kwargs: dict[str, Any] = param({}, "Changes to the preset's peak detection.")
+    select_kwargs: dict[str, Any] = param({}, "Changes to the preset's choice of peaks.")
+    localize_peaks_kwargs: dict[str, Any] = param({}, "Changes to the preset's localisation of peaks.")
+    estimate_motion_kwargs: dict[str, Any] = param(
+        {"win_step_norm": 0.1, "win_scale_norm": 0.1},
+        "Changes to the preset's estimate. `win_step_norm` and `win_scale_norm` are the step and the width of the "
+        "spatial windows as fractions of the probe's span.",
+    )
+    interpolate_motion_kwargs: dict[str, Any] = param({}, "Changes to the preset's interpolation.")
+
+
+class PreprocessingParams(Section):
+    """What happens to the traces before they are sorted."""
+
+    choice_flags = {
+        "--motion": {
+            "skip": {"motion_correction.compute": False, "motion_correction.apply": False},
+            "compute": {"motion_correction.compute": True, "motion_correction.apply": False},
+            "apply": {"motion_correction.compute": True, "motion_correction.apply": True},
+        }
+    }
+
+    job_kwargs: JobKwargs = param(JobKwargs(), "Chunks of the parallel work.")
+    min_preprocessing_duration: float = param(
+        120,
+        "Recordings shorter than this are skipped.",
+        unit="s",
+        flags={"--min-duration-for-preprocessing": ...},
+        ge=0,
+    )
+    custom_preprocessing_pipeline: dict[str, Any] | None = param(
+        None,
+        "A pipeline of your own in SpikeInterface's dictionary form; null uses filter, phase shift, bad channels, "
+        "reference or destriping, and motion.",
+    )
+    denoising_strategy: Literal["cmr", "destripe"] = param(
+        "cmr",
+        "`cmr` subtracts the median over the good channels; `destripe` high-passes along the probe.",
+        flags={"--denoising": ...},
+    )
+    filter_type: Literal["highpass", "bandpass"] = param(
+        "highpass", "Filter over time that comes first.", flags={"--filter-type": ...}
+    )
+    highpass_filter: HighpassFilter = param(HighpassFilter(), "Used when `filter_type` is `highpass`.")
+    bandpass_filter: BandpassFilter = param(BandpassFilter(), "Used when `filter_type` is `bandpass`.")
+    phase_shift: PhaseShift = param(PhaseShift(), "Alignment of channels that the probe samples in turn.")
+    detect_bad_channels: DetectBadChannels = param(DetectBadChannels(), "How bad channels are found.")
+    remove_out_channels: bool = param(
+        True, "Remove channels that lie outside the brain.", flags={"--no-remove-out-channels": False}
+    )
+    remove_bad_channels: bool = param(
+        True, "Remove dead and noisy channels.", flags={"--no-remove-bad-channels": False}
+    )
+    max_bad_channel_fraction: float = param(
+        0.5,
+        "A recording with a larger fraction of bad channels is skipped.",
+        flags={"--max-bad-channel-fraction": ...},
+        ge=0,
+        le=1,
+    )
+    common_reference: CommonReference = param(CommonReference(), "Used when `denoising_strategy` is `cmr`.")
+    highpass_spatial_filter: HighpassSpatialFilter = param(
+        HighpassSpatialFilter(), "Used when `denoising_strategy` is `destripe`."
+    )
+    motion_correction: MotionCorrection = param(MotionCorrection(), "Drift of the probe.")
+
+
+PARAMS = PreprocessingParams

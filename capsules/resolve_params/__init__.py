@@ -1,0 +1,1 @@
+"""Turn the params file and the command line into one checked set of parameters."""

@@ -1,0 +1,117 @@
+"""The first process of a run: check everything that the user said and every folder, then hand on the sections.
+
+It always exits 0 and writes `resolved.json`; the workflow stops with the problems it holds, so that the user reads
+them and not a process error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from capsules.common.contract import STAGES
+from capsules.common.errors import Refused
+from capsules.common.task import write_json
+from capsules.common.versions import code_fingerprint
+from capsules.resolve_params.params import SECTION_OF_STAGE
+from capsules.resolve_params.resolve import resolve
+
+RUN_RECORD = "nextflow/run.json"
+"""Which data the results folder belongs to."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m capsules.resolve_params", description=__doc__)
+    parser.add_argument("--options", type=Path, required=True, metavar="FILE", help="JSON file with Nextflow's params")
+    parser.add_argument("--launch-folder", type=Path, default=Path(), metavar="DIR", help="where relative paths start")
+    parser.add_argument("--output", type=Path, default=Path("resolved.json"), metavar="FILE", help="what is written")
+    arguments = parser.parse_args()
+    options = json.loads(arguments.options.read_text())
+    try:
+        write_json(arguments.output, resolve_run(options, arguments.launch_folder))
+    except Refused as refusal:
+        write_json(arguments.output, {"problems": refusal.problems})
+    return 0
+
+
+def resolve_run(options: dict[str, Any], launch_folder: Path) -> dict[str, Any]:
+    """The sections of a run, with the folders checked and the results folder made ready.
+
+    Returns
+    -------
+    dict
+        `problems` (empty), `sections` and `code` by stage (JSON text and fingerprint), `params` and `origins`.
+
+    Raises
+    ------
+    Refused
+        With every problem found.
+    """
+    problems = []
+    try:
+        resolved = resolve(options, launch_folder)
+    except Refused as refusal:
+        problems += refusal.problems
+    problems += data_problems(os.environ.get("DATA_PATH"))
+    problems += results_problems(
+        os.environ.get("RESULTS_PATH"), os.environ.get("DATA_PATH"), bool(options.get("overwrite"))
+    )
+    if problems:
+        raise Refused(problems)
+    _make_ready(Path(os.environ["RESULTS_PATH"]), Path(os.environ["DATA_PATH"]))
+    sections = {stage: json.dumps(resolved.section(stage)) for stage in SECTION_OF_STAGE}
+    return {
+        "problems": [],
+        "sections": {stage: sections.get(stage, "{}") for stage in STAGES},
+        "code": {stage.name: code_fingerprint(stage) for stage in STAGES.values()},
+        "params": json.dumps(
+            {
+                "params": resolved.params.model_dump(mode="json", by_alias=True, exclude={"schema_"}),
+                "origins": resolved.origins,
+            }
+        ),
+    }
+
+
+def data_problems(data: str | None) -> list[str]:
+    """What is wrong with the data folder."""
+    if not data:
+        return ["DATA_PATH is not set: put DATA_PATH=<the folder with the recordings> before the command"]
+    folder = Path(data)
+    if not folder.is_dir():
+        return [f"DATA_PATH={data}: no such folder"]
+    try:
+        return [] if any(folder.iterdir()) else [f"DATA_PATH={data}: the folder is empty"]
+    except PermissionError:
+        return [f"DATA_PATH={data}: no permission to read this folder"]
+
+
+def results_problems(results: str | None, data: str | None, overwrite: bool) -> list[str]:
+    """What is wrong with the results folder: not writable, or it holds the results of other data."""
+    if not results:
+        return ["RESULTS_PATH is not set: put RESULTS_PATH=<a folder for the results> before the command"]
+    folder = Path(results)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        return [f"RESULTS_PATH={results}: cannot be written: {error.strerror}"]
+    record = folder / RUN_RECORD
+    if record.exists() and not overwrite:
+        other = json.loads(record.read_text())["data"]
+        if data and Path(data).resolve() != Path(other):
+            return [f"RESULTS_PATH={results} holds the results of {other}: choose another folder or give --overwrite"]
+    return []
+
+
+def _make_ready(results: Path, data: Path) -> None:
+    """Note the data that the results belong to, and forget the failures of an earlier run."""
+    (results / "nextflow").mkdir(exist_ok=True)
+    shutil.rmtree(results / "nextflow" / "failed", ignore_errors=True)
+    write_json(results / RUN_RECORD, {"data": str(data.resolve())})

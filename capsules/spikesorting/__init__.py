@@ -1,0 +1,1 @@
+"""Sort the preprocessed traces of one recording into units."""

@@ -1,0 +1,26 @@
+"""Parameters of spike sorting (section `spikesorting`): the choice of the sorter and one section for each."""
+
+from typing import Literal
+
+from pydantic import create_model
+
+from capsules.common.params import Section, param
+from capsules.spikesorting.sorters import SORTERS
+from capsules.spikesorting.sorters.base import SorterParams
+
+SorterName = Literal[tuple(SORTERS)]
+
+
+class _Choice(Section):
+    """Which sorter runs, and with what."""
+
+    sorter: SorterName | None = param(None, "The sorter; null leaves the choice to `--sorter`.")
+
+
+SpikesortingParams = create_model(
+    "SpikesortingParams",
+    __base__=_Choice,
+    **{name: (SorterParams, param(SorterParams(), f"Used when the sorter is {name}.")) for name in SORTERS},
+)
+
+PARAMS = SpikesortingParams

@@ -1,0 +1,76 @@
+"""What a sorter of the registry declares, and the parameters that all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from capsules.common.params import JobKwargs, Section, param
+
+
+class SorterParams(Section):
+    """Settings around the sorter's own."""
+
+    job_kwargs: JobKwargs = param(JobKwargs(), "Chunks of the parallel work.")
+    skip_motion_correction: bool = param(
+        False, "Turn the sorter's own drift correction off.", flags={"--skip-motion-correction": True}
+    )
+    min_drift_channels: int = param(
+        6,
+        "Recordings with fewer channels are sorted without drift correction.",
+        flags={"--min-drift-channels": ...},
+        ge=1,
+    )
+    raise_if_fails: bool = param(
+        True,
+        "A sorter that fails makes the run fail; otherwise the failure is listed and the run goes on.",
+        flags={"--raise-if-fails": True, "--no-raise-if-fails": False},
+    )
+    clear_cache: bool = param(
+        False,
+        "Kilosort4 alone: give GPU memory back between the steps that need much of it.",
+        flags={"--clear-cache": True},
+    )
+    sorter: dict[str, Any] = param({}, "The sorter's own parameters, handed to SpikeInterface.")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a sorter's settings depend on besides its parameters."""
+
+    num_channels: int
+    motion_applied: bool
+    referenced: bool
+    job_kwargs: dict[str, Any]
+    change: Callable[[str], None]
+    """Records an automatic change of a setting."""
+
+    def drift_correction(self, params: SorterParams) -> bool:
+        """Whether the sorter may correct drift itself; a `no` that the parameters do not say is recorded."""
+        if params.skip_motion_correction:
+            return False
+        if self.motion_applied:
+            self.change("the sorter's drift correction is off: preprocessing applied the motion to the traces")
+            return False
+        if self.num_channels < params.min_drift_channels:
+            self.change(
+                f"the sorter's drift correction is off: {self.num_channels} channels, "
+                f"fewer than min_drift_channels = {params.min_drift_channels}"
+            )
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class Sorter:
+    """One sorter of the registry."""
+
+    name: str
+    spikeinterface_name: str
+    arguments: Callable[[SorterParams, Context], dict[str, Any]]
+    """The keyword arguments of SpikeInterface's `run_sorter`, the user's `sorter` dictionary included."""
+    pin_seeds: Callable[[dict[str, Any]], dict[str, Any]] = lambda arguments: {}
+    """Set what the sorter draws at random; returns the seeds, for the record."""
+    unavailable: Callable[[], str | None] = lambda: None
+    """Why the sorter cannot run on this machine, and what to install; None when it can."""

@@ -1,0 +1,91 @@
+"""Sorting: read the preprocessed traces, run the chosen sorter, clean its output, save the sorting."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError, nearest
+from capsules.common.resources import job_kwargs
+from capsules.common.task import Task
+from capsules.spikesorting.sorters import SORTERS
+from capsules.spikesorting.sorters.base import Context, Sorter
+
+
+def run(task: Task) -> None:
+    name = task.params.sorter
+    if name is None:
+        raise SpikeRelayError("no sorter chosen: set spikesorting.sorter, or give --sorter")
+    sorter, params = SORTERS[name], getattr(task.params, name)
+    if reason := sorter.unavailable():
+        raise SpikeRelayError(reason)
+    task.use_spikeinterface(params.job_kwargs)
+    import spikeinterface as si
+
+    recording = si.load(task.input("preprocessing", "traces"))
+    arguments = sorter.arguments(params, _context(task, recording, params))
+    _check_arguments(sorter, arguments)
+    task.record["seeds"] = sorter.pin_seeds(arguments)
+    task.record["device"] = arguments.get("torch_device", "cpu")
+    task.fact(sorter=name, arguments=json.loads(json.dumps(arguments, default=str)))
+    try:
+        sorting = run_sorter(sorter, recording, task.out / "sorter", arguments)
+    except Exception as error:
+        if params.raise_if_fails:
+            raise
+        task.log.exception("the sorter failed")
+        raise RecordedFailure(f"{name} failed: {error}") from error
+    if sorting.get_num_units() == 0:
+        raise Skip(f"{name} found no unit")
+    sorting = clean(task, sorting, recording)
+    sorting.save(folder=task.out / "spikesorted")
+    task.fact(units=sorting.get_num_units(), spikes=int(sorting.to_spike_vector().size))
+
+
+def run_sorter(sorter: Sorter, recording: Any, folder: Path, arguments: dict[str, Any]) -> Any:
+    """Run a sorter through SpikeInterface and hold its sorting in memory; its working folder is removed."""
+    import spikeinterface as si
+    from spikeinterface.sorters import run_sorter as spikeinterface_run_sorter
+
+    sorting = spikeinterface_run_sorter(
+        sorter.spikeinterface_name, recording, folder=folder, remove_existing_folder=True, **arguments
+    )
+    sorting = si.NumpySorting.from_sorting(sorting, copy_spike_vector=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    return sorting
+
+
+def clean(task: Task, sorting: Any, recording: Any) -> Any:
+    """Remove empty units and spikes beyond the end of the recording, and record how many."""
+    from spikeinterface.curation import remove_excess_spikes
+
+    before = sorting.to_spike_vector().size
+    sorting = remove_excess_spikes(sorting, recording)
+    excess = int(before - sorting.to_spike_vector().size)
+    units = sorting.get_num_units()
+    sorting = sorting.remove_empty_units()
+    task.fact(empty_units_removed=units - sorting.get_num_units(), excess_spikes_removed=excess)
+    return sorting
+
+
+def _context(task: Task, recording: Any, params: Any) -> Context:
+    preprocessing = task.input_record("preprocessing")
+    return Context(
+        num_channels=recording.get_num_channels(),
+        motion_applied=preprocessing["facts"]["motion_applied"],
+        referenced=preprocessing["facts"]["referenced"],
+        job_kwargs=job_kwargs(task.n_jobs, params.job_kwargs, pool_engine="process"),
+        change=task.change,
+    )
+
+
+def _check_arguments(sorter: Sorter, arguments: dict[str, Any]) -> None:
+    from spikeinterface.sorters import get_default_sorter_params
+
+    known = list(get_default_sorter_params(sorter.spikeinterface_name))
+    unknown = [name for name in arguments if name not in known]
+    if unknown:
+        problems = [f"spikesorting.{sorter.name}.sorter.{name}: unknown parameter{nearest(name, known)}" for name in unknown]
+        raise SpikeRelayError("\n".join(problems))

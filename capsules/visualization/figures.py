@@ -1,0 +1,114 @@
+"""The figures of one recording: each function draws one and returns the matplotlib figure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def traces_figure(recordings: dict[str, Any], start_s: float, duration_s: float) -> Any:
+    """Snippets of the same seconds of several recordings, as maps over channel depth and time.
+
+    Parameters
+    ----------
+    recordings : dict
+        Title -> recording; channels are drawn by depth.
+    start_s, duration_s : float
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, len(recordings), figsize=(5 * len(recordings), 5), squeeze=False, layout="constrained")
+    for axis, (title, recording) in zip(axes[0], recordings.items(), strict=True):
+        rate = recording.sampling_frequency
+        first = round(start_s * rate)
+        last = min(recording.get_num_samples(), first + round(duration_s * rate))
+        traces = recording.get_traces(start_frame=first, end_frame=last, return_in_uV=recording.has_scaleable_traces())
+        depth = recording.get_channel_locations()[:, 1] if recording.has_probe() else np.arange(traces.shape[1])
+        order = np.argsort(depth, kind="stable")
+        traces = traces[:, order] - np.median(traces, axis=0)[order]
+        limit = float(np.percentile(np.abs(traces), 99.5)) or 1.0
+        image = axis.imshow(
+            traces.T,
+            aspect="auto",
+            origin="lower",
+            cmap="RdBu_r",
+            vmin=-limit,
+            vmax=limit,
+            extent=(start_s, start_s + traces.shape[0] / rate, 0, traces.shape[1]),
+        )
+        axis.set(title=title, xlabel="time (s)", ylabel="channel, by depth")
+        figure.colorbar(image, ax=axis, label="uV" if recording.has_scaleable_traces() else "counts")
+    return figure
+
+
+def drift_figure(peaks: np.ndarray, depths_um: np.ndarray, amplitudes: np.ndarray, rate: float, settings: Any) -> Any:
+    """Peaks over time and depth, coloured by amplitude; one in `n_skip` is drawn."""
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=tuple(settings.figsize), layout="constrained")
+    shown = slice(None, None, settings.n_skip)
+    points = axis.scatter(
+        peaks["sample_index"][shown] / rate,
+        depths_um[shown],
+        c=amplitudes[shown],
+        s=4,
+        alpha=settings.alpha,
+        vmin=settings.vmin,
+        vmax=settings.vmax,
+        cmap=settings.cmap,
+        edgecolors="none",
+        rasterized=True,
+    )
+    axis.set(title=f"{len(peaks)} peaks, 1 in {settings.n_skip} drawn", xlabel="time (s)", ylabel="depth (um)")
+    bar = figure.colorbar(points, ax=axis, label="amplitude (uV)")
+    bar.solids.set_alpha(1)
+    return figure
+
+
+def motion_figure(motion: Any, settings: Any) -> Any:
+    """The estimated displacement of each spatial window over time."""
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=tuple(settings.figsize), layout="constrained")
+    colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, motion.displacement[0].shape[1]))
+    for window, depth in enumerate(np.atleast_1d(motion.spatial_bins_um)):
+        times, shift = motion.temporal_bins_s[0], motion.displacement[0][:, window]
+        axis.plot(times, shift, color=colours[window], label=f"{depth:.0f} um")
+    axis.set(title="estimated drift", xlabel="time (s)", ylabel="displacement (um)")
+    axis.legend(title="depth", loc="upper right", fontsize="small", ncols=2)
+    return figure
+
+
+def units_figure(analyzer: Any, labels: Any) -> Any:
+    """Where the units are on the probe, and how fast they fire; bad units are open circles."""
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(5, 8), layout="constrained")
+    contacts = analyzer.get_channel_locations()
+    axis.scatter(contacts[:, 0], contacts[:, 1], marker="s", s=18, color="0.85", label="contacts")
+    locations = analyzer.get_extension("unit_locations").get_data()
+    counts = np.array(list(analyzer.sorting.count_num_spikes_per_unit(outputs="dict").values()))
+    rates = counts / analyzer.get_total_duration()
+    bad = np.zeros(len(rates), dtype=bool) if labels is None else np.asarray(labels) == "bad"
+    for chosen, name, face in ((~bad, "units" if labels is None else "good", "C0"), (bad, "bad", "none")):
+        size = 20 + 10 * rates[chosen]
+        axis.scatter(locations[chosen, 0], locations[chosen, 1], s=size, facecolor=face, edgecolor="C0", label=name)
+    axis.set(title=f"{len(rates)} units, size by firing rate", xlabel="x (um)", ylabel="depth (um)")
+    axis.legend(loc="upper left", fontsize="small")
+    return figure
+
+
+def probe_figure(locations: np.ndarray, labels: list[str]) -> Any:
+    """The contacts of the probe, coloured by their label."""
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(4, 8), layout="constrained")
+    colours = {"good": "0.75", "dead": "C3", "noise": "C1", "out": "C0"}
+    for label, colour in colours.items():
+        chosen = np.array([value == label for value in labels])
+        name = f"{label} ({chosen.sum()})"
+        axis.scatter(locations[chosen, 0], locations[chosen, 1], marker="s", s=30, color=colour, label=name)
+    axis.set(title="channels", xlabel="x (um)", ylabel="depth (um)")
+    axis.legend(loc="upper left", fontsize="small")
+    return figure

@@ -1,0 +1,53 @@
+"""Parameters of visualization (section `visualization`)."""
+
+from typing import Literal
+
+from capsules.common.params import JobKwargs, Section, param
+
+
+class Timeseries(Section):
+    n_snippets_per_segment: int = param(2, "Snippets of traces drawn from each segment.", ge=0)
+    snippet_duration_s: float = param(0.5, "Length of a snippet.", unit="s", gt=0)
+
+
+class DriftDetection(Section):
+    peak_sign: Literal["neg", "pos", "both"] = param("neg", "Polarity of the peaks in the drift map.")
+    detect_threshold: float = param(
+        5, "Peaks above this many median absolute deviations are drawn.", unit="MAD", gt=0
+    )
+    exclude_sweep_ms: float = param(0.1, "Of peaks closer than this, the largest is kept.", unit="ms", ge=0)
+
+
+class DriftLocalization(Section):
+    ms_before: float = param(0.1, "Waveform before the peak that localises it.", unit="ms", ge=0)
+    ms_after: float = param(0.3, "Waveform after the peak that localises it.", unit="ms", ge=0)
+    radius_um: float = param(100.0, "Channels within this distance localise a peak.", unit="um", gt=0)
+
+
+class Drift(Section):
+    detection: DriftDetection = param(DriftDetection(), "Which peaks are drawn.")
+    localization: DriftLocalization = param(DriftLocalization(), "Where on the probe they are.")
+    n_skip: int = param(30, "One peak in this many is drawn.", ge=1)
+    alpha: float = param(0.15, "Opacity of a point, from 0 to 1.", ge=0, le=1)
+    vmin: float = param(-200, "Amplitude at the lower end of the colours.", unit="uV")
+    vmax: float = param(0, "Amplitude at the upper end of the colours.", unit="uV")
+    cmap: str = param("Greys_r", "Matplotlib colour map of the amplitudes.")
+    figsize: list[float] = param([10, 10], "Width and height of the figure.", unit="in", min_length=2, max_length=2)
+
+
+class Motion(Section):
+    cmap: str = param("Greys_r", "Matplotlib colour map of the amplitudes.")
+    scatter_decimate: int = param(15, "One peak in this many is drawn.", ge=1)
+    figsize: list[float] = param([15, 10], "Width and height of the figure.", unit="in", min_length=2, max_length=2)
+
+
+class VisualizationParams(Section):
+    """The figures of a recording."""
+
+    job_kwargs: JobKwargs = param(JobKwargs(), "Chunks of the parallel work.")
+    timeseries: Timeseries = param(Timeseries(), "Snippets of raw and preprocessed traces.")
+    drift: Drift = param(Drift(), "Peaks over depth and time.")
+    motion: Motion = param(Motion(), "The estimated drift.")
+
+
+PARAMS = VisualizationParams

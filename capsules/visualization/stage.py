@@ -1,0 +1,113 @@
+"""Visualization: the figures of one recording, and its quality-control figures and tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from capsules.common.job import load_recording
+from capsules.common.task import Task
+from capsules.visualization import figures
+
+
+def run(task: Task) -> None:
+    task.use_spikeinterface(task.params.job_kwargs)
+    import matplotlib as mpl
+    import spikeinterface as si
+
+    mpl.use("Agg")
+    shown, checked = task.out / "visualization", task.out / "quality_control"
+    shown.mkdir()
+    checked.mkdir()
+    raw = load_recording(task.job, task.data)
+    traces = si.load(task.input("preprocessing", "traces"))
+    analyzer = si.load(task.input("postprocessing", "postprocessed.zarr"), load_extensions=True)
+    sorting = si.load(task.input("curation", "curated"))
+
+    _draw_traces(task, raw, traces, shown)
+    _draw_drift(task, traces, shown)
+    motion = task.input("preprocessing", "motion")
+    if motion.exists():
+        _save(figures.motion_figure(si.load(motion), task.params.motion), shown / "motion.png")
+    if analyzer.has_extension("unit_locations"):
+        _save(figures.units_figure(analyzer, sorting.get_property("default_qc")), shown / "units.png")
+    _check_channels(task, raw, checked)
+    _write_metrics(analyzer, sorting, checked)
+    task.fact(figures=sorted(str(file.relative_to(task.out)) for file in task.out.rglob("*.png")))
+
+
+def _draw_traces(task: Task, raw: Any, traces: Any, folder: Path) -> None:
+    """Snippets at evenly spaced times, raw beside preprocessed."""
+    settings = task.params.timeseries
+    spare = max(0.0, traces.get_total_duration() - settings.snippet_duration_s)
+    for index in range(settings.n_snippets_per_segment):
+        start = spare * (index + 1) / (settings.n_snippets_per_segment + 1)
+        figure = figures.traces_figure({"raw": raw, "preprocessed": traces}, start, settings.snippet_duration_s)
+        _save(figure, folder / f"traces_{index + 1}.png")
+
+
+def _draw_drift(task: Task, traces: Any, folder: Path) -> None:
+    """The drift map: peaks detected and localised on the preprocessed traces."""
+    from spikeinterface.sortingcomponents.peak_detection import detect_peaks
+    from spikeinterface.sortingcomponents.peak_localization import localize_peaks
+
+    settings = task.params.drift
+    noise = {"random_slices_kwargs": {"seed": 0}}
+    peaks = detect_peaks(
+        traces,
+        method="locally_exclusive",
+        method_kwargs=settings.detection.model_dump()
+        | {"radius_um": settings.localization.radius_um, "noise_levels": _noise_levels(traces, noise)},
+    )
+    if len(peaks) == 0:
+        task.warn("no drift map: no peak was found")
+        return
+    window = settings.localization
+    places = localize_peaks(
+        traces,
+        peaks,
+        method="center_of_mass",
+        ms_before=window.ms_before,
+        ms_after=window.ms_after,
+        method_kwargs={"radius_um": window.radius_um},
+    )
+    gain = traces.get_channel_gains() if traces.has_scaleable_traces() else 1.0
+    amplitudes = peaks["amplitude"] * (gain[peaks["channel_index"]] if traces.has_scaleable_traces() else gain)
+    rate = traces.sampling_frequency
+    _save(figures.drift_figure(peaks, places["y"], amplitudes, rate, settings), folder / "drift_map.png")
+    task.fact(peaks=len(peaks))
+
+
+def _noise_levels(traces: Any, arguments: dict[str, Any]) -> Any:
+    from spikeinterface.core import get_noise_levels
+
+    return get_noise_levels(traces, return_in_uV=False, **arguments)
+
+
+def _check_channels(task: Task, raw: Any, folder: Path) -> None:
+    labels = json.loads(task.input("preprocessing", "bad_channels.json").read_text())
+    if raw.has_probe():
+        values = [labels[str(channel)] for channel in raw.channel_ids]
+        _save(figures.probe_figure(raw.get_channel_locations(), values), folder / "channels.png")
+
+
+def _write_metrics(analyzer: Any, sorting: Any, folder: Path) -> None:
+    """The metrics of all units, their labels first, as a table for spreadsheets."""
+    import pandas as pd
+
+    names = [name for name in ("default_qc", "decoder_label", "decoder_probability") if name in sorting.get_property_keys()]
+    tables = [pd.DataFrame({name: sorting.get_property(name) for name in names}, index=sorting.unit_ids)]
+    tables += [
+        analyzer.get_extension(name).get_data()
+        for name in ("quality_metrics", "template_metrics")
+        if analyzer.has_extension(name)
+    ]
+    pd.concat(tables, axis=1).to_csv(folder / "metrics.csv", index_label="unit")
+
+
+def _save(figure: Any, file: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    figure.savefig(file, dpi=100, metadata={"Software": None})
+    plt.close(figure)

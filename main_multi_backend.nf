@@ -1,0 +1,113 @@
+#!/usr/bin/env nextflow
+// SpikeRelay: raw recordings in, curated units, figures and NWB files out. Wiring only: the work is in capsules/.
+
+include { RESOLVE_PARAMS } from './pipeline/modules/resolve_params'
+include { JOB_DISPATCH } from './pipeline/modules/job_dispatch'
+include { CAPSULE as PREPROCESSING } from './pipeline/modules/capsule'
+include { CAPSULE as SPIKESORTING } from './pipeline/modules/capsule'
+include { CAPSULE as POSTPROCESSING } from './pipeline/modules/capsule'
+include { CAPSULE as CURATION } from './pipeline/modules/capsule'
+include { CAPSULE as VISUALIZATION } from './pipeline/modules/capsule'
+include { CAPSULE as NWB_ECEPHYS } from './pipeline/modules/capsule'
+include { CAPSULE as NWB_UNITS } from './pipeline/modules/capsule'
+include { RESULTS } from './pipeline/modules/results'
+
+def readJson(file) {
+    return new groovy.json.JsonSlurper().parse(file)
+}
+
+// The process's resolved parameters, or the end of the run with every problem that was found.
+def checked(resolved) {
+    if (resolved.problems) {
+        error(resolved.problems.join('\n'))
+    }
+    return resolved
+}
+
+// The jobs that job dispatch wrote, or the end of the run with the reason why there are none.
+def dispatched(folder) {
+    def record = readJson(folder.resolve('stage.json'))
+    if (record.status == 'failed') {
+        error(record.reason)
+    }
+    def jobs = readJson(folder.resolve('jobs.json'))
+    // The configuration divides the cores over this many recordings; it is no input, so it makes no task new.
+    System.setProperty('spikerelay.recordings', "${jobs.size()}")
+    return jobs.collect { job ->
+        tuple([id: job.id, block: job.block, megabytes: job.megabytes], groovy.json.JsonOutput.toJson(job))
+    }
+}
+
+// A stage's resolved section, and the fingerprint of its code and libraries.
+def section(resolved, stage) {
+    return resolved.map { run -> run.sections[stage] }
+}
+
+def code(resolved, stage) {
+    return resolved.map { run -> run.code[stage] }
+}
+
+// What failing tasks left: they emit nothing, so this is read when everything else is there.
+def failures() {
+    def folder = new File(System.getenv('RESULTS_PATH'), 'nextflow/failed')
+    def files = folder.listFiles() ?: []
+    return groovy.json.JsonOutput.toJson(files.findAll { file -> file.name.endsWith('.json') }.sort().collect { file -> readJson(file) })
+}
+
+workflow {
+    RESOLVE_PARAMS(groovy.json.JsonOutput.toJson(params))
+    resolved = RESOLVE_PARAMS.out.map { file -> checked(readJson(file)) }
+
+    JOB_DISPATCH(section(resolved, 'job_dispatch'))
+    jobs = JOB_DISPATCH.out.flatMap { folder -> dispatched(folder) }
+    blocks = jobs
+        .map { meta, job -> tuple([id: meta.block], meta.megabytes, job) }
+        .groupTuple()
+        .map { block, megabytes, group -> tuple(block + [megabytes: megabytes.sum()], "[${group.sort().join(', ')}]") }
+
+    PREPROCESSING(jobs.map { meta, job -> tuple(meta, job, []) }, section(resolved, 'preprocessing'), code(resolved, 'preprocessing'))
+    SPIKESORTING(jobs.join(PREPROCESSING.out.folder), section(resolved, 'spikesorting'), code(resolved, 'spikesorting'))
+    sorted = PREPROCESSING.out.folder.join(SPIKESORTING.out.folder)
+    POSTPROCESSING(
+        jobs.join(sorted).map { meta, job, traces, units -> tuple(meta, job, [traces, units]) },
+        section(resolved, 'postprocessing'),
+        code(resolved, 'postprocessing'),
+    )
+    CURATION(jobs.join(POSTPROCESSING.out.folder), section(resolved, 'curation'), code(resolved, 'curation'))
+    curated = POSTPROCESSING.out.folder.join(CURATION.out.folder)
+    VISUALIZATION(
+        jobs.join(PREPROCESSING.out.folder).join(curated).map { meta, job, traces, analyzer, units ->
+            tuple(meta, job, [traces, analyzer, units])
+        },
+        section(resolved, 'visualization'),
+        code(resolved, 'visualization'),
+    )
+
+    NWB_ECEPHYS(blocks.map { block, group -> tuple(block, group, []) }, section(resolved, 'nwb_ecephys'), code(resolved, 'nwb_ecephys'))
+    // No count is waited for, so that a failed probe does not take the others' units with it.
+    unitsOfBlock = curated
+        .map { meta, analyzer, units -> tuple(meta.block, [analyzer, units]) }
+        .groupTuple()
+        .map { block, folders -> tuple(block, folders.flatten().sort { folder -> folder.name }) }
+    files = blocks
+        .join(NWB_ECEPHYS.out.folder)
+        .map { block, group, file -> tuple(block.id, block, group, file) }
+        .join(unitsOfBlock, remainder: true)
+        .filter { row -> row[1] }
+        .map { _id, block, group, file, folders -> tuple(block, group, [file] + (folders ?: [])) }
+    NWB_UNITS(files, section(resolved, 'nwb_units'), code(resolved, 'nwb_units'))
+
+    done = PREPROCESSING.out.folder
+        .mix(SPIKESORTING.out.folder, POSTPROCESSING.out.folder, CURATION.out.folder, VISUALIZATION.out.folder)
+        .mix(NWB_ECEPHYS.out.folder, NWB_UNITS.out.folder)
+        .map { _meta, folder -> folder }
+        .toSortedList { a, b -> a.name <=> b.name }
+    RESULTS(
+        jobs.map { _meta, job -> job }.toSortedList().map { all -> "[${all.join(', ')}]" },
+        done,
+        done.map { _folders -> failures() },
+        resolved.map { run -> run.params },
+        code(resolved, 'results'),
+    )
+    RESULTS.out.summary.view { file -> "\n${file.text}\nReport: ${System.getenv('RESULTS_PATH')}/report.html" }
+}

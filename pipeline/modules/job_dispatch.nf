@@ -1,0 +1,19 @@
+// Find the recordings; never cached, so that changed data is seen.
+process JOB_DISPATCH {
+    cache false
+
+    input:
+    val section
+
+    output:
+    path 'job_dispatch_run'
+
+    script:
+    """
+    cat > params.json <<'SPIKERELAY_JSON'
+    ${section}
+    SPIKERELAY_JSON
+    python -m capsules.job_dispatch --id run --params params.json --data "\$DATA_PATH" --n-jobs ${task.cpus} \\
+        || test -e job_dispatch_run/stage.json
+    """
+}

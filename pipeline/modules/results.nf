@@ -1,0 +1,28 @@
+// Status, record and report of the whole run; `failures` holds what the failed tasks left.
+process RESULTS {
+    input:
+    val jobs
+    path folders, stageAs: 'inputs/*'
+    val failures
+    val run_params
+    val code
+
+    output:
+    path 'results_run/*', emit: parts
+    path 'results_run/summary.txt', emit: summary
+
+    script:
+    """
+    mkdir -p inputs
+    cat > job.json <<'SPIKERELAY_JSON'
+    ${jobs}
+    SPIKERELAY_JSON
+    cat > inputs/failures.json <<'SPIKERELAY_JSON'
+    ${failures}
+    SPIKERELAY_JSON
+    cat > inputs/params.json <<'SPIKERELAY_JSON'
+    ${run_params}
+    SPIKERELAY_JSON
+    python -m capsules.results --id run --job job.json --inputs inputs
+    """
+}

@@ -1,0 +1,46 @@
+"""Fetch one Nextflow release from Maven Central into a folder; the `nextflow` launcher runs its jars.
+
+    python pipeline/setup/fetch_nextflow.py 24.10.0 .venv/share/nextflow
+
+`jgo` resolves the jars without Maven. A release that is already there is not looked up again.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+# A release that Maven Central does not hold whole: what is left out, and what is added in its place.
+INCOMPLETE = {
+    "25.04.4": {
+        "exclusions": ["io.nextflow:nf-lang", "io.seqera:lib-trace"],
+        "additions": ["io.nextflow:nf-lang:25.04.0"],
+    }
+}
+
+
+def fetch(version: str, folder: Path) -> Path:
+    """Put the jars of Nextflow `version` into `folder/version`, which appears whole or not at all."""
+    release = folder / version
+    if release.exists():
+        return release
+
+    from jgo.env import EnvironmentBuilder, EnvironmentSpec, LinkStrategy
+    from jgo.maven import MavenContext
+
+    build = folder / f"{version}.partial"
+    shutil.rmtree(build, ignore_errors=True)
+    (build / "jars").mkdir(parents=True)
+    repairs = INCOMPLETE.get(version, {"exclusions": [], "additions": []})
+    specs = [EnvironmentSpec(coordinates=[f"io.nextflow:nextflow:{version}"], exclusions=repairs["exclusions"])]
+    specs += [EnvironmentSpec(coordinates=[addition]) for addition in repairs["additions"]]
+    for spec in specs:
+        builder = EnvironmentBuilder(MavenContext(), cache_dir=build / "cache", link_strategy=LinkStrategy.AUTO)
+        for jar in builder.from_spec(spec).all_jars:
+            Path(jar).replace(build / "jars" / Path(jar).name)
+    (build / "jars").rename(release)
+    shutil.rmtree(build)
+    return release
+
+
+if __name__ == "__main__":
+    print(fetch(sys.argv[1], Path(sys.argv[2])))
