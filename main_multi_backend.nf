@@ -13,7 +13,8 @@ include { CAPSULE as NWB_UNITS } from './pipeline/modules/capsule'
 include { RESULTS } from './pipeline/modules/results'
 
 def readJson(file) {
-    return new groovy.json.JsonSlurper().parse(file)
+    // The classic one: the other gives maps that fill themselves when read, which several threads at once must not.
+    return new groovy.json.JsonSlurperClassic().parseText(file.text)
 }
 
 // The process's resolved parameters, or the end of the run with every problem that was found.

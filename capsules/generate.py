@@ -1,4 +1,4 @@
-"""Write the files that are made from the models and the contract, or with `--check` say which are out of date.
+"""Write the files that are made from the models, or with `--check` say which are out of date.
 
     python -m capsules.generate [--check]
 """
@@ -9,7 +9,6 @@ import json
 import sys
 from pathlib import Path
 
-from capsules.common.publish import publish_config
 from capsules.common.schema import draft07_schema, parameter_page
 from capsules.resolve_params.params import PipelineParams
 
@@ -20,7 +19,6 @@ def generated() -> dict[Path, str]:
     """File -> its text."""
     defaults = PipelineParams().model_dump(mode="json", exclude={"schema_"})
     return {
-        ROOT / "pipeline" / "publish.config": publish_config(),
         ROOT / "pipeline" / "default_params.json": json.dumps(defaults, indent=4) + "\n",
         ROOT / "pipeline" / "default_params_schema.json": json.dumps(draft07_schema(PipelineParams), indent=2) + "\n",
         ROOT / "docs" / "parameters.md": parameter_page(PipelineParams),

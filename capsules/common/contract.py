@@ -2,7 +2,6 @@
 
 A stage writes one folder `<stage>_<id>/` with a `stage.json`, a `log.txt` and its parts. `{id}` in `published` is the
 recording's (or block's) id; a part without `published` is handed on but not shown in the results folder.
-`pipeline/publish.config` is made from this list.
 """
 
 from __future__ import annotations
@@ -17,6 +16,10 @@ class Part:
     name: str
     published: str | None = None
     optional: bool = False
+
+    def place(self, stage: str, id: str) -> str | None:
+        """Where the part lies in the results folder, or None when it is not shown there."""
+        return None if self.published is None else self.published.format(stage=stage, id=id)
 
 
 LOG_PARTS = (Part("stage.json", "logs/{id}/{stage}.json"), Part("log.txt", "logs/{id}/{stage}.log"))

@@ -138,7 +138,28 @@ def main(stage_name: str, run: Callable[[Task], None], params: type[BaseModel] |
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     task = Task(stage, id, jobs, section, arguments.inputs, arguments.data, out, arguments.n_jobs)
-    return perform(task, stub if arguments.stub_run else run, arguments.output)
+    code = perform(task, stub if arguments.stub_run else run, arguments.output)
+    if code == 0 and arguments.publish:
+        link_published(stage, id, arguments.output / stage.folder(id), arguments.publish)
+    return code
+
+
+def link_published(stage: Stage, id: str, folder: Path, target: Path) -> None:
+    """Hard-link a stage's published parts into `target`, each named for its place in the results with % for /.
+
+    Nextflow moves them to the results folder from there: it does not publish parts of a folder that is an output.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for part in stage.parts:
+        place, source = part.place(stage.name, id), folder / part.name
+        if place is None or not source.exists():
+            continue
+        linked = target / place.replace("/", "%")
+        if source.is_dir():
+            shutil.copytree(source, linked, copy_function=os.link)
+        else:
+            os.link(source, linked)
 
 
 def perform(task: Task, run: Callable[[Task], None], output: Path) -> int:
@@ -170,10 +191,11 @@ def perform(task: Task, run: Callable[[Task], None], output: Path) -> int:
     task.record.update(seconds=round(time.monotonic() - start, 1), peak_memory_mb=resources.peak_memory_mb())
     task.log.info("%s %s: %s %s", task.stage.name, task.id, task.record["status"], task.record["reason"] or "")
     write_json(task.out / "stage.json", task.record)
+    logging.shutdown()
     if code:
         mark.write("failed", task.record["reason"], task.out / "log.txt")
-        return code
-    logging.shutdown()
+        if task.stage.level != "run":
+            return code
     final = output / task.stage.folder(task.id)
     shutil.rmtree(final, ignore_errors=True)
     task.out.rename(final)
@@ -246,6 +268,7 @@ def _parser(stage: Stage, params: type[BaseModel] | None) -> cli.Parser:
     parser.add_argument(
         "--output", type=Path, default=Path(), metavar="DIR", help=f"{stage.name}_<id> is written here"
     )
+    parser.add_argument("--publish", type=Path, metavar="DIR", help="hard-link the parts that users see here as well")
     parser.add_argument("--params", type=Path, metavar="FILE", help="JSON file with this stage's section; default: none")
     parser.add_argument("--n-jobs", type=int, default=1, metavar="N", help="cores to use [default: 1]")
     parser.add_argument("--stub-run", action="store_true", help="write an empty output of the right shape, do no work")

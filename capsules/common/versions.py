@@ -25,7 +25,7 @@ def library_versions(stage: Stage) -> dict[str, str]:
 
 
 def code_fingerprint(stage: Stage) -> str:
-    """A digest of the stage's sub-package, of `common` and of its libraries' versions.
+    """A digest of the stage's sub-package, of `common`, of its process and of its libraries' versions.
 
     Nextflow hashes it into every task of the stage, so that changed code or an upgraded library is run again.
     """
@@ -33,4 +33,6 @@ def code_fingerprint(stage: Stage) -> str:
     for folder in ("common", stage.name):
         for file in sorted((PACKAGE / folder).rglob("*.py")):
             digest.update(str(file.relative_to(PACKAGE)).encode() + b"\0" + file.read_bytes() + b"\0")
+    for module in sorted((PACKAGE.parent / "pipeline" / "modules").glob("*.nf")):
+        digest.update(module.read_bytes())
     return digest.hexdigest()[:16]

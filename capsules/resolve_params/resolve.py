@@ -33,7 +33,7 @@ SLOW_EXTENSIONS = ("spike_locations", "principal_components")
 """Extensions that `--runmode fast` leaves out."""
 
 STEP_ARGS = [f"{stage}_args" for stage in SECTION_OF_STAGE]
-OPTIONS = ["n_jobs", "runmode", "sorter", "params_file", "overwrite", *STEP_ARGS]
+OPTIONS = ["n_jobs", "runmode", "sorter", "params_file", "overwrite", "max_memory", "max_time", *STEP_ARGS]
 """The pipeline's own options on Nextflow's command line."""
 
 

@@ -1,5 +1,23 @@
 // Any stage: the alias under which it is included names the capsule that runs.
 // `jobs` is the JSON of the job (or of a block's jobs); `code` makes the task new when the capsule's code or libraries are.
+
+def capsule_name(process_name) {
+    return process_name.tokenize(':').last().toLowerCase()
+}
+
+def capsule_command(capsule, id, jobs, section, cpus, options) {
+    return """
+    cat > job.json <<'SPIKERELAY_JSON'
+    ${jobs}
+    SPIKERELAY_JSON
+    cat > params.json <<'SPIKERELAY_JSON'
+    ${section}
+    SPIKERELAY_JSON
+    python -m capsules.${capsule} --id '${id}' --job job.json --params params.json --data "\$DATA_PATH" \\
+        --inputs inputs --publish publish --n-jobs ${cpus} ${options}
+    """.stripIndent()
+}
+
 process CAPSULE {
     tag "${meta.id}"
 
@@ -10,27 +28,13 @@ process CAPSULE {
 
     output:
     tuple val(meta), path("${capsule}_${meta.id}"), emit: folder
-    path "${capsule}_${meta.id}/*", emit: parts
+    path 'publish/*', emit: published
 
     script:
-    capsule = task.process.tokenize(':').last().toLowerCase()
-    """
-    cat > job.json <<'SPIKERELAY_JSON'
-    ${jobs}
-    SPIKERELAY_JSON
-    cat > params.json <<'SPIKERELAY_JSON'
-    ${section}
-    SPIKERELAY_JSON
-    python -m capsules.${capsule} --id '${meta.id}' --job job.json --params params.json --data "\$DATA_PATH" \\
-        --inputs inputs --n-jobs ${task.cpus}
-    """
+    capsule = capsule_name(task.process)
+    capsule_command(capsule, meta.id, jobs, section, task.cpus, '')
 
     stub:
-    capsule = task.process.tokenize(':').last().toLowerCase()
-    """
-    cat > job.json <<'SPIKERELAY_JSON'
-    ${jobs}
-    SPIKERELAY_JSON
-    python -m capsules.${capsule} --id '${meta.id}' --job job.json --inputs inputs --stub-run
-    """
+    capsule = capsule_name(task.process)
+    capsule_command(capsule, meta.id, jobs, section, task.cpus, '--stub-run')
 }

@@ -1,4 +1,15 @@
 // Find the recordings; never cached, so that changed data is seen.
+
+def job_dispatch_command(section, cpus) {
+    return """
+    cat > params.json <<'SPIKERELAY_JSON'
+    ${section}
+    SPIKERELAY_JSON
+    python -m capsules.job_dispatch --id run --params params.json --data "\$DATA_PATH" --n-jobs ${cpus} \\
+        || test -e job_dispatch_run/stage.json
+    """.stripIndent()
+}
+
 process JOB_DISPATCH {
     cache false
 
@@ -9,11 +20,8 @@ process JOB_DISPATCH {
     path 'job_dispatch_run'
 
     script:
-    """
-    cat > params.json <<'SPIKERELAY_JSON'
-    ${section}
-    SPIKERELAY_JSON
-    python -m capsules.job_dispatch --id run --params params.json --data "\$DATA_PATH" --n-jobs ${task.cpus} \\
-        || test -e job_dispatch_run/stage.json
-    """
+    job_dispatch_command(section, task.cpus)
+
+    stub:
+    job_dispatch_command(section, task.cpus)
 }

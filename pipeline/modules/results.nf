@@ -1,18 +1,7 @@
 // Status, record and report of the whole run; `failures` holds what the failed tasks left.
-process RESULTS {
-    input:
-    val jobs
-    path folders, stageAs: 'inputs/*'
-    val failures
-    val run_params
-    val code
 
-    output:
-    path 'results_run/*', emit: parts
-    path 'results_run/summary.txt', emit: summary
-
-    script:
-    """
+def results_command(jobs, failures, run_params) {
+    return """
     mkdir -p inputs
     cat > job.json <<'SPIKERELAY_JSON'
     ${jobs}
@@ -23,6 +12,25 @@ process RESULTS {
     cat > inputs/params.json <<'SPIKERELAY_JSON'
     ${run_params}
     SPIKERELAY_JSON
-    python -m capsules.results --id run --job job.json --inputs inputs
-    """
+    python -m capsules.results --id run --job job.json --inputs inputs --publish publish
+    """.stripIndent()
+}
+
+process RESULTS {
+    input:
+    val jobs
+    path folders, stageAs: 'inputs/*'
+    val failures
+    val run_params
+    val code
+
+    output:
+    path 'publish/*', emit: published
+    path 'results_run/summary.txt', emit: summary
+
+    script:
+    results_command(jobs, failures, run_params)
+
+    stub:
+    results_command(jobs, failures, run_params)
 }
