@@ -20,6 +20,8 @@ def capsule_command(capsule, id, jobs, section, cpus, options) {
 
 process CAPSULE {
     tag "${meta.id}"
+    // For the sizes in the configuration, which sees only `task`.
+    ext megabytes: { meta.megabytes.intValue() }
 
     input:
     tuple val(meta), val(jobs), path(inputs, stageAs: 'inputs/*')
