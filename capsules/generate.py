@@ -1,6 +1,6 @@
 """Write the files that are made from the models, or with `--check` say which are out of date.
 
-    python -m capsules.generate [--check]
+python -m capsules.generate [--check]
 """
 
 from __future__ import annotations

@@ -74,15 +74,13 @@ def neuropixels_probe(channels: int):
     return probe
 
 
-def write_spikeglx(folder: Path, probes: list[ProbeSpec], run: str = "run") -> dict[str, Path]:
-    """Write a SpikeGLX session: `.ap.bin`, `.lf.bin` and `.meta` for each probe, the true spikes beside it.
+def truth_folders(folder: Path, probes: list[ProbeSpec]) -> dict[str, Path]:
+    """Probe name -> folder of its true sorting, beside the session (`si.load` reads it)."""
+    return {spec.name: folder.parent / f"{folder.name}_truth" / spec.name for spec in probes}
 
-    Returns
-    -------
-    dict
-        probe name -> folder of its true sorting (`si.load` reads it).
-    """
-    truths = {}
+
+def write_spikeglx(folder: Path, probes: list[ProbeSpec], run: str = "run") -> None:
+    """Write a SpikeGLX session: `.ap.bin`, `.lf.bin` and `.meta` for each probe, the true spikes beside it."""
     for slot, spec in enumerate(probes):
         recording, sorting = ground_truth(spec)
         probe_folder = folder / f"{run}_g0" / f"{run}_g0_{spec.name}"
@@ -92,9 +90,7 @@ def write_spikeglx(folder: Path, probes: list[ProbeSpec], run: str = "run") -> d
         lf_samples = _write_bands(recording, stem, spec)
         _write_meta(stem, "ap", spec, slot, samples, 30000)
         _write_meta(stem, "lf", spec, slot, lf_samples, 30000 / LF_DECIMATION)
-        truths[spec.name] = folder.parent / f"{folder.name}_truth" / spec.name
-        sorting.save(folder=truths[spec.name], overwrite=True)
-    return truths
+        sorting.save(folder=truth_folders(folder, [spec])[spec.name], overwrite=True)
 
 
 def _write_bands(recording, stem: Path, spec: ProbeSpec, chunk_s: float = 5.0) -> int:

@@ -29,7 +29,9 @@ class _HelpFormatter(argparse.HelpFormatter):
 class _Override(argparse.Action):
     """Collect `dotted name -> value` pairs: `sets` as they are, or the flag's value for each of `leaves`."""
 
-    def __init__(self, option_strings: list[str], dest: str, sets: Any = None, leaves: Sequence[Leaf] = (), **kwargs: Any):
+    def __init__(
+        self, option_strings: list[str], dest: str, sets: Any = None, leaves: Sequence[Leaf] = (), **kwargs: Any
+    ):
         super().__init__(option_strings, argparse.SUPPRESS, **kwargs)
         self.sets, self.leaves = sets, leaves
 

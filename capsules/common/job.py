@@ -90,9 +90,7 @@ def open_reader(reader: Reader, data: Path) -> Any:
     import spikeinterface as si
     from spikeinterface.extractors.extractor_classes import recording_extractor_full_dict
 
-    kwargs = {
-        key: str(data / value) if key in reader.path_arguments else value for key, value in reader.kwargs.items()
-    }
+    kwargs = {key: str(data / value) if key in reader.path_arguments else value for key, value in reader.kwargs.items()}
     if reader.name == "spikeinterface":
         recording = si.load(kwargs["file_or_folder_path"])
     elif reader.name in recording_extractor_full_dict:

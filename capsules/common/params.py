@@ -21,7 +21,9 @@ from pydantic.fields import FieldInfo
 class Section(BaseModel):
     """A group of parameters: unknown keys are refused, and so is a value of another type."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, validate_default=True, regex_engine="python-re")
+    model_config = ConfigDict(
+        extra="forbid", strict=True, allow_inf_nan=False, validate_default=True, regex_engine="python-re"
+    )
 
     choice_flags: ClassVar[dict[str, dict[str, dict[str, Any]]]] = {}
     """Flags that set several parameters at once: flag -> choice -> {dotted name: value}."""
@@ -66,9 +68,7 @@ def param(
     extra = {key: value for key, value in (("unit", unit), ("flags", stored)) if value}
     if isinstance(default, (dict, list, Section)):
         extra |= {} if isinstance(default, Section) else {"default": default}
-        return Field(
-            default_factory=partial(deepcopy, default), description=help, json_schema_extra=extra, **bounds
-        )
+        return Field(default_factory=partial(deepcopy, default), description=help, json_schema_extra=extra, **bounds)
     return Field(default, description=help, json_schema_extra=extra, **bounds)
 
 

@@ -263,13 +263,17 @@ def _parser(stage: Stage, params: type[BaseModel] | None) -> cli.Parser:
     parser.add_argument("--id", help="what the output is named for; default: the job's id")
     parser.add_argument("--data", type=Path, metavar="DIR", help="the raw data folder")
     parser.add_argument(
-        "--inputs", type=Path, default=Path(), metavar="DIR", help=f"holds the earlier stages' folders (needed: {takes})"
+        "--inputs",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help=f"holds the earlier stages' folders (needed: {takes})",
     )
-    parser.add_argument(
-        "--output", type=Path, default=Path(), metavar="DIR", help=f"{stage.name}_<id> is written here"
-    )
+    parser.add_argument("--output", type=Path, default=Path(), metavar="DIR", help=f"{stage.name}_<id> is written here")
     parser.add_argument("--publish", type=Path, metavar="DIR", help="hard-link the parts that users see here as well")
-    parser.add_argument("--params", type=Path, metavar="FILE", help="JSON file with this stage's section; default: none")
+    parser.add_argument(
+        "--params", type=Path, metavar="FILE", help="JSON file with this stage's section; default: none"
+    )
     parser.add_argument("--n-jobs", type=int, default=1, metavar="N", help="cores to use [default: 1]")
     parser.add_argument("--stub-run", action="store_true", help="write an empty output of the right shape, do no work")
     if params is None:
@@ -281,7 +285,9 @@ def _parser(stage: Stage, params: type[BaseModel] | None) -> cli.Parser:
 
 def _start_log(task: Task) -> None:
     handlers = [logging.StreamHandler(sys.stderr), logging.FileHandler(task.out / "log.txt")]
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True
+    )
     logging.captureWarnings(True)
 
 
@@ -300,7 +306,9 @@ def _pass_on_skips(task: Task) -> None:
     for name in task.stage.takes:
         record = task.input_record(name)
         if record is None:
-            raise SpikeRelayError(f"no {task.input(name, 'stage.json')}: run capsules.{name} first, or give its --inputs")
+            raise SpikeRelayError(
+                f"no {task.input(name, 'stage.json')}: run capsules.{name} first, or give its --inputs"
+            )
         if record["status"] != "ok":
             raise Skip(f"{name} {record['status']}: {record['reason']}")
 

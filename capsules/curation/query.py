@@ -89,8 +89,6 @@ def _check(node: ast.expr) -> None:
             raise QueryError(f"curation.query: {ast.unparse(node)!r} is not a comparison")
 
 
-
-
 def _check_operand(node: ast.expr) -> None:
     match node:
         case ast.Name() | ast.Constant(value=int() | float()):

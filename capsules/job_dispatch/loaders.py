@@ -76,7 +76,9 @@ def spikeinterface(data: Path, params: JobDispatchParams) -> Iterator[Stream]:
     paths = [key for key, value in kwargs.items() if isinstance(value, str) and (data / value).exists()]
     kwargs = {key: _relative(value, data) if key in paths else value for key, value in kwargs.items()}
     name = info["reader_type"]
-    for stream in _stream_names(name, {key: str(data / kwargs[key]) if key in paths else kwargs[key] for key in kwargs}):
+    for stream in _stream_names(
+        name, {key: str(data / kwargs[key]) if key in paths else kwargs[key] for key in kwargs}
+    ):
         label = stream or name
         keep, skip = _as_list(info.get("keep_stream_substrings")), _as_list(info.get("skip_stream_substrings"))
         if (keep and not any(text in label for text in keep)) or any(text in label for text in skip):
@@ -94,7 +96,9 @@ def spikeinterface(data: Path, params: JobDispatchParams) -> Iterator[Stream]:
 
 
 def aind(data: Path, params: JobDispatchParams) -> Iterator[Stream]:
-    raise SpikeRelayError("--input aind is not read by this version yet; its Open Ephys part is, with --input openephys")
+    raise SpikeRelayError(
+        "--input aind is not read by this version yet; its Open Ephys part is, with --input openephys"
+    )
 
 
 LOADERS: dict[str, Callable[[Path, JobDispatchParams], Iterator[Stream]]] = {

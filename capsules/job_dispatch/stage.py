@@ -55,7 +55,9 @@ def stream_jobs(stream: Stream, session: Path, data: Path, params: Any) -> Itera
                 duration_s=round(kept_s, 6),
                 clip_s=params.debug_duration if params.debug else None,
                 dtype=str(recording.get_dtype()),
-                megabytes=round(kept_s * recording.sampling_frequency * channels * recording.get_dtype().itemsize / 1e6, 3),
+                megabytes=round(
+                    kept_s * recording.sampling_frequency * channels * recording.get_dtype().itemsize / 1e6, 3
+                ),
                 probe=_probe_name(recording),
                 session_start_time=stream.start_time,
                 files=[entry for path in stream.files for entry in stat_files(path, data)],

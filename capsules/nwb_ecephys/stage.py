@@ -73,7 +73,10 @@ def _metadata(recording: Any, job: Job) -> dict[str, Any]:
             },
             "ElectricalSeries": {
                 "raw": {"name": f"ElectricalSeries-{group}", "description": f"unfiltered traces of {job.stream}"},
-                "lfp": {"name": f"ElectricalSeriesLFP-{group}", "description": f"local field potential of {job.stream}"},
+                "lfp": {
+                    "name": f"ElectricalSeriesLFP-{group}",
+                    "description": f"local field potential of {job.stream}",
+                },
             },
         },
     }

@@ -131,7 +131,9 @@ def electrode_rows(nwbfile: Any, analyzer: Any, job: Job) -> list[int]:
     table = nwbfile.electrodes
     groups, names = table["group_name"][:], table["channel_name"][:]
     row_of = {(str(group), str(name)): row for row, (group, name) in enumerate(zip(groups, names, strict=True))}
-    return [row_of[electrode_group(job), name] for name in electrode_names(analyzer.channel_ids, analyzer.get_probegroup())]
+    return [
+        row_of[electrode_group(job), name] for name in electrode_names(analyzer.channel_ids, analyzer.get_probegroup())
+    ]
 
 
 def _declare_units(nwbfile: Any, analyzer: Any, columns: dict[str, tuple[str, list]]) -> None:

@@ -92,7 +92,10 @@ class PostprocessingParams(Section):
     )
     sparsity: Sparsity = param(Sparsity(), "Channels kept for each unit.")
     duplicate_threshold: float = param(
-        0.9, "Two units whose templates correlate more than this are one: the one with fewer spikes is removed.", ge=0, le=1
+        0.9,
+        "Two units whose templates correlate more than this are one: the one with fewer spikes is removed.",
+        ge=0,
+        le=1,
     )
     return_in_uV: bool = param(True, "Waveforms and templates in microvolts; otherwise in the recording's own counts.")
     extensions: dict[str, dict[str, Any]] = param(

@@ -30,7 +30,9 @@ class DetectBadChannels(Section):
     )
     dead_channel_threshold: float = param(-0.5, "A channel less coherent with its neighbours than this is dead.")
     noisy_channel_threshold: float = param(1.0, "A channel with more high-frequency power than this is noisy.")
-    outside_channel_threshold: float = param(-0.3, "A channel below this, at the end of the probe, is out of the brain.")
+    outside_channel_threshold: float = param(
+        -0.3, "A channel below this, at the end of the probe, is out of the brain."
+    )
     outside_channels_location: Literal["top", "bottom", "both"] = param(
         "top", "End of the probe at which channels may be out of the brain."
     )

@@ -95,6 +95,20 @@ def resolve(options: dict[str, Any], launch_folder: Path) -> Resolved:
     return Resolved(params, origins)
 
 
+def read_params_file(file: Path) -> PipelineParams:
+    """Read and check a params file on its own.
+
+    Raises
+    ------
+    Refused
+        With every problem of the file.
+    """
+    try:
+        return PipelineParams.model_validate(_read_file(file, Path()))
+    except ValidationError as error:
+        raise Refused(describe(error, "", PipelineParams)) from None
+
+
 def _unknown_options(options: dict[str, Any]) -> list[str]:
     problems = []
     for name in options:

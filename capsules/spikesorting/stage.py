@@ -87,5 +87,7 @@ def _check_arguments(sorter: Sorter, arguments: dict[str, Any]) -> None:
     known = list(get_default_sorter_params(sorter.spikeinterface_name))
     unknown = [name for name in arguments if name not in known]
     if unknown:
-        problems = [f"spikesorting.{sorter.name}.sorter.{name}: unknown parameter{nearest(name, known)}" for name in unknown]
+        problems = [
+            f"spikesorting.{sorter.name}.sorter.{name}: unknown parameter{nearest(name, known)}" for name in unknown
+        ]
         raise SpikeRelayError("\n".join(problems))

@@ -18,7 +18,9 @@ def traces_figure(recordings: dict[str, Any], start_s: float, duration_s: float)
     """
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(recordings), figsize=(5 * len(recordings), 5), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(
+        1, len(recordings), figsize=(5 * len(recordings), 5), squeeze=False, layout="constrained"
+    )
     for axis, (title, recording) in zip(axes[0], recordings.items(), strict=True):
         rate = recording.sampling_frequency
         first = round(start_s * rate)

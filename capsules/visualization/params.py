@@ -12,9 +12,7 @@ class Timeseries(Section):
 
 class DriftDetection(Section):
     peak_sign: Literal["neg", "pos", "both"] = param("neg", "Polarity of the peaks in the drift map.")
-    detect_threshold: float = param(
-        5, "Peaks above this many median absolute deviations are drawn.", unit="MAD", gt=0
-    )
+    detect_threshold: float = param(5, "Peaks above this many median absolute deviations are drawn.", unit="MAD", gt=0)
     exclude_sweep_ms: float = param(0.1, "Of peaks closer than this, the largest is kept.", unit="ms", ge=0)
 
 

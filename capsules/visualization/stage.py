@@ -96,7 +96,9 @@ def _write_metrics(analyzer: Any, sorting: Any, folder: Path) -> None:
     """The metrics of all units, their labels first, as a table for spreadsheets."""
     import pandas as pd
 
-    names = [name for name in ("default_qc", "decoder_label", "decoder_probability") if name in sorting.get_property_keys()]
+    names = [
+        name for name in ("default_qc", "decoder_label", "decoder_probability") if name in sorting.get_property_keys()
+    ]
     tables = [pd.DataFrame({name: sorting.get_property(name) for name in names}, index=sorting.unit_ids)]
     tables += [
         analyzer.get_extension(name).get_data()

@@ -21,8 +21,8 @@ def pin_seeds(arguments: dict[str, Any]) -> dict[str, Any]:
     none (0.105.3), so that every run differs. The detector's default for those chunks is a dictionary: the seed is
     put into it.
     """
-    from spikeinterface.sortingcomponents.peak_detection.matched_filtering import MatchedFilteringPeakDetector
     from spikeinterface.sorters import get_default_sorter_params
+    from spikeinterface.sortingcomponents.peak_detection.matched_filtering import MatchedFilteringPeakDetector
 
     seed = arguments.get("seed", get_default_sorter_params("spykingcircus2")["seed"])
     default = inspect.signature(MatchedFilteringPeakDetector.__init__).parameters["random_chunk_kwargs"].default

@@ -1,0 +1,24 @@
+# One line each; `make help` lists them.
+PY := .venv/bin/python
+LINT_NEXTFLOW := 25.04.4
+
+.PHONY: help setup demo test setup-dev test-full lint generate clean
+help:        ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' Makefile | column -t -l 2
+setup:       ## .venv with the pinned packages, Nextflow and compiled code (once)
+	@pipeline/setup/setup.sh
+setup-dev: setup  ## the second Nextflow release, for lint and tests
+	@pipeline/setup/setup.sh $(LINT_NEXTFLOW)
+demo: setup  ## make a two-probe SpikeGLX session, sort it, score it against the truth
+	@$(PY) -m tests.demo
+test: setup-dev  ## what CI runs
+	$(PY) -m pytest -q -m "not slow" --durations=10
+test-full: setup-dev  ## everything
+	$(PY) -m pytest -q --durations=20
+lint: setup-dev  ## ruff, codespell, nextflow lint, generated files
+	$(PY) -m ruff check . && $(PY) -m ruff format --check . && .venv/bin/codespell && $(PY) -m capsules.generate --check
+	SPIKERELAY_NEXTFLOW=$(LINT_NEXTFLOW) ./nextflow lint main_multi_backend.nf pipeline nextflow_local.config
+generate: setup  ## default params, schema and parameter page from the models
+	@$(PY) -m capsules.generate
+clean:       ## forget the demo's session and results
+	rm -rf .demo

@@ -1,0 +1,96 @@
+"""Run the capsules once on a few seconds of made-up traces, so that numba's lasting cache holds what they compile."""
+
+import json
+import logging
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from capsules.common import resources
+from capsules.common.contract import STAGES
+from capsules.common.job import Job, Reader
+from capsules.common.task import Task, perform
+
+DURATION_S = 40
+RATE_HZ = 30000.0
+
+
+def recording_job(folder: Path) -> Job:
+    """A job on a short recording of known units in SpikeInterface's own format."""
+    from spikeinterface.core import generate_ground_truth_recording
+
+    recording, _ = generate_ground_truth_recording(
+        durations=[DURATION_S],
+        sampling_frequency=RATE_HZ,
+        num_channels=16,
+        num_units=5,
+        noise_kwargs={"noise_levels": 8.0, "strategy": "on_the_fly"},
+        generate_templates_kwargs={"unit_params": {"alpha": (300.0, 500.0)}},
+        seed=0,
+    )
+    recording.set_property("inter_sample_shift", [index % 4 / 8 for index in range(16)])
+    counts = recording.astype("int16", round=True)
+    counts.set_channel_gains(1.0)
+    counts.set_channel_offsets(0.0)
+    counts.save(folder=folder / "recording")
+    return Job(
+        id="warm",
+        session="warm",
+        block="warm",
+        stream="warm",
+        segments=[0],
+        group=None,
+        reader=Reader(
+            name="spikeinterface", kwargs={"file_or_folder_path": "recording"}, path_arguments=["file_or_folder_path"]
+        ),
+        lfp_reader=None,
+        sampling_frequency_hz=RATE_HZ,
+        num_channels=16,
+        duration_s=DURATION_S,
+        clip_s=None,
+        dtype="int16",
+        megabytes=40,
+        probe=None,
+        session_start_time=None,
+        files=[],
+        notes=[],
+        skip=None,
+    )
+
+
+def main() -> None:
+    resources.limit_threads(1)
+    resources.use_numba_cache()
+    warnings.simplefilter("ignore")
+    from importlib import import_module
+
+    sections = {
+        "preprocessing": {"min_preprocessing_duration": 0},
+        "spikesorting": {"sorter": "spykingcircus2"},
+        "postprocessing": {},
+        "curation": {"noise_neural_classifier": None, "sua_mua_classifier": None},
+        "visualization": {},
+    }
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        job = recording_job(folder)
+        for stage_name, section in sections.items():
+            stage = STAGES[stage_name]
+            params = import_module(f"capsules.{stage_name}.params").PARAMS.model_validate(section)
+            out = folder / f".{stage_name}"
+            out.mkdir()
+            task = Task(stage, job.id, [job], params, folder, folder, out, 1)
+            code = perform(task, import_module(f"capsules.{stage_name}.stage").run, folder)
+            status = (
+                json.loads((folder / stage.folder(job.id) / "stage.json").read_text()) if code == 0 else task.record
+            )
+            if status["status"] != "ok":
+                sys.exit(f"warm-up: {stage_name} {status['status']}: {status['reason']}")
+            logging.disable(logging.NOTSET)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Score a results folder against the true spikes, and print it as one table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+WELL_FOUND = 0.8
+"""A unit is well found when its accuracy, hits / (hits + misses + false positives), is at least this."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well one recording was sorted."""
+
+    recording: str
+    true_units: int
+    found_units: int
+    accuracies: tuple[float, ...]
+
+    @property
+    def well_found(self) -> int:
+        return sum(accuracy >= WELL_FOUND for accuracy in self.accuracies)
+
+    @property
+    def fraction(self) -> float:
+        return self.well_found / self.true_units
+
+
+def score(results: Path, truths: dict[str, Path]) -> dict[str, Score]:
+    """Compare each sorted recording with the truth of the probe whose name its id holds.
+
+    Parameters
+    ----------
+    results : Path
+    truths : dict
+        Probe name -> folder of its true sorting.
+    """
+    import spikeinterface as si
+    from spikeinterface.comparison import compare_sorter_to_ground_truth
+
+    scores = {}
+    for folder in sorted((results / "curated").iterdir()):
+        truth = next((path for probe, path in truths.items() if f"_{probe}." in folder.name), None)
+        if truth is None:
+            continue
+        true, found = si.load(truth), si.load(folder)
+        comparison = compare_sorter_to_ground_truth(true, found, exhaustive_gt=True)
+        accuracies = tuple(round(float(value), 3) for value in comparison.get_performance()["accuracy"])
+        scores[folder.name] = Score(folder.name, true.get_num_units(), found.get_num_units(), accuracies)
+    return scores
+
+
+def table(results: Path, scores: dict[str, Score], minutes: float) -> str:
+    """One line per recording: status of each stage, units, units matched to the truth; the minutes below."""
+    status = json.loads((results / "status.json").read_text())
+    rows = [("recording", "stages", "units", "matched to truth", "mean accuracy")]
+    for name, entry in status["recordings"].items():
+        stages = " ".join(f"{stage}:{state['status']}" for stage, state in entry["stages"].items())
+        found = scores.get(name)
+        if found is None:
+            rows.append((name, stages, "", "", ""))
+        else:
+            mean = sum(found.accuracies) / len(found.accuracies)
+            matched = f"{found.well_found} of {found.true_units}"
+            rows.append((name, stages, str(found.found_units), matched, f"{mean:.2f}"))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*lines, f"{minutes:.1f} minutes; matched means accuracy >= {WELL_FOUND}"])
