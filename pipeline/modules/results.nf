@@ -17,6 +17,15 @@ def results_command(jobs, failures, run_params) {
 }
 
 process RESULTS {
+    // publish/ holds hard links named for their places in the results, with % for /. A further link costs no copy,
+    // but needs one file system.
+    publishDir(
+        path: System.getenv('RESULTS_PATH') ?: 'results',
+        mode: new File(System.getenv('RESULTS_PATH') ?: 'none').exists() && java.nio.file.Files.getFileStore(new File(System.getenv('RESULTS_PATH')).toPath()) == java.nio.file.Files.getFileStore(workflow.workDir) ? 'link' : 'copy',
+        overwrite: true,
+        saveAs: { name -> name.startsWith('publish/') ? name.substring(8).replace('%', '/') : null },
+    )
+
     input:
     val jobs
     path folders, stageAs: 'inputs/*'
