@@ -60,7 +60,7 @@ workflow {
     resolved = RESOLVE_PARAMS.out.map { file -> checked(readJson(file)) }
 
     JOB_DISPATCH(section(resolved, 'job_dispatch'))
-    jobs = JOB_DISPATCH.out.flatMap { folder -> dispatched(folder) }
+    jobs = JOB_DISPATCH.out.map { folder -> dispatched(folder) }.flatMap()
     blocks = jobs
         .map { meta, job -> tuple([id: meta.block], meta.megabytes, job) }
         .groupTuple()

@@ -1,0 +1,99 @@
+"""A digest of what a results folder says, whatever run made it: no times, no paths, no random ids."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+SIGNIFICANT_DIGITS = 6
+"""Metrics are rounded to this: sums over threads differ in the last digits."""
+
+
+def content_digests(results: Path) -> dict[str, str]:
+    """One digest per piece of content: traces, spikes, labels, metrics, electrodes, LFP, statuses.
+
+    Parameters
+    ----------
+    results : Path
+        A results folder of the pipeline.
+
+    Returns
+    -------
+    dict
+        Name of the piece -> digest, sorted by name.
+    """
+    status = json.loads((results / "status.json").read_text())
+    digests = {"statuses": _digest(_statuses(status))}
+    for id in status["recordings"]:
+        record = results / "logs" / id / "preprocessing.json"
+        if record.exists():
+            digests[f"traces {id}"] = _digest(json.loads(record.read_text())["facts"].get("traces_digest"))
+        if (results / "curated" / id).exists():
+            digests |= {f"{name} {id}": value for name, value in _sorting(results / "curated" / id).items()}
+        metrics = results / "quality_control" / id / "metrics.csv"
+        if metrics.exists():
+            digests[f"metrics {id}"] = _digest(_rounded_table(metrics))
+    for block in status["blocks"]:
+        file = results / "nwb" / f"{block}.nwb"
+        if file.exists():
+            digests |= {f"{name} {block}": value for name, value in _nwb(file).items()}
+    return dict(sorted(digests.items()))
+
+
+def total(digests: dict[str, str]) -> str:
+    """One digest over all pieces."""
+    return _digest(digests)
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _statuses(status: dict[str, Any]) -> dict[str, Any]:
+    return {
+        kind: {id: {name: stage["status"] for name, stage in entry["stages"].items()} for id, entry in entries.items()}
+        for kind, entries in status.items()
+        if kind in ("recordings", "blocks")
+    }
+
+
+def _sorting(folder: Path) -> dict[str, str]:
+    import spikeinterface as si
+
+    sorting = si.load(folder)
+    spikes = hashlib.sha256(sorting.to_spike_vector().tobytes()).hexdigest()
+    labels = {
+        name: [str(value) for value in sorting.get_property(name)]
+        for name in sorting.get_property_keys()
+        if name == "default_qc" or name.startswith("decoder_")
+    }
+    return {"spikes": _digest([[str(unit) for unit in sorting.unit_ids], spikes]), "labels": _digest(labels)}
+
+
+def _rounded_table(file: Path) -> list[list[str]]:
+    import pandas as pd
+
+    table = pd.read_csv(file, index_col="unit")
+    rounded = [
+        [f"{value:.{SIGNIFICANT_DIGITS}g}" if isinstance(value, float) else str(value) for value in row]
+        for row in table.itertuples()
+    ]
+    return [list(table.columns), *rounded]
+
+
+def _nwb(file: Path) -> dict[str, str]:
+    from pynwb import read_nwb
+
+    nwbfile = read_nwb(file)
+    electrodes = nwbfile.electrodes.to_dataframe().drop(columns="group")
+    units = [] if nwbfile.units is None else [list(map(float, times)) for times in nwbfile.units["spike_times"][:]]
+    processing = nwbfile.processing.get("ecephys")
+    series = {} if processing is None else processing["LFP"].electrical_series
+    lfp = {name: hashlib.sha256(item.data[:].tobytes()).hexdigest() for name, item in sorted(series.items())}
+    return {
+        "electrodes": _digest(electrodes.astype(str).to_numpy().tolist()),
+        "nwb units": _digest(units),
+        "lfp": _digest(lfp),
+    }

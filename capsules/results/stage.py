@@ -1,0 +1,125 @@
+"""Results: from what every stage left, the status, the record of the processing and the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
+from capsules.common.job import Job
+from capsules.common.task import Task, write_json
+from capsules.results.report import render
+
+LAYOUT_VERSION = 1
+
+NEXT_STEP = {
+    "failed": "read logs in nextflow/failed/, put the cause right and run the same command with -resume",
+    "killed": "give the task more memory or time (see nextflow/trace.txt) and run the same command with -resume",
+}
+
+
+def run(task: Task) -> None:
+    records = {(record["stage"], record["id"]): record for record in read_records(task.inputs)}
+    failures = {
+        (failure["stage"], failure["id"]): failure for failure in json.loads((task.inputs / "failures.json").read_text())
+    }
+    status = status_document(task.jobs, records, failures)
+    write_json(task.out / "status.json", status)
+    write_json(task.out / "processing.json", {"stages": [records[key] for key in sorted(records)]})
+    params = json.loads((task.inputs / "params.json").read_text())
+    write_json(task.out / "params.json", params)
+    write_json(task.out / "visualization_output.json", figure_links(records))
+    (task.out / "report.html").write_text(render(status, records, params))
+    (task.out / "summary.txt").write_text(summary(status))
+
+
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """Every `stage.json` of the stages' folders in `folder`."""
+    files = sorted(folder.glob("*/stage.json"))
+    return [json.loads(file.read_text()) for file in files]
+
+
+def status_document(jobs: list[Job], records: dict, failures: dict) -> dict[str, Any]:
+    """The state of every recording and block: per stage ok, skipped, failed or not reached, and why."""
+    recordings = {job.id: _stages(job.id, RECORDING_STAGES, records, failures) for job in jobs}
+    blocks = {block: _stages(block, BLOCK_STAGES, records, failures) for block in dict.fromkeys(job.block for job in jobs)}
+    states = [entry["status"] for entry in (*recordings.values(), *blocks.values())]
+    return {
+        "layout_version": LAYOUT_VERSION,
+        "status": "failed" if "failed" in states else "ok",
+        "recordings": recordings,
+        "blocks": blocks,
+    }
+
+
+def _stages(id: str, stages: list[str], records: dict, failures: dict) -> dict[str, Any]:
+    entry: dict[str, Any] = {"status": "ok", "stage": None, "reason": None, "next_step": None, "stages": {}}
+    for stage in stages:
+        record, failure = records.get((stage, id)), failures.get((stage, id))
+        if record is not None:
+            state, reason, kind = record["status"], record["reason"], "failed"
+        elif failure is not None:
+            state, reason, kind = "failed", failure["reason"], failure["kind"]
+        elif entry["status"] == "failed" or _failed_before(id, stage, records, failures):
+            state, reason, kind = "not reached", None, None
+        else:
+            state, reason, kind = "failed", "the task left no record: it never ran, or was lost", "killed"
+        facts = record or (failure or {}).get("record") or {}
+        entry["stages"][stage] = {
+            "status": state,
+            "reason": reason,
+            "seconds": facts.get("seconds"),
+            "peak_memory_mb": facts.get("peak_memory_mb"),
+            "warnings": facts.get("warnings", []),
+            "changes": facts.get("changes", []),
+        }
+        if state in ("skipped", "failed") and entry["status"] == "ok":
+            entry.update(status=state, stage=stage, reason=reason, next_step=NEXT_STEP[kind] if state == "failed" else None)
+    curation = records.get(("curation", id))
+    if curation is not None and curation["status"] == "ok":
+        entry["units"] = curation["facts"].get("units")
+        entry["good_units"] = curation["facts"].get("good_units")
+    return entry
+
+
+def _failed_before(id: str, stage: str, records: dict, failures: dict) -> bool:
+    """Whether a stage that this one needs is missing for this id (nwb_units waits for nwb_ecephys alone)."""
+    return any((name, id) not in records for name in STAGES[stage].takes if STAGES[name].level == STAGES[stage].level)
+
+
+def figure_links(records: dict) -> dict[str, list[str]]:
+    """Recording -> its figures, as paths within the results folder."""
+    return {
+        id: [f"{folder}/{id}/{name}" for folder, name in (figure.split("/", 1) for figure in record["facts"].get("figures", []))]
+        for (stage, id), record in sorted(records.items())
+        if stage == "visualization" and record["status"] == "ok"
+    }
+
+
+def summary(status: dict[str, Any]) -> str:
+    """The last screen of a run: one line per recording and block, the cause and the next step where one is needed."""
+    rows = [("recording or file", "status", "units", "good", "min")]
+    notes = []
+    for name, entry in (*status["recordings"].items(), *status["blocks"].items()):
+        seconds = sum(stage["seconds"] or 0 for stage in entry["stages"].values())
+        rows.append(
+            (
+                name,
+                entry["status"],
+                shown(entry.get("units")),
+                shown(entry.get("good_units")),
+                f"{seconds / 60:.1f}",
+            )
+        )
+        if entry["status"] != "ok":
+            notes.append(f"{name}: {entry['status']} in {entry['stage']}: {entry['reason']}")
+        if entry["next_step"]:
+            notes.append(f"    next: {entry['next_step']}")
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*lines, *notes]) + "\n"
+
+
+def shown(value: Any) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,22 @@
+"""Recordings that several tests read; each is made once a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.data import ProbeSpec, write_spikeglx
+
+TINY = [
+    ProbeSpec("imec0", channels=4, units=2, duration_s=2.0, seed=1),
+    ProbeSpec("imec1", channels=4, units=2, duration_s=2.0, seed=2),
+]
+
+
+@pytest.fixture(scope="session")
+def tiny_session(tmp_path_factory) -> Path:
+    """A SpikeGLX session with two probes of 4 channels and 2 s: for wiring, not for sorting."""
+    folder = tmp_path_factory.mktemp("tiny") / "session"
+    write_spikeglx(folder, TINY)
+    return folder

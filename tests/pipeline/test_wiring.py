@@ -1,0 +1,281 @@
+"""The workflow itself, with stubs for the capsules' work: order, isolation, resume, refusals."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.data import ProbeSpec, write_spikeglx
+from tests.pipeline.nextflow_runs import ROOT, VARIANTS, Pipeline
+
+IMEC0, IMEC1 = "run_g0_imec0.ap_recording1", "run_g0_imec1.ap_recording1"
+BLOCK = "run_g0_recording1"
+NEVER_CACHED = {"RESOLVE_PARAMS", "JOB_DISPATCH"}
+pytestmark = pytest.mark.pipeline
+
+
+@pytest.fixture
+def pipeline(tmp_path, tiny_session) -> Pipeline:
+    return Pipeline(tmp_path, tiny_session)
+
+
+def ran_anew(run) -> set[tuple[str, str]]:
+    return {(row["process"], row["tag"]) for row in run.trace if row["status"] != "CACHED"} - {
+        (name, "-") for name in NEVER_CACHED
+    }
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids="-".join)
+def test_every_stage_runs_for_every_probe(pipeline, variant):
+    run = pipeline.run(variant=variant)
+    assert run.code == 0, run.output
+    assert run.status["status"] == "ok"
+    assert set(run.status["recordings"]) == {IMEC0, IMEC1}
+    assert len(run.trace) == 2 + 2 * 5 + 2 + 1
+    for place in ("preprocessed/{}.json", "preprocessed/motion/{}", "spikesorted/{}", "postprocessed/{}.zarr"):
+        assert (run.results / place.format(IMEC1)).exists()
+    for place in ("curated", "visualization", "quality_control", "logs"):
+        assert (run.results / place / IMEC0).exists()
+    for name in (f"nwb/{BLOCK}.nwb", "params.json", "processing.json", "visualization_output.json", "report.html"):
+        assert (run.results / name).exists()
+    assert not list((run.results / "nextflow" / "failed").glob("*"))
+
+
+def test_lint_finds_nothing():
+    lint = subprocess.run(
+        [ROOT / "nextflow", "lint", ROOT / "main_multi_backend.nf", ROOT / "pipeline", ROOT / "nextflow_local.config"],
+        env=os.environ | {"SPIKERELAY_NEXTFLOW": "25.04.4"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    text = lint.stdout + lint.stderr
+    assert lint.returncode == 0, text
+    assert "had no errors" in text
+    assert "warn" not in text.lower()
+
+
+def test_resume_does_only_what_changed(pipeline):
+    """Nothing changed; then the query; then one raw file; then one capsule's code."""
+    assert pipeline.run().code == 0
+    start = time.monotonic()
+    again = pipeline.run("-resume")
+    assert time.monotonic() - start < 30
+    assert ran_anew(again) == set()
+
+    query = "snr > 5\nand (firing_rate < 1e3 or not num_spikes == 0)"
+    changed = pipeline.run("-resume", "--curation_args", f"--query '{query}'")
+    after_curation = {("NWB_UNITS", BLOCK), ("RESULTS", "-")}
+    after_curation |= {(stage, id) for stage in ("CURATION", "VISUALIZATION") for id in (IMEC0, IMEC1)}
+    assert ran_anew(changed) == after_curation
+    assert changed.record("curation", IMEC1)["params"]["query"] == query
+
+
+def test_resume_sees_a_replaced_file_and_changed_code(tmp_path, tiny_session):
+    data = tmp_path / "session"
+    shutil.copytree(tiny_session, data)
+    root = tmp_path / "checkout"
+    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(".git", ".venv", ".demo", "work", ".nextflow*"))
+    (root / ".venv").symlink_to(ROOT / ".venv")
+    pipeline = Pipeline(tmp_path, data, root)
+    assert pipeline.run().code == 0
+
+    raw = next(data.rglob("*.imec1.ap.bin"))
+    raw.write_bytes(raw.read_bytes()[::-1])
+    replaced = pipeline.run("-resume")
+    assert {id for _, id in ran_anew(replaced)} == {IMEC1, BLOCK, "-"}
+
+    stage = root / "capsules" / "postprocessing" / "stage.py"
+    stage.write_text(stage.read_text() + "\n# changed\n")
+    upgraded = pipeline.run("-resume")
+    assert {stage for stage, _ in ran_anew(upgraded)} == {
+        "POSTPROCESSING",
+        "CURATION",
+        "VISUALIZATION",
+        "NWB_UNITS",
+        "RESULTS",
+    }
+
+
+def test_hostile_text_reaches_the_capsule_unchanged(pipeline):
+    text = """it's "quoted" $(touch harmed) `touch harmed`; touch harmed\nSPIKERELAY_JSON\n\\ ${HOME} %s"""
+    file = pipeline.folder / "params.json"
+    file.write_text(json.dumps({"visualization": {"drift": {"cmap": text}}}))
+    run = pipeline.run("--params_file", str(file))
+    assert run.code == 0, run.output
+    assert run.record("visualization", IMEC0)["params"]["drift"]["cmap"] == text
+    assert not list(pipeline.folder.rglob("harmed"))
+
+
+def test_paths_with_blanks_quotes_and_other_alphabets(tmp_path, tiny_session):
+    folder = tmp_path / "Zoë's data; $(x) 数据"
+    folder.mkdir()
+    data = folder / 'session "1" é'
+    shutil.copytree(tiny_session, data)
+    pipeline = Pipeline(folder, data, results_name="the results ü", work_name="work & play")
+    run = pipeline.run()
+    assert run.code == 0, run.output
+    assert run.status["status"] == "ok"
+    assert (run.results / "nwb" / f"{BLOCK}.nwb").exists()
+
+
+def test_ids_are_matched_exactly(tmp_path):
+    """recording1 is not recording10: one probe with ten segments."""
+    data = tmp_path / "session"
+    write_spikeglx(data, [ProbeSpec("imec0", channels=4, units=1, duration_s=1.0)])
+    probe = next(data.rglob("*.ap.bin")).parent
+    for trigger in range(1, 10):
+        for file in sorted(probe.glob("*_t0.*")):
+            copy = probe / file.name.replace("_t0.", f"_t{trigger}.")
+            copy.write_bytes(file.read_bytes().replace(b"_t0.", f"_t{trigger}.".encode()))
+    run = Pipeline(tmp_path, data).run()
+    assert run.code == 0, run.output
+    ids = {f"run_g0_imec0.ap_recording{number}" for number in range(1, 11)}
+    assert set(run.status["recordings"]) == ids
+    for row in run.tasks(process="POSTPROCESSING"):
+        staged = {path.name for path in (Path(row["workdir"]) / "inputs").iterdir()}
+        assert staged == {f"preprocessing_{row['tag']}", f"spikesorting_{row['tag']}"}
+
+
+def test_a_failed_probe_leaves_the_others_alone(pipeline):
+    config = pipeline.config_with(
+        "process { withName: 'SPIKESORTING' { beforeScript = { task.tag == '%s' ? 'exit 3' : '' } } }" % IMEC0
+    )
+    run = pipeline.run(config=config)
+    assert run.code != 0
+    status = run.status
+    assert status["recordings"][IMEC1]["status"] == "ok"
+    failed = status["recordings"][IMEC0]
+    assert (failed["status"], failed["stage"]) == ("failed", "spikesorting")
+    assert failed["stages"]["postprocessing"]["status"] == "not reached"
+    assert failed["next_step"]
+    assert f"{IMEC0}: failed in spikesorting" in run.output
+    assert (run.results / "curated" / IMEC1).exists()
+    assert status["blocks"][BLOCK]["status"] == "ok"
+    again = pipeline.run("-resume")
+    assert again.code == 0, again.output
+    assert again.status["status"] == "ok"
+    assert {id for stage, id in ran_anew(again) if stage == "SPIKESORTING"} == {IMEC0}
+
+
+@pytest.mark.parametrize("code", [137, 140, 143])
+def test_a_killed_task_is_retried_twice_with_more(pipeline, code):
+    config = pipeline.config_with(
+        "process { withName: 'SPIKESORTING' { beforeScript = { task.tag == '%s' ? 'exit %d' : '' } } }" % (IMEC0, code)
+    )
+    run = pipeline.run(config=config)
+    assert run.code != 0
+    attempts = run.tasks(process="SPIKESORTING", tag=IMEC0)
+    assert [row["attempt"] for row in attempts] == ["1", "2", "3"]
+    memory = [float(row["memory"].split()[0]) for row in attempts]
+    assert memory == sorted(set(memory))
+    assert run.status["recordings"][IMEC0]["status"] == "failed"
+    assert run.status["recordings"][IMEC1]["status"] == "ok"
+
+
+def test_memory_asked_for_is_capped_by_the_machine(pipeline):
+    config = pipeline.config_with("process { withName: 'SPIKESORTING' { beforeScript = 'exit 137' } }")
+    run = pipeline.run("--max_memory", "4 GB", config=config)
+    assert max(float(row["memory"].split()[0]) for row in run.tasks(process="SPIKESORTING")) == 4
+
+
+def test_skipped_recordings_are_listed_and_exit_0(pipeline):
+    run = pipeline.run("--job_dispatch_args", "--input spikeglx --min-recording-duration 60", stub=False)
+    assert run.code == 0, run.output
+    entry = run.status["recordings"][IMEC0]
+    assert entry["status"] == "skipped"
+    assert "2.0 s long, shorter than min_recording_duration = 60 s" in entry["reason"]
+    assert f"{IMEC0}: skipped" in run.output
+
+
+def test_nothing_waits_for_the_slow_probe(pipeline):
+    """With one core a task, the quick probe is postprocessed while the slow one is still being sorted."""
+    config = pipeline.config_with(
+        "process { withName: 'SPIKESORTING' { beforeScript = { task.tag == '%s' ? 'sleep 9' : 'sleep 3' } } }" % IMEC0
+    )
+    run = pipeline.run("--n_jobs", "2", config=config)
+    assert run.code == 0, run.output
+    (slow,) = run.tasks(process="SPIKESORTING", tag=IMEC0)
+    (quick,) = run.tasks(process="POSTPROCESSING", tag=IMEC1)
+    assert slow["cpus"] == quick["cpus"] == "1"
+    assert quick["start"] < slow["complete"]
+
+
+def test_killed_and_resumed(pipeline):
+    """Nextflow killed with -9 in the middle; the same command with -resume finishes with the same content."""
+    config = pipeline.config_with("process { withName: 'POSTPROCESSING' { beforeScript = 'sleep 2' } }")
+    process = subprocess.Popen(
+        pipeline.command("-stub-run", config=config),
+        cwd=pipeline.folder,
+        env=pipeline.environment(*VARIANTS[0]),
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(pipeline.results.glob("spikesorted/*")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (pipeline.results / "status.json").exists()
+    resumed = pipeline.run("-resume", config=config)
+    assert resumed.code == 0, resumed.output
+    assert resumed.status["status"] == "ok"
+    assert resumed.tasks(process="PREPROCESSING", status="CACHED")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--sorter", "kilosort9"), "did you mean 'kilosort4'"),
+        (("--preprocesing_args", "--motion skip"), "--preprocesing_args: unknown option; did you mean"),
+        (("--curation_args", "--querry 1"), "unknown argument '--querry'; did you mean '--query'"),
+    ],
+)
+def test_mistakes_end_the_run_before_any_task_but_the_first(pipeline, arguments, message):
+    run = pipeline.run(*arguments)
+    assert run.code != 0
+    assert message in run.output
+    assert {row["process"] for row in run.trace} <= {"RESOLVE_PARAMS"}
+
+
+def test_wrong_folders_end_the_run_with_one_clear_line(tmp_path, tiny_session):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (tmp_path / "file").write_text("")
+    for pipeline, message in (
+        (Pipeline(tmp_path, tmp_path / "missing"), "missing: no such folder"),
+        (Pipeline(tmp_path, empty), "empty: the folder is empty"),
+        (Pipeline(tmp_path, tiny_session, results_name="file/below"), "cannot be written: Not a directory"),
+    ):
+        run = pipeline.run()
+        assert run.code != 0
+        assert message in run.output
+        assert "JOB_DISPATCH" not in run.output
+
+
+def test_data_without_recordings_end_the_run_with_the_reason(tmp_path):
+    data = tmp_path / "session"
+    data.mkdir()
+    (data / "notes.txt").write_text("no recording")
+    run = Pipeline(tmp_path, data).run()
+    assert run.code != 0
+    assert f"no SpikeGLX recording (*.ap.bin) in {data}" in run.output
+    assert "Error executing process" not in run.output
+    assert {row["process"] for row in run.trace} == {"RESOLVE_PARAMS", "JOB_DISPATCH"}
+
+
+def test_results_of_other_data_are_not_mixed(tmp_path, tiny_session):
+    assert Pipeline(tmp_path, tiny_session).run().code == 0
+    other = tmp_path / "other"
+    shutil.copytree(tiny_session, other)
+    refused = Pipeline(tmp_path, other).run()
+    assert refused.code != 0
+    assert "holds the results of" in refused.output
+    assert Pipeline(tmp_path, other).run("--overwrite").code == 0
