@@ -22,6 +22,7 @@ from capsules.common import cli, resources
 from capsules.common.contract import STAGES, Stage
 from capsules.common.errors import RecordedFailure, Refused, Skip, SpikeRelayError, describe
 from capsules.common.job import Job, read_jobs
+from capsules.common.orphan import end_with_nextflow
 from capsules.common.params import JobKwargs, set_dotted
 from capsules.common.versions import code_fingerprint, library_versions
 
@@ -171,6 +172,7 @@ def perform(task: Task, run: Callable[[Task], None], output: Path) -> int:
     _start_log(task)
     mark = FailureMark(task)
     mark.write("killed", "the task was stopped from outside while it ran; nextflow/trace.txt has its exit code")
+    end_with_nextflow()
     start = time.monotonic()
     code = 0
     try:

@@ -10,8 +10,6 @@ import ast
 import operator
 from typing import Any
 
-import numpy as np
-
 from capsules.common.errors import SpikeRelayError, nearest
 
 MAX_LENGTH = 10_000
@@ -47,7 +45,7 @@ def parse(query: str) -> ast.expr:
     return tree
 
 
-def evaluate(query: str, metrics: Any) -> np.ndarray:
+def evaluate(query: str, metrics: Any) -> Any:
     """Which units meet the query.
 
     Parameters
@@ -60,6 +58,8 @@ def evaluate(query: str, metrics: Any) -> np.ndarray:
     -------
     array of bool, (units,)
     """
+    import numpy as np
+
     tree = parse(query)
     columns = [str(column) for column in metrics.columns]
     for name in (node.id for node in ast.walk(tree) if isinstance(node, ast.Name)):
@@ -99,6 +99,8 @@ def _check_operand(node: ast.expr) -> None:
 
 
 def _value(node: ast.expr, metrics: Any) -> Any:
+    import numpy as np
+
     match node:
         case ast.BoolOp(op=joint, values=parts):
             join = np.logical_and if isinstance(joint, ast.And) else np.logical_or

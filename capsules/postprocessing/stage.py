@@ -7,7 +7,6 @@ from typing import Any
 
 from capsules.common.errors import SpikeRelayError, nearest
 from capsules.common.task import Task
-from capsules.postprocessing.duplicates import find_duplicates
 from capsules.postprocessing.translation import extension_arguments
 
 
@@ -62,6 +61,8 @@ def _in_uv(task: Task, recording: Any) -> bool:
 
 def _without_duplicates(task: Task, analyzer: Any, extensions: dict[str, dict]) -> Any:
     """The analyzer without the smaller one of each pair of duplicated units."""
+    from capsules.postprocessing.duplicates import find_duplicates
+
     analyzer.compute({name: extensions.get(name, {}) for name in ("random_spikes", "templates")})
     pairs = find_duplicates(analyzer, task.params.duplicate_threshold)
     task.fact(duplicated_units_removed=[{"removed": str(removed), "kept": str(kept)} for removed, kept in pairs])

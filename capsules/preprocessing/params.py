@@ -1,6 +1,6 @@
 """Parameters of preprocessing (section `preprocessing`)."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from capsules.common.params import JobKwargs, Section, param
 
@@ -85,7 +85,7 @@ class MotionCorrection(Section):
 class PreprocessingParams(Section):
     """What happens to the traces before they are sorted."""
 
-    choice_flags = {
+    choice_flags: ClassVar = {
         "--motion": {
             "skip": {"motion_correction.compute": False, "motion_correction.apply": False},
             "compute": {"motion_correction.compute": True, "motion_correction.apply": False},

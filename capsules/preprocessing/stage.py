@@ -64,7 +64,7 @@ def _find_bad_channels(task: Task, raw: Any) -> dict[str, str]:
     fraction = sum(bad.values()) / len(labels)
     if fraction > params.max_bad_channel_fraction:
         raise Skip(
-            f"{fraction:.0%} of the channels are bad ({bad['dead']} dead, {bad['noise']} noisy, {bad['out']} out of the "
+            f"{fraction:.0%} of channels are bad ({bad['dead']} dead, {bad['noise']} noisy, {bad['out']} out of the "
             f"brain), more than max_bad_channel_fraction = {params.max_bad_channel_fraction}"
         )
     return labels

@@ -61,7 +61,8 @@ figure { margin: 1rem 0; }
 <li>{{ stage }}: {{ text }}</li>{% endfor %}{% endfor %}
 </ul>
 {% for figure in figures.get(id, []) %}
-<figure><img loading="lazy" src="{{ figure|urlencode }}" alt="{{ figure }}"><figcaption>{{ figure }}</figcaption></figure>
+<figure><img loading="lazy" src="{{ figure|urlencode }}" alt="{{ figure }}">
+<figcaption>{{ figure }}</figcaption></figure>
 {% endfor %}
 {% endfor %}
 <h2>Parameters that are not defaults</h2>

@@ -22,7 +22,8 @@ NEXT_STEP = {
 def run(task: Task) -> None:
     records = {(record["stage"], record["id"]): record for record in read_records(task.inputs)}
     failures = {
-        (failure["stage"], failure["id"]): failure for failure in json.loads((task.inputs / "failures.json").read_text())
+        (failure["stage"], failure["id"]): failure
+        for failure in json.loads((task.inputs / "failures.json").read_text())
     }
     status = status_document(task.jobs, records, failures)
     write_json(task.out / "status.json", status)
@@ -43,7 +44,9 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
 def status_document(jobs: list[Job], records: dict, failures: dict) -> dict[str, Any]:
     """The state of every recording and block: per stage ok, skipped, failed or not reached, and why."""
     recordings = {job.id: _stages(job.id, RECORDING_STAGES, records, failures) for job in jobs}
-    blocks = {block: _stages(block, BLOCK_STAGES, records, failures) for block in dict.fromkeys(job.block for job in jobs)}
+    blocks = {
+        block: _stages(block, BLOCK_STAGES, records, failures) for block in dict.fromkeys(job.block for job in jobs)
+    }
     states = [entry["status"] for entry in (*recordings.values(), *blocks.values())]
     return {
         "layout_version": LAYOUT_VERSION,
@@ -75,7 +78,9 @@ def _stages(id: str, stages: list[str], records: dict, failures: dict) -> dict[s
             "changes": facts.get("changes", []),
         }
         if state in ("skipped", "failed") and entry["status"] == "ok":
-            entry.update(status=state, stage=stage, reason=reason, next_step=NEXT_STEP[kind] if state == "failed" else None)
+            entry.update(
+                status=state, stage=stage, reason=reason, next_step=NEXT_STEP[kind] if state == "failed" else None
+            )
     curation = records.get(("curation", id))
     if curation is not None and curation["status"] == "ok":
         entry["units"] = curation["facts"].get("units")
@@ -91,7 +96,10 @@ def _failed_before(id: str, stage: str, records: dict, failures: dict) -> bool:
 def figure_links(records: dict) -> dict[str, list[str]]:
     """Recording -> its figures, as paths within the results folder."""
     return {
-        id: [f"{folder}/{id}/{name}" for folder, name in (figure.split("/", 1) for figure in record["facts"].get("figures", []))]
+        id: [
+            f"{folder}/{id}/{name}"
+            for folder, name in (figure.split("/", 1) for figure in record["facts"].get("figures", []))
+        ]
         for (stage, id), record in sorted(records.items())
         if stage == "visualization" and record["status"] == "ok"
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 
@@ -16,8 +17,6 @@ def traces_figure(recordings: dict[str, Any], start_s: float, duration_s: float)
         Title -> recording; channels are drawn by depth.
     start_s, duration_s : float
     """
-    import matplotlib.pyplot as plt
-
     figure, axes = plt.subplots(
         1, len(recordings), figsize=(5 * len(recordings), 5), squeeze=False, layout="constrained"
     )
@@ -46,8 +45,6 @@ def traces_figure(recordings: dict[str, Any], start_s: float, duration_s: float)
 
 def drift_figure(peaks: np.ndarray, depths_um: np.ndarray, amplitudes: np.ndarray, rate: float, settings: Any) -> Any:
     """Peaks over time and depth, coloured by amplitude; one in `n_skip` is drawn."""
-    import matplotlib.pyplot as plt
-
     figure, axis = plt.subplots(figsize=tuple(settings.figsize), layout="constrained")
     shown = slice(None, None, settings.n_skip)
     points = axis.scatter(
@@ -70,8 +67,6 @@ def drift_figure(peaks: np.ndarray, depths_um: np.ndarray, amplitudes: np.ndarra
 
 def motion_figure(motion: Any, settings: Any) -> Any:
     """The estimated displacement of each spatial window over time."""
-    import matplotlib.pyplot as plt
-
     figure, axis = plt.subplots(figsize=tuple(settings.figsize), layout="constrained")
     colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, motion.displacement[0].shape[1]))
     for window, depth in enumerate(np.atleast_1d(motion.spatial_bins_um)):
@@ -84,8 +79,6 @@ def motion_figure(motion: Any, settings: Any) -> Any:
 
 def units_figure(analyzer: Any, labels: Any) -> Any:
     """Where the units are on the probe, and how fast they fire; bad units are open circles."""
-    import matplotlib.pyplot as plt
-
     figure, axis = plt.subplots(figsize=(5, 8), layout="constrained")
     contacts = analyzer.get_channel_locations()
     axis.scatter(contacts[:, 0], contacts[:, 1], marker="s", s=18, color="0.85", label="contacts")
@@ -103,8 +96,6 @@ def units_figure(analyzer: Any, labels: Any) -> Any:
 
 def probe_figure(locations: np.ndarray, labels: list[str]) -> Any:
     """The contacts of the probe, coloured by their label."""
-    import matplotlib.pyplot as plt
-
     figure, axis = plt.subplots(figsize=(4, 8), layout="constrained")
     colours = {"good": "0.75", "dead": "C3", "noise": "C1", "out": "C0"}
     for label, colour in colours.items():

@@ -8,7 +8,6 @@ from typing import Any
 
 from capsules.common.job import load_recording
 from capsules.common.task import Task
-from capsules.visualization import figures
 
 
 def run(task: Task) -> None:
@@ -17,6 +16,8 @@ def run(task: Task) -> None:
     import spikeinterface as si
 
     mpl.use("Agg")
+    from capsules.visualization import figures
+
     shown, checked = task.out / "visualization", task.out / "quality_control"
     shown.mkdir()
     checked.mkdir()
@@ -39,6 +40,8 @@ def run(task: Task) -> None:
 
 def _draw_traces(task: Task, raw: Any, traces: Any, folder: Path) -> None:
     """Snippets at evenly spaced times, raw beside preprocessed."""
+    from capsules.visualization import figures
+
     settings = task.params.timeseries
     spare = max(0.0, traces.get_total_duration() - settings.snippet_duration_s)
     for index in range(settings.n_snippets_per_segment):
@@ -51,6 +54,8 @@ def _draw_drift(task: Task, traces: Any, folder: Path) -> None:
     """The drift map: peaks detected and localised on the preprocessed traces."""
     from spikeinterface.sortingcomponents.peak_detection import detect_peaks
     from spikeinterface.sortingcomponents.peak_localization import localize_peaks
+
+    from capsules.visualization import figures
 
     settings = task.params.drift
     noise = {"random_slices_kwargs": {"seed": 0}}
@@ -86,6 +91,8 @@ def _noise_levels(traces: Any, arguments: dict[str, Any]) -> Any:
 
 
 def _check_channels(task: Task, raw: Any, folder: Path) -> None:
+    from capsules.visualization import figures
+
     labels = json.loads(task.input("preprocessing", "bad_channels.json").read_text())
     if raw.has_probe():
         values = [labels[str(channel)] for channel in raw.channel_ids]

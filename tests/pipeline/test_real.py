@@ -1,0 +1,187 @@
+"""Whole runs on real-format recordings, scored against the true spikes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.data import ProbeSpec, truth_folders, write_spikeglx
+from tests.pipeline.nextflow_runs import ROOT, VARIANTS, Finished, Pipeline
+from tests.score import score, table
+
+pytestmark = pytest.mark.pipeline
+
+SHORT = "--min-duration-for-preprocessing 20"
+PROBES = [ProbeSpec("imec0", duration_s=65.0, seed=7), ProbeSpec("imec1", duration_s=65.0, seed=8)]
+IMEC0, IMEC1 = "run_g0_imec0.ap_recording1", "run_g0_imec1.ap_recording1"
+BLOCK = "run_g0_recording1"
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("real") / "session"
+    write_spikeglx(folder, PROBES)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sorted_session(tmp_path_factory, session) -> Finished:
+    """Both probes sorted by SpykingCircus2."""
+    run = Pipeline(tmp_path_factory.mktemp("run"), session).run("--preprocessing_args", SHORT, stub=False)
+    assert run.code == 0, run.output
+    return run
+
+
+def digests(results: Path) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "capsules", "hash", results], check=True, capture_output=True, text=True, cwd=ROOT
+    ).stdout
+
+
+def test_at_least_80_percent_of_the_true_units_are_found(sorted_session, session):
+    scores = score(sorted_session.results, truth_folders(session, PROBES))
+    print(table(sorted_session.results, scores, 0))
+    assert set(scores) == {IMEC0, IMEC1}
+    assert all(found.fraction >= 0.8 for found in scores.values()), scores
+
+
+def test_every_part_of_the_results_loads_by_the_call_it_names(sorted_session, session):
+    import numpy as np
+    import spikeinterface as si
+    from pynwb import read_nwb
+    from spikeinterface.curation import load_curation
+
+    results = sorted_session.results
+    lazy = si.load(results / "preprocessed" / f"{IMEC0}.json", base_folder=session.parent)
+    assert lazy.get_num_samples() == 65 * 30000
+    (task,) = sorted_session.tasks(process="PREPROCESSING", tag=IMEC0)
+    written = si.load(Path(task["workdir"]) / f"preprocessing_{IMEC0}" / "traces")
+    np.testing.assert_allclose(
+        lazy.get_traces(start_frame=30000, end_frame=60000),
+        written.get_traces(start_frame=30000, end_frame=60000),
+        atol=1,
+    )
+    analyzer = si.load(results / "postprocessed" / f"{IMEC0}.zarr")
+    assert analyzer.has_extension("principal_components")
+    assert "isolation_distance" in analyzer.get_extension("quality_metrics").get_data().columns
+    curated = si.load(results / "curated" / IMEC0)
+    assert set(curated.get_property("default_qc")) <= {"good", "bad"}
+    assert load_curation(results / "curated" / IMEC0 / "curation.json").unit_ids == curated.unit_ids.tolist()
+    assert si.load(results / "spikesorted" / IMEC0).get_num_units() >= curated.get_num_units()
+    assert si.load(results / "preprocessed" / "motion" / IMEC0).displacement
+    nwbfile = read_nwb(results / "nwb" / f"{BLOCK}.nwb")
+    both = sum(si.load(results / "curated" / id).get_num_units() for id in (IMEC0, IMEC1))
+    assert len(nwbfile.units) == both
+    assert set(nwbfile.devices) == {"imec0", "imec1"}
+    assert len(nwbfile.electrodes) == 64
+    first = nwbfile.units["spike_times"][0]
+    np.testing.assert_allclose(first, curated.get_unit_spike_train(curated.unit_ids[0]) / 30000)
+
+
+def test_status_and_record_are_complete(sorted_session):
+    status = sorted_session.status
+    assert status["layout_version"] == 1
+    assert all(entry["status"] == "ok" for entry in status["recordings"].values())
+    stages = json.loads((sorted_session.results / "processing.json").read_text())["stages"]
+    assert len(stages) == 12
+    for record in stages:
+        assert record["versions"]["spikeinterface"]
+        assert record["seconds"] >= 0
+        assert record["code"]
+    assert (sorted_session.results / "report.html").read_text().count("<figure>") >= 8
+
+
+def test_spikes_equal_plain_spikeinterface_with_the_same_parameters(sorted_session, tmp_path):
+    """A script without this package, in its own process, on the written traces."""
+    (task,) = sorted_session.tasks(process="PREPROCESSING", tag=IMEC1)
+    traces = Path(task["workdir"]) / f"preprocessing_{IMEC1}" / "traces"
+    script = f"""
+import inspect
+import spikeinterface as si
+from spikeinterface.sorters import run_sorter
+from spikeinterface.sortingcomponents.peak_detection.matched_filtering import MatchedFilteringPeakDetector as Detector
+inspect.signature(Detector.__init__).parameters["random_chunk_kwargs"].default["seed"] = 42
+sorting = run_sorter("spykingcircus2", si.load({str(traces)!r}), folder={str(tmp_path / "sorter")!r}, job_kwargs=dict(n_jobs=2))
+si.NumpySorting.from_sorting(sorting).save(folder={str(tmp_path / "plain")!r})
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, capture_output=True)
+    import numpy as np
+    import spikeinterface as si
+
+    plain, ours = si.load(tmp_path / "plain"), si.load(sorted_session.results / "spikesorted" / IMEC1)
+    assert plain.unit_ids.tolist() == ours.unit_ids.tolist()
+    assert np.array_equal(plain.to_spike_vector(), ours.to_spike_vector())
+
+
+def test_kilosort4_on_the_cpu(tmp_path):
+    """One probe of 16 channels and 30 s, with the settings that make Kilosort4 fast on a CPU."""
+    probes = [ProbeSpec("imec0", channels=16, units=5, duration_s=30.0, seed=3)]
+    data = tmp_path / "session"
+    write_spikeglx(data, probes)
+    params = tmp_path / "params.json"
+    settings = {"batch_size": 15000, "nskip": 1, "nblocks": 0}
+    params.write_text(json.dumps({"spikesorting": {"kilosort4": {"sorter": settings}}}))
+    run = Pipeline(tmp_path, data).run(
+        "--params_file", str(params), "--preprocessing_args", SHORT, sorter="kilosort4", stub=False
+    )
+    assert run.code == 0, run.output
+    scores = score(run.results, truth_folders(data, probes))
+    print(table(run.results, scores, 0))
+    assert scores[IMEC0].found_units >= 1
+    assert max(scores[IMEC0].accuracies) >= 0.8
+    record = run.record("spikesorting", IMEC0)
+    assert any("do_CAR" in change for change in record["changes"])
+    assert record["facts"]["arguments"]["batch_size"] == 15000
+
+
+def test_a_truncated_probe_does_not_stop_the_other(tmp_path):
+    """One probe's file ends early: it fails with its cause, the other one is sorted and published."""
+    probes = [
+        ProbeSpec(name, channels=16, units=4, duration_s=25.0, seed=seed) for name, seed in (("imec0", 1), ("imec1", 2))
+    ]
+    data = tmp_path / "session"
+    write_spikeglx(data, probes)
+    constant = next(data.rglob("*.imec1.ap.bin"))
+    constant.write_bytes(bytes(constant.stat().st_size))
+    run = Pipeline(tmp_path, data).run("--preprocessing_args", SHORT, stub=False)
+    status = run.status
+    assert status["recordings"][IMEC0]["status"] == "ok", run.output
+    broken = status["recordings"][IMEC1]
+    assert broken["status"] in ("failed", "skipped")
+    assert broken["reason"]
+    assert f"{IMEC1}: {broken['status']} in {broken['stage']}" in run.output
+    assert (run.code != 0) == (broken["status"] == "failed")
+    assert (run.results / "nwb" / f"{BLOCK}.nwb").exists()
+
+
+@pytest.mark.slow
+def test_a_second_run_gives_the_same(sorted_session, session, tmp_path):
+    again = Pipeline(tmp_path, session).run("--preprocessing_args", SHORT, stub=False)
+    assert digests(again.results) == digests(sorted_session.results)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_any_moment_and_resumed_gives_the_same(sorted_session, session, tmp_path, seed):
+    pipeline = Pipeline(tmp_path, session)
+    process = subprocess.Popen(
+        pipeline.command("--preprocessing_args", SHORT),
+        cwd=tmp_path,
+        env=pipeline.environment(*VARIANTS[0]),
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    time.sleep(random.Random(seed).uniform(10, 60))
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    resumed = pipeline.run("-resume", "--preprocessing_args", SHORT, stub=False)
+    assert resumed.code == 0, resumed.output
+    assert digests(resumed.results) == digests(sorted_session.results)

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from capsules.preprocessing import steps
+from capsules.preprocessing.params import PreprocessingParams
+from capsules.preprocessing.stage import traces_digest
+
+
+@pytest.fixture(scope="module")
+def recording():
+    from spikeinterface.core import generate_recording
+
+    recording = generate_recording(num_channels=16, durations=[2.0], sampling_frequency=30000.0, seed=0)
+    recording = recording.astype("int16")
+    recording.set_property("inter_sample_shift", np.arange(16) / 16)
+    return recording
+
+
+def test_the_chain_equals_plain_spikeinterface_calls(recording):
+    import spikeinterface.preprocessing as spre
+
+    params = PreprocessingParams()
+    ours = steps.denoised(steps.aligned(steps.filtered(recording, params), params), params)
+    plain = spre.highpass_filter(recording, freq_min=300.0, margin_ms=5.0)
+    plain = spre.common_reference(spre.phase_shift(plain, margin_ms=100.0), reference="global", operator="median")
+    assert np.array_equal(ours.get_traces(), plain.get_traces())
+
+
+def test_unsigned_samples_give_what_signed_ones_give(recording):
+    params = PreprocessingParams()
+    unsigned = np.asarray(recording.get_traces(), dtype="int32") + 2**15
+    from spikeinterface.core import NumpyRecording
+
+    shifted = NumpyRecording([unsigned.astype("uint16")], 30000.0)
+    signed = steps.filtered(recording, params).get_traces()
+    np.testing.assert_allclose(steps.filtered(shifted, params).get_traces(), signed, atol=1)
+
+
+def test_only_the_labels_asked_for_are_removed(recording):
+    channels = [str(channel) for channel in recording.channel_ids]
+    labels = dict.fromkeys(channels, "good") | {channels[0]: "dead", channels[1]: "noise", channels[15]: "out"}
+    for settings, kept in (
+        ({}, 13),
+        ({"remove_out_channels": False}, 14),
+        ({"remove_bad_channels": False}, 15),
+        ({"remove_bad_channels": False, "remove_out_channels": False}, 16),
+    ):
+        assert steps.without(recording, labels, PreprocessingParams(**settings)).get_num_channels() == kept
+
+
+def test_window_norms_are_fractions_of_the_probes_span(recording):
+    motion = PreprocessingParams().motion_correction
+    motion.estimate_motion_kwargs = {"win_step_norm": 0.5, "win_scale_norm": 0.25, "rigid": True}
+    span = np.ptp(recording.get_channel_locations()[:, 1])
+    arguments = steps.motion_arguments(recording, motion)["estimate_motion_kwargs"]
+    assert arguments == {"win_step_um": 0.5 * span, "win_scale_um": 0.25 * span, "rigid": True}
+
+
+def test_the_digest_sees_a_change_at_either_end(tmp_path):
+    file = tmp_path / "traces.raw"
+    content = bytearray(np.arange(2**21, dtype="int32").tobytes())
+    file.write_bytes(content)
+    first = traces_digest(tmp_path)
+    assert traces_digest(tmp_path) == first
+    for place in (0, -1):
+        changed = content.copy()
+        changed[place] ^= 1
+        file.write_bytes(changed)
+        assert traces_digest(tmp_path) != first

@@ -1,0 +1,167 @@
+import json
+
+import jsonschema
+import pytest
+
+from capsules import generate
+from capsules.common.errors import Refused
+from capsules.resolve_params.params import PipelineParams
+from capsules.resolve_params.resolve import resolve
+
+SORTER = {"sorter": "spykingcircus2"}
+
+
+def problems(options, folder):
+    with pytest.raises(Refused) as refused:
+        resolve(options, folder)
+    return refused.value.problems
+
+
+@pytest.fixture
+def params_file(tmp_path):
+    def write(document):
+        (tmp_path / "params.json").write_text(document if isinstance(document, str) else json.dumps(document))
+        return SORTER | {"params_file": "params.json"}
+
+    return write
+
+
+def test_defaults_are_the_manuals(tmp_path):
+    params = resolve(SORTER, tmp_path).params
+    assert params.job_dispatch.input == "openephys"
+    assert params.preprocessing.motion_correction.preset == "dredge_fast"
+    assert params.preprocessing.motion_correction.estimate_motion_kwargs == {
+        "win_step_norm": 0.1,
+        "win_scale_norm": 0.1,
+    }
+    assert params.postprocessing.extensions["quality_metrics"]["metric_params"]["silhouette"]["method"] == [
+        "simplified"
+    ]
+    assert params.nwb.ecephys.backend == "zarr"
+    assert params.visualization.drift.figsize == [10, 10]
+
+
+def test_the_later_one_wins_and_is_named(tmp_path, params_file):
+    options = params_file({"preprocessing": {"motion_correction": {"compute": True, "preset": "dredge"}}})
+    assert resolve(options, tmp_path).origins["preprocessing.motion_correction.preset"] == "params file"
+    fast = resolve(options | {"runmode": "fast"}, tmp_path)
+    assert not fast.params.preprocessing.motion_correction.compute
+    assert fast.params.preprocessing.motion_correction.preset == "dredge"
+    assert "spike_locations" not in fast.params.postprocessing.extensions
+    back = resolve(options | {"runmode": "fast", "preprocessing_args": "--motion apply"}, tmp_path)
+    assert back.params.preprocessing.motion_correction.compute
+    assert back.params.preprocessing.motion_correction.apply
+    assert back.origins["preprocessing.motion_correction.compute"] == "--preprocessing_args"
+
+
+def test_the_files_sorter_wins_over_the_option(tmp_path, params_file):
+    assert (
+        resolve(params_file({"spikesorting": {"sorter": "kilosort4"}}), tmp_path).params.spikesorting.sorter
+        == "kilosort4"
+    )
+    assert (
+        resolve(params_file({"spikesorting": {"sorter": None}}), tmp_path).params.spikesorting.sorter
+        == "spykingcircus2"
+    )
+
+
+def test_a_task_gets_only_the_chosen_sorters_section(tmp_path):
+    section = resolve(SORTER, tmp_path).section("spikesorting")
+    assert set(section) == {"sorter", "spykingcircus2"}
+
+
+def test_the_manuals_example(tmp_path):
+    options = {
+        "n_jobs": 16,
+        "sorter": "kilosort4",
+        "job_dispatch_args": "--input spikeglx --debug --debug-duration 120",
+        "preprocessing_args": "--motion compute --motion-preset nonrigid_fast_and_accurate",
+        "nwb_ecephys_args": "--skip-lfp",
+    }
+    params = resolve(options, tmp_path).params
+    assert (params.job_dispatch.input, params.job_dispatch.debug, params.job_dispatch.debug_duration) == (
+        "spikeglx",
+        True,
+        120,
+    )
+    assert params.preprocessing.motion_correction.preset == "nonrigid_fast_and_accurate"
+    assert not params.nwb.ecephys.write_lfp
+
+
+def test_quoted_values_keep_their_blanks(tmp_path):
+    params = resolve(SORTER | {"curation_args": "--query 'snr > 5 and firing_rate > 1'"}, tmp_path).params
+    assert params.curation.query == "snr > 5 and firing_rate > 1"
+
+
+def test_short_flags_of_the_sorters_set_the_chosen_one(tmp_path):
+    params = resolve(SORTER | {"spikesorting_args": "--min-drift-channels 50"}, tmp_path).params
+    assert params.spikesorting.spykingcircus2.min_drift_channels == 50
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"preprocesing": {}}, "preprocesing: unknown parameter; did you mean 'preprocessing'?"),
+        (
+            {"preprocessing": {"filter_typ": "highpass"}},
+            "preprocessing.filter_typ: unknown parameter; did you mean 'filter_type'",
+        ),
+        (
+            {"job_dispatch": {"split_segments": "false"}},
+            "job_dispatch.split_segments: input should be a valid boolean; got 'false'",
+        ),
+        ({"preprocessing": {"max_bad_channel_fraction": 2}}, "less than or equal to 1"),
+        ({"preprocessing": {"denoising_strategy": "car"}}, "'cmr' or 'destripe'"),
+        ({"curation": {"query": "import os"}}, "curation.query cannot be read"),
+        ("[]", "a JSON object is needed"),
+        ('{"curation": {}, "curation": {}}', "curation given twice"),
+        ('{"curation": {"query": NaN}}', "NaN is not JSON"),
+        ('{"curation": {},}', "line 1 column"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(tmp_path, params_file, document, message):
+    assert any(message in problem for problem in problems(params_file(document), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sorter": "kilosort3"}, "--sorter: one of"),
+        ({"sorter": "spykingcircus2", "runmode": "slow"}, "--runmode: one of full, fast"),
+        ({"sorter": "spykingcircus2", "n_jobs": 0}, "--n_jobs"),
+        ({"sorter": "spykingcircus2", "n_job": 2}, "--n_job: unknown option; did you mean 'n_jobs'"),
+        ({"sorter": "spykingcircus2", "preprocessing_args": "--motion sometimes"}, "invalid choice"),
+        (
+            {"sorter": "spykingcircus2", "preprocessing_args": "--motion_correction.compute=maybe"},
+            "ignored explicit argument",
+        ),
+        ({"sorter": "spykingcircus2", "curation_args": "--query 'unclosed"}, "No closing quotation"),
+        ({"sorter": "spykingcircus2", "nwb_ecephys_args": "--backend netcdf"}, "nwb.ecephys.backend"),
+        ({}, "no sorter chosen"),
+        ({"sorter": "kilosort25"}, "ks2_5_compiled"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_named(tmp_path, options, message, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert any(message in problem for problem in problems(options, tmp_path))
+
+
+def test_all_mistakes_are_told_at_once(tmp_path, params_file):
+    options = params_file({"preprocessing": {"filter_type": 3}, "curation": {"qery": ""}}) | {"runmode": "x", "foo": 1}
+    assert len(problems(options, tmp_path)) == 4
+
+
+def test_generated_files_are_up_to_date():
+    stale = [str(file) for file, text in generate.generated().items() if not file.exists() or file.read_text() != text]
+    assert not stale, f"run `make generate`: {stale}"
+
+
+def test_the_default_file_meets_the_schema_and_changes_nothing():
+    schema = json.loads((generate.ROOT / "pipeline" / "default_params_schema.json").read_text())
+    defaults = json.loads((generate.ROOT / "pipeline" / "default_params.json").read_text())
+    jsonschema.Draft7Validator.check_schema(schema)
+    jsonschema.validate(defaults, schema)
+    jsonschema.validate({"$schema": "./default_params_schema.json", "job_dispatch": {"input": "nwb"}}, schema)
+    assert PipelineParams.model_validate(defaults) == PipelineParams()
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"curation": {"qery": ""}}, schema)
