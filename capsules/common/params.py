@@ -34,7 +34,7 @@ class JobKwargs(Section):
 
     chunk_duration: str = Field(
         "1s",
-        description="Length of one chunk of traces, as a number with `s` or `ms`. Longer chunks cost memory and save time.",
+        description="Length of one chunk of traces, a number with `s` or `ms`; longer ones cost memory and save time.",
         pattern=r"^[0-9]+(\.[0-9]+)?m?s$(?!\n)",
     )
     progress_bar: bool = Field(False, description="Show a progress bar while the chunks are worked through.")

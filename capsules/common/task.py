@@ -184,7 +184,7 @@ def perform(task: Task, run: Callable[[Task], None], output: Path) -> int:
         task.record.update(status="skipped", reason=str(skip))
     except RecordedFailure as failure:
         task.record.update(status="failed", reason=str(failure))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  every failure is recorded with its cause, and makes the exit code 1
         code = 1
         shown = str(error) if isinstance(error, SpikeRelayError) else f"{type(error).__name__}: {error}"
         task.record.update(status="failed", reason=shown)

@@ -48,7 +48,8 @@ figure { margin: 1rem 0; }
 <thead><tr><th scope="col">Block</th><th scope="col">Status</th><th scope="col">Reason</th></tr></thead>
 <tbody>
 {% for id, entry in status.blocks.items() %}
-<tr><th scope="row">{{ id }}</th><td class="{{ entry.status }}">{{ entry.status }}</td><td>{{ entry.reason or "" }}</td></tr>
+<tr><th scope="row">{{ id }}</th><td class="{{ entry.status }}">{{ entry.status }}</td>
+<td>{{ entry.reason or "" }}</td></tr>
 {% endfor %}
 </tbody>
 </table>

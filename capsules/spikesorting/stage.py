@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError, nearest
-from capsules.common.resources import job_kwargs
+from capsules.common.resources import job_kwargs, limit_threads
 from capsules.common.task import Task
 from capsules.spikesorting.sorters import SORTERS
 from capsules.spikesorting.sorters.base import Context, Sorter
@@ -21,6 +21,7 @@ def run(task: Task) -> None:
     sorter, params = SORTERS[name], getattr(task.params, name)
     if reason := sorter.unavailable():
         raise SpikeRelayError(reason)
+    limit_threads(sorter.threads or task.n_jobs)
     task.use_spikeinterface(params.job_kwargs)
     import spikeinterface as si
 

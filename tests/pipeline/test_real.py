@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from capsules.common.resources import THREAD_VARIABLES
 from tests.data import ProbeSpec, truth_folders, write_spikeglx
 from tests.pipeline.nextflow_runs import ROOT, VARIANTS, Finished, Pipeline
 from tests.score import score, table
@@ -109,10 +110,12 @@ import spikeinterface as si
 from spikeinterface.sorters import run_sorter
 from spikeinterface.sortingcomponents.peak_detection.matched_filtering import MatchedFilteringPeakDetector as Detector
 inspect.signature(Detector.__init__).parameters["random_chunk_kwargs"].default["seed"] = 42
-sorting = run_sorter("spykingcircus2", si.load({str(traces)!r}), folder={str(tmp_path / "sorter")!r}, job_kwargs=dict(n_jobs=2))
+traces = si.load({str(traces)!r})
+sorting = run_sorter("spykingcircus2", traces, folder={str(tmp_path / "sorter")!r}, job_kwargs=dict(n_jobs=2))
 si.NumpySorting.from_sorting(sorting).save(folder={str(tmp_path / "plain")!r})
 """
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, capture_output=True)
+    one_thread = os.environ | dict.fromkeys(THREAD_VARIABLES, "1")
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, capture_output=True, env=one_thread)
     import numpy as np
     import spikeinterface as si
 

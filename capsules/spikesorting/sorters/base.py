@@ -72,5 +72,7 @@ class Sorter:
     """The keyword arguments of SpikeInterface's `run_sorter`, the user's `sorter` dictionary included."""
     pin_seeds: Callable[[dict[str, Any]], dict[str, Any]] = lambda arguments: {}
     """Set what the sorter draws at random; returns the seeds, for the record."""
+    threads: int | None = None
+    """Threads of the sorter's own process, when their number changes its result; None: the task's cores."""
     unavailable: Callable[[], str | None] = lambda: None
     """Why the sorter cannot run on this machine, and what to install; None when it can."""
