@@ -72,9 +72,18 @@ def resolve_run(options: dict[str, Any], launch_folder: Path) -> dict[str, Any]:
             {
                 "params": resolved.params.model_dump(mode="json", by_alias=True, exclude={"schema_"}),
                 "origins": resolved.origins,
+                "notes": core_notes(options.get("n_jobs")),
             }
         ),
     }
+
+
+def core_notes(n_jobs: int | None) -> list[str]:
+    """What the configuration does to `--n_jobs` on this machine."""
+    cores = os.cpu_count() or 1
+    if n_jobs is None or n_jobs <= cores:
+        return []
+    return [f"--n_jobs {n_jobs}: this machine has {cores} cores, and no more are used"]
 
 
 def data_problems(data: str | None) -> list[str]:

@@ -32,7 +32,7 @@ def run(task: Task) -> None:
     write_json(task.out / "params.json", params)
     write_json(task.out / "visualization_output.json", figure_links(records))
     (task.out / "report.html").write_text(render(status, records, params))
-    (task.out / "summary.txt").write_text(summary(status))
+    (task.out / "summary.txt").write_text(summary(status, params["notes"]))
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
@@ -105,7 +105,7 @@ def figure_links(records: dict) -> dict[str, list[str]]:
     }
 
 
-def summary(status: dict[str, Any]) -> str:
+def summary(status: dict[str, Any], remarks: list[str]) -> str:
     """The last screen of a run: one line per recording and block, the cause and the next step where one is needed."""
     rows = [("recording or file", "status", "units", "good", "min")]
     notes = []
@@ -126,7 +126,7 @@ def summary(status: dict[str, Any]) -> str:
             notes.append(f"    next: {entry['next_step']}")
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, *notes]) + "\n"
+    return "\n".join([*lines, *notes, *remarks]) + "\n"
 
 
 def shown(value: Any) -> str:

@@ -90,7 +90,7 @@ def units_figure(analyzer: Any, labels: Any) -> Any:
         size = 20 + 10 * rates[chosen]
         axis.scatter(locations[chosen, 0], locations[chosen, 1], s=size, facecolor=face, edgecolor="C0", label=name)
     axis.set(title=f"{len(rates)} units, size by firing rate", xlabel="x (um)", ylabel="depth (um)")
-    axis.legend(loc="upper left", fontsize="small")
+    figure.legend(loc="outside lower center", ncols=3, fontsize="small")
     return figure
 
 
@@ -103,5 +103,5 @@ def probe_figure(locations: np.ndarray, labels: list[str]) -> Any:
         name = f"{label} ({chosen.sum()})"
         axis.scatter(locations[chosen, 0], locations[chosen, 1], marker="s", s=30, color=colour, label=name)
     axis.set(title="channels", xlabel="x (um)", ylabel="depth (um)")
-    axis.legend(loc="upper left", fontsize="small")
+    figure.legend(loc="outside lower center", ncols=3, fontsize="small")
     return figure

@@ -57,6 +57,6 @@ done
 
 if [ "$(cat $venv/warmed 2>/dev/null)" != "$stamp" ]; then
     echo "setup: compiling what the capsules compile (once)"
-    $venv/bin/python pipeline/setup/warm_up.py
+    PYTHONWARNINGS=ignore $venv/bin/python pipeline/setup/warm_up.py
     echo "$stamp" >$venv/warmed
 fi

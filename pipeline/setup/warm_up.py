@@ -35,7 +35,7 @@ def recording_job(folder: Path) -> Job:
     counts = recording.astype("int16", round=True)
     counts.set_channel_gains(1.0)
     counts.set_channel_offsets(0.0)
-    counts.save(folder=folder / "recording")
+    counts.save(folder=folder / "recording", progress_bar=False)
     return Job(
         id="warm",
         session="warm",
@@ -65,6 +65,7 @@ def main() -> None:
     resources.limit_threads(1)
     resources.use_numba_cache()
     warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
     from importlib import import_module
 
     sections = {
@@ -89,7 +90,6 @@ def main() -> None:
             )
             if status["status"] != "ok":
                 sys.exit(f"warm-up: {stage_name} {status['status']}: {status['reason']}")
-            logging.disable(logging.NOTSET)
 
 
 if __name__ == "__main__":

@@ -104,6 +104,23 @@ def test_resume_sees_a_replaced_file_and_changed_code(tmp_path, tiny_session):
     }
 
 
+def test_the_manuals_example(pipeline):
+    run = pipeline.run(
+        *("--n_jobs", "16"),
+        *("--job_dispatch_args", "--input spikeglx --debug --debug-duration 120"),
+        *("--preprocessing_args", "--motion compute --motion-preset nonrigid_fast_and_accurate"),
+        *("--nwb_ecephys_args", "--skip-lfp"),
+        sorter="kilosort4",
+    )
+    assert run.code == 0, run.output
+    assert run.record("preprocessing", IMEC0)["params"]["motion_correction"]["preset"] == "nonrigid_fast_and_accurate"
+    assert run.record("nwb_ecephys", BLOCK)["params"]["write_lfp"] is False
+    assert run.record("spikesorting", IMEC0)["params"]["sorter"] == "kilosort4"
+    cores = os.cpu_count()
+    assert all(int(row["cpus"]) <= cores for row in run.trace)
+    assert cores >= 16 or f"--n_jobs 16: this machine has {cores} cores" in run.output
+
+
 def test_hostile_text_reaches_the_capsule_unchanged(pipeline):
     text = """it's "quoted" $(touch harmed) `touch harmed`; touch harmed\nSPIKERELAY_JSON\n\\ ${HOME} %s"""
     file = pipeline.folder / "params.json"
