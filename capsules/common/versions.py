@@ -31,7 +31,8 @@ def code_fingerprint(stage: Stage) -> str:
     """
     digest = hashlib.sha256(repr(sorted(library_versions(stage).items())).encode())
     for folder in ("common", stage.name):
-        for file in sorted((PACKAGE / folder).rglob("*.py")):
+        files = (file for file in (PACKAGE / folder).rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+        for file in sorted(files):
             digest.update(str(file.relative_to(PACKAGE)).encode() + b"\0" + file.read_bytes() + b"\0")
     for module in sorted((PACKAGE.parent / "pipeline" / "modules").glob("*.nf")):
         digest.update(module.read_bytes())
