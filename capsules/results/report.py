@@ -5,17 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from capsules.common.contract import RECORDING_STAGES
+
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
 
-def render(status: dict[str, Any], records: dict, params: dict[str, Any]) -> str:
-    """The report as HTML; everything that comes from the data is escaped."""
+def render(status: dict[str, Any], figures: dict[str, list[str]], params: dict[str, Any]) -> str:
+    """The report as HTML; everything that comes from the data is escaped.
+
+    Parameters
+    ----------
+    status : dict
+        The content of status.json.
+    figures : dict
+        Recording -> its figures, as paths within the results folder.
+    params : dict
+        The content of params.json.
+    """
     import jinja2
 
-    from capsules.common.contract import RECORDING_STAGES
-    from capsules.results.stage import figure_links, shown
-
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(TEMPLATE.read_text()).render(
-        status=status, figures=figure_links(records), params=params, recording_stages=RECORDING_STAGES, shown=shown
-    )
+    template = environment.from_string(TEMPLATE.read_text())
+    return template.render(status=status, figures=figures, params=params, recording_stages=RECORDING_STAGES)

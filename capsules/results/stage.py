@@ -30,8 +30,9 @@ def run(task: Task) -> None:
     write_json(task.out / "processing.json", {"stages": [records[key] for key in sorted(records)]})
     params = json.loads((task.inputs / "params.json").read_text())
     write_json(task.out / "params.json", params)
-    write_json(task.out / "visualization_output.json", figure_links(records))
-    (task.out / "report.html").write_text(render(status, records, params))
+    figures = figure_links(records)
+    write_json(task.out / "visualization_output.json", figures)
+    (task.out / "report.html").write_text(render(status, figures, params))
     (task.out / "summary.txt").write_text(summary(status, params["notes"]))
 
 
@@ -115,8 +116,8 @@ def summary(status: dict[str, Any], remarks: list[str]) -> str:
             (
                 name,
                 entry["status"],
-                shown(entry.get("units")),
-                shown(entry.get("good_units")),
+                _shown(entry.get("units")),
+                _shown(entry.get("good_units")),
                 f"{seconds / 60:.1f}",
             )
         )
@@ -129,5 +130,5 @@ def summary(status: dict[str, Any], remarks: list[str]) -> str:
     return "\n".join([*lines, *notes, *remarks]) + "\n"
 
 
-def shown(value: Any) -> str:
+def _shown(value: Any) -> str:
     return "" if value is None else str(value)
