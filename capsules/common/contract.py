@@ -98,7 +98,8 @@ STAGES: dict[str, Stage] = {
         Stage(
             "nwb_ecephys",
             "block",
-            gives=(Part("file.nwb", "nwb/{id}.nwb"),),
+            # Not published: nwb_units gives the same file with the units, or without when there are none.
+            gives=(Part("file.nwb"),),
             libraries=(*_CORE, "neuroconv", "pynwb", "hdmf", "hdmf-zarr", "h5py", "zarr"),
         ),
         Stage(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from capsules.common.metrics import metrics_table
 from capsules.common.task import Task, write_json
 from capsules.curation import classifiers, query
 
@@ -25,18 +26,6 @@ def run(task: Task) -> None:
     sorting.save(folder=task.out / "curated")
     write_json(task.out / "curated" / "curation.json", curation_document(sorting))
     task.fact(units=sorting.get_num_units())
-
-
-def metrics_table(analyzer: Any) -> Any:
-    """Quality and template metrics of an analyzer side by side, one row per unit (pandas.DataFrame)."""
-    import pandas as pd
-
-    tables = [
-        analyzer.get_extension(name).get_data()
-        for name in ("quality_metrics", "template_metrics")
-        if analyzer.has_extension(name)
-    ]
-    return pd.concat(tables, axis=1) if tables else pd.DataFrame(index=analyzer.unit_ids)
 
 
 def curation_document(sorting: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from capsules.common.errors import Skip, SpikeRelayError
 from capsules.common.job import Job
+from capsules.common.metrics import METRIC_EXTENSIONS
 from capsules.common.nwb import electrode_group, electrode_names
 from capsules.common.resources import use_numba_cache
 from capsules.common.task import Task
@@ -116,7 +117,7 @@ def unit_columns(analyzer: Any, sorting: Any, job: Job) -> dict[str, tuple[str, 
         locations = analyzer.get_extension("unit_locations").get_data()
         for axis, name in enumerate(("estimated_x", "estimated_y", "estimated_z")[: locations.shape[1]]):
             columns[name] = (f"{name[-1]} of the unit on the probe, in um", locations[:, axis].astype(float).tolist())
-    for name in ("quality_metrics", "template_metrics"):
+    for name in METRIC_EXTENSIONS:
         if analyzer.has_extension(name):
             extension = analyzer.get_extension(name)
             described = extension.get_metric_column_descriptions()

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from capsules.common.errors import SpikeRelayError, nearest
+from capsules.common.metrics import METRIC_EXTENSIONS
 from capsules.common.task import Task
 from capsules.postprocessing.translation import extension_arguments
 
@@ -86,7 +87,7 @@ def _compute(analyzer: Any, extensions: dict[str, dict]) -> None:
 def _report_nan_metrics(task: Task, analyzer: Any) -> None:
     """Name every metric that came out as NaN for all units, with the reason where it is known."""
     duration_s = analyzer.get_total_duration()
-    for name in ("quality_metrics", "template_metrics"):
+    for name in METRIC_EXTENSIONS:
         if not analyzer.has_extension(name):
             continue
         table = analyzer.get_extension(name).get_data()

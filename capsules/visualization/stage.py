@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.job import load_recording
+from capsules.common.metrics import metrics_table
 from capsules.common.task import Task
 
 
@@ -106,13 +107,8 @@ def _write_metrics(analyzer: Any, sorting: Any, folder: Path) -> None:
     names = [
         name for name in ("default_qc", "decoder_label", "decoder_probability") if name in sorting.get_property_keys()
     ]
-    tables = [pd.DataFrame({name: sorting.get_property(name) for name in names}, index=sorting.unit_ids)]
-    tables += [
-        analyzer.get_extension(name).get_data()
-        for name in ("quality_metrics", "template_metrics")
-        if analyzer.has_extension(name)
-    ]
-    pd.concat(tables, axis=1).to_csv(folder / "metrics.csv", index_label="unit")
+    labels = pd.DataFrame({name: sorting.get_property(name) for name in names}, index=sorting.unit_ids)
+    pd.concat([labels, metrics_table(analyzer)], axis=1).to_csv(folder / "metrics.csv", index_label="unit")
 
 
 def _save(figure: Any, file: Path) -> None:
