@@ -10,6 +10,9 @@ from capsules.common.metrics import METRIC_EXTENSIONS
 from capsules.common.task import Task
 from capsules.postprocessing.translation import extension_arguments
 
+SEED = 0
+"""Of the spikes that the analyzer finds each unit's main channel with."""
+
 
 def run(task: Task) -> None:
     task.use_spikeinterface(task.params.job_kwargs)
@@ -19,11 +22,14 @@ def run(task: Task) -> None:
     sorting = si.load(task.input("spikesorting", "spikesorted"))
     extensions = extension_arguments(task.params.extensions, task.change)
     _check_extensions(extensions)
+    peak_sign = task.params.extensions.get("spike_amplitudes", {}).get("peak_sign", "both")
     analyzer = si.create_sorting_analyzer(
         sorting,
         recording,
         format="memory",
         sparse=True,
+        peak_sign=peak_sign,
+        seed=SEED,
         return_in_uV=_in_uv(task, recording),
         sparsity_kwargs=task.params.sparsity.model_dump(),
     )
@@ -32,7 +38,7 @@ def run(task: Task) -> None:
     _report_nan_metrics(task, analyzer)
     analyzer.save_as(folder=task.out / "postprocessed.zarr", format="zarr")
     task.fact(units=analyzer.get_num_units(), extensions=sorted(extensions))
-    task.record["seeds"] = {
+    task.record["seeds"] = {"sorting_analyzer": SEED} | {
         name: arguments["seed"] for name, arguments in extensions.items() if arguments.get("seed") is not None
     }
 

@@ -47,7 +47,11 @@ def extension_arguments(extensions: dict[str, dict[str, Any]], change: Callable[
     if "noise_levels" in translated:
         translated["noise_levels"] = {"random_slices_kwargs": translated["noise_levels"]}
         change("noise_levels settings handed on as random_slices_kwargs")
-    _drop(translated, "spike_amplitudes", "peak_sign", change)
+    if "peak_sign" in translated.get("spike_amplitudes", {}):
+        sign = translated["spike_amplitudes"].pop("peak_sign")
+        change(
+            f"spike_amplitudes.peak_sign = {sign!r} handed on to the analyzer, which chooses the main channels by it"
+        )
     _drop(translated, "template_metrics", "sparsity", change)
     if "quality_metrics" in translated:
         translated["quality_metrics"] = _quality_metrics(translated, change)
@@ -85,7 +89,7 @@ def _quality_metrics(extensions: dict[str, dict], change: Callable[[str], None])
 
 
 def _drop(settings: dict[str, dict], name: str, key: str, change: Callable[[str], None]) -> None:
-    """Leave out a setting that SpikeInterface no longer takes; the sign of a peak is read from the template."""
+    """Leave out a setting that SpikeInterface no longer takes; the analyzer's own sign of peaks stands in."""
     if key in settings.get(name, {}):
         value = settings[name].pop(key)
         change(f"{name}.{key} = {value!r} left out: SpikeInterface has no such setting any more")

@@ -87,13 +87,15 @@ def _nwb(file: Path) -> dict[str, str]:
     from pynwb import read_nwb
 
     nwbfile = read_nwb(file)
-    electrodes = nwbfile.electrodes.to_dataframe().drop(columns="group")
+    table = nwbfile.electrodes.to_dataframe().drop(columns="group")
+    # NeuroConv writes the columns in the order of a set, which differs from process to process.
+    electrodes = table[sorted(table.columns)]
     units = [] if nwbfile.units is None else [list(map(float, times)) for times in nwbfile.units["spike_times"][:]]
     processing = nwbfile.processing.get("ecephys")
     series = {} if processing is None else processing["LFP"].electrical_series
     lfp = {name: hashlib.sha256(item.data[:].tobytes()).hexdigest() for name, item in sorted(series.items())}
     return {
-        "electrodes": _digest(electrodes.astype(str).to_numpy().tolist()),
+        "electrodes": _digest([list(electrodes.columns), electrodes.astype(str).to_numpy().tolist()]),
         "nwb units": _digest(units),
         "lfp": _digest(lfp),
     }
