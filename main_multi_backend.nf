@@ -56,7 +56,7 @@ def failures() {
 }
 
 workflow {
-    RESOLVE_PARAMS(groovy.json.JsonOutput.toJson(params))
+    RESOLVE_PARAMS(groovy.json.JsonOutput.toJson([options: params, launch_folder: "${workflow.launchDir}"]))
     resolved = RESOLVE_PARAMS.out.map { file -> checked(readJson(file)) }
 
     JOB_DISPATCH(section(resolved, 'job_dispatch'))

@@ -26,13 +26,18 @@ RUN_RECORD = "nextflow/run.json"
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m capsules.resolve_params", description=__doc__)
-    parser.add_argument("--options", type=Path, required=True, metavar="FILE", help="JSON file with Nextflow's params")
-    parser.add_argument("--launch-folder", type=Path, default=Path(), metavar="DIR", help="where relative paths start")
+    parser.add_argument(
+        "--run",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="JSON file: `options` holds Nextflow's params, relative paths in them start at `launch_folder`",
+    )
     parser.add_argument("--output", type=Path, default=Path("resolved.json"), metavar="FILE", help="what is written")
     arguments = parser.parse_args()
-    options = json.loads(arguments.options.read_text())
+    run = json.loads(arguments.run.read_text())
     try:
-        write_json(arguments.output, resolve_run(options, arguments.launch_folder))
+        write_json(arguments.output, resolve_run(run["options"], Path(run["launch_folder"])))
     except Refused as refusal:
         write_json(arguments.output, {"problems": refusal.problems})
     return 0
@@ -91,6 +96,8 @@ def data_problems(data: str | None) -> list[str]:
     if not data:
         return ["DATA_PATH is not set: put DATA_PATH=<the folder with the recordings> before the command"]
     folder = Path(data)
+    if not folder.is_absolute():
+        return [f"DATA_PATH={data} is relative: give the whole path"]
     if not folder.is_dir():
         return [f"DATA_PATH={data}: no such folder"]
     try:
@@ -104,6 +111,8 @@ def results_problems(results: str | None, data: str | None, overwrite: bool) -> 
     if not results:
         return ["RESULTS_PATH is not set: put RESULTS_PATH=<a folder for the results> before the command"]
     folder = Path(results)
+    if not folder.is_absolute():
+        return [f"RESULTS_PATH={results} is relative: give the whole path"]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"

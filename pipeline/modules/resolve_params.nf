@@ -1,11 +1,11 @@
 // Check all options, params and folders; never cached, so that every run is checked.
 
-def resolve_params_command(options) {
+def resolve_params_command(run) {
     return """
-    cat > options.json <<'SPIKERELAY_JSON'
-    ${options}
+    cat > run.json <<'SPIKERELAY_JSON'
+    ${run}
     SPIKERELAY_JSON
-    python -m capsules.resolve_params --options options.json --launch-folder "\$SPIKERELAY_LAUNCH_FOLDER"
+    python -m capsules.resolve_params --run run.json
     """.stripIndent()
 }
 
@@ -14,15 +14,15 @@ process RESOLVE_PARAMS {
     executor 'local'
 
     input:
-    val options
+    val run
 
     output:
     path 'resolved.json'
 
     script:
-    resolve_params_command(options)
+    resolve_params_command(run)
 
     // The same; without a stub, Nextflow 24.10.0 cannot run a process with -stub-run.
     stub:
-    resolve_params_command(options)
+    resolve_params_command(run)
 }

@@ -132,7 +132,7 @@ def test_hostile_text_reaches_the_capsule_unchanged(pipeline):
 
 
 def test_paths_with_blanks_quotes_and_other_alphabets(tmp_path, tiny_session):
-    folder = tmp_path / "Zoë's data; $(x) 数据"
+    folder = tmp_path / """Zoë's "data"; $(touch harmed) `touch harmed` 数据"""
     folder.mkdir()
     data = folder / 'session "1" é'
     shutil.copytree(tiny_session, data)
@@ -141,6 +141,18 @@ def test_paths_with_blanks_quotes_and_other_alphabets(tmp_path, tiny_session):
     assert run.code == 0, run.output
     assert run.status["status"] == "ok"
     assert (run.results / "nwb" / f"{BLOCK}.nwb").exists()
+    assert not list(tmp_path.rglob("harmed"))
+
+
+def test_relative_folders_start_where_the_run_is_launched(tmp_path, tiny_session):
+    shutil.copytree(tiny_session, tmp_path / "session")
+    pipeline = Pipeline(tmp_path, Path("session"))
+    environment = pipeline.environment(*VARIANTS[0]) | {"RESULTS_PATH": "results"}
+    done = subprocess.run(
+        pipeline.command("-stub-run"), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "results" / "status.json").exists()
 
 
 def test_ids_are_matched_exactly(tmp_path):
