@@ -35,7 +35,7 @@ def dispatched(folder) {
     // The configuration divides the cores over this many recordings; it is no input, so it makes no task new.
     System.setProperty('spikerelay.recordings', "${jobs.size()}")
     return jobs.collect { job ->
-        tuple([id: job.id, block: job.block, megabytes: job.megabytes], groovy.json.JsonOutput.toJson(job))
+        tuple([id: job.id, block: job.block, megabytes: job.megabytes, channels: job.num_channels], groovy.json.JsonOutput.toJson(job))
     }
 }
 
@@ -62,9 +62,11 @@ workflow {
     JOB_DISPATCH(section(resolved, 'job_dispatch'))
     jobs = JOB_DISPATCH.out.map { folder -> dispatched(folder) }.flatMap()
     blocks = jobs
-        .map { meta, job -> tuple([id: meta.block], meta.megabytes, job) }
+        .map { meta, job -> tuple([id: meta.block], meta.megabytes, meta.channels, job) }
         .groupTuple()
-        .map { block, megabytes, group -> tuple(block + [megabytes: megabytes.sum()], "[${group.sort().join(', ')}]") }
+        .map { block, megabytes, channels, group ->
+            tuple(block + [megabytes: megabytes.sum(), channels: channels.sum()], "[${group.sort().join(', ')}]")
+        }
 
     PREPROCESSING(jobs.map { meta, job -> tuple(meta, job, []) }, section(resolved, 'preprocessing'), code(resolved, 'preprocessing'))
     SPIKESORTING(jobs.join(PREPROCESSING.out.folder), section(resolved, 'spikesorting'), code(resolved, 'spikesorting'))

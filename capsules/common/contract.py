@@ -69,7 +69,7 @@ STAGES: dict[str, Stage] = {
             "recording",
             takes=("preprocessing",),
             gives=(Part("spikesorted", "spikesorted/{id}"),),
-            libraries=(*_CORE, "torch", "kilosort", "scikit-learn"),
+            libraries=(*_CORE, "torch", "kilosort", "scikit-learn", "hdbscan", "networkx"),
         ),
         Stage(
             "postprocessing",

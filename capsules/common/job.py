@@ -25,7 +25,8 @@ class Job(BaseModel):
 
     `block` is the id of the NWB file that the recording belongs to; `segments` are the reader's segment indices,
     concatenated when there are several. `files` are its raw files (path relative to the data folder, bytes, mtime in
-    ns), so that a replaced file makes another job. Sizes are those of the traces as they lie on disk.
+    ns), so that a replaced file makes another job. Sizes are those of the traces as they lie on disk. `skip` says why
+    it is not worked on, `failure` why it could not be read.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -49,6 +50,7 @@ class Job(BaseModel):
     files: list[tuple[str, int, int]]
     notes: list[str]
     skip: str | None
+    failure: str | None = None
 
 
 def read_jobs(file: Path) -> list[Job]:
@@ -80,7 +82,7 @@ def load_lfp(job: Job, data: Path) -> Any | None:
 
 
 def open_reader(reader: Reader, data: Path) -> Any:
-    """Open a stream with SpikeInterface and give it its probe.
+    """Open a stream with SpikeInterface and give it its probe; unsigned samples become signed.
 
     Raises
     ------
@@ -105,6 +107,11 @@ def open_reader(reader: Reader, data: Path) -> Any:
         import probeinterface
 
         recording = recording.set_probegroup(probeinterface.read_probeinterface(data / reader.probe_path))
+    if recording.get_dtype().kind == "u":
+        from spikeinterface.preprocessing import unsigned_to_signed
+
+        # Filters would wrap around zero, and refuse unsigned samples.
+        recording = unsigned_to_signed(recording)
     return recording
 
 

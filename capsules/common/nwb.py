@@ -19,7 +19,14 @@ def electrode_names(channel_ids: Any, probegroup: Any | None) -> list[str]:
 
     The contacts' ids where the probe tells them, else the channels' ids.
     """
-    contacts = [] if probegroup is None else [probe.contact_ids for probe in probegroup.probes]
-    if contacts and all(ids is not None for ids in contacts):
-        return [str(contact) for ids in contacts for contact in ids]
-    return [str(channel) for channel in channel_ids]
+    ids = [str(channel) for channel in channel_ids]
+    if probegroup is None:
+        return ids
+    # A group lists contacts probe by probe; the channels follow the device's order.
+    contacts = probegroup.to_numpy(complete=True)
+    contacts = contacts[contacts["device_channel_indices"].argsort()]
+    several = len(probegroup.probes) > 1
+    names = [
+        f"probe{row['probe_index']}:{row['contact_ids']}" if several else str(row["contact_ids"]) for row in contacts
+    ]
+    return names if len(set(names)) == len(ids) else ids

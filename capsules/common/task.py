@@ -139,10 +139,7 @@ def main(stage_name: str, run: Callable[[Task], None], params: type[BaseModel] |
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     task = Task(stage, id, jobs, section, arguments.inputs, arguments.data, out, arguments.n_jobs)
-    code = perform(task, stub if arguments.stub_run else run, arguments.output)
-    if code == 0 and arguments.publish:
-        link_published(stage, id, arguments.output / stage.folder(id), arguments.publish)
-    return code
+    return perform(task, stub if arguments.stub_run else run, arguments.output, arguments.publish)
 
 
 def link_published(stage: Stage, id: str, folder: Path, target: Path) -> None:
@@ -158,12 +155,20 @@ def link_published(stage: Stage, id: str, folder: Path, target: Path) -> None:
             continue
         linked = target / place.replace("/", "%")
         if source.is_dir():
-            shutil.copytree(source, linked, copy_function=os.link)
+            shutil.copytree(source, linked, copy_function=link_or_copy)
         else:
-            os.link(source, linked)
+            link_or_copy(source, linked)
 
 
-def perform(task: Task, run: Callable[[Task], None], output: Path) -> int:
+def link_or_copy(source: str | Path, target: str | Path) -> None:
+    """A hard link, or a copy where the file system has none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def perform(task: Task, run: Callable[[Task], None], output: Path, publish: Path | None = None) -> int:
     """Run a task, write its `stage.json` and give its folder the final name; return the exit code.
 
     While it runs, `RESULTS_PATH/nextflow/failed/` says that the task was killed; the task puts the real cause there
@@ -196,13 +201,17 @@ def perform(task: Task, run: Callable[[Task], None], output: Path) -> int:
     logging.shutdown()
     if code:
         mark.write("failed", task.record["reason"], task.out / "log.txt")
+        # Job dispatch and the results end the run when they fail; their record is read for the reason.
         if task.stage.level != "run":
             return code
     final = output / task.stage.folder(task.id)
     shutil.rmtree(final, ignore_errors=True)
     task.out.rename(final)
-    mark.remove()
-    return 0
+    if code == 0:
+        if publish is not None:
+            link_published(task.stage, task.id, final, publish)
+        mark.remove()
+    return code
 
 
 class FailureMark:
@@ -303,6 +312,8 @@ def _pass_on_skips(task: Task) -> None:
     """
     if task.stage.level != "recording":
         return
+    if task.job.failure:
+        raise SpikeRelayError(task.job.failure)
     if task.job.skip:
         raise Skip(task.job.skip)
     for name in task.stage.takes:

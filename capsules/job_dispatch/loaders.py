@@ -13,7 +13,7 @@ from capsules.common.errors import SpikeRelayError, nearest
 from capsules.common.job import Reader, open_reader
 from capsules.job_dispatch.params import JobDispatchParams
 
-NOT_NEURAL = re.compile(r"nidq|sync|adc|obx|events", re.IGNORECASE)
+NOT_NEURAL = re.compile(r"nidq|ni-?daq|sync|adc|obx|events", re.IGNORECASE)
 LFP = re.compile(r"(?<![a-z])lfp?$", re.IGNORECASE)
 
 
@@ -30,15 +30,54 @@ class Stream:
     start_time: str | None = None
 
 
-def spikeglx(data: Path, params: JobDispatchParams) -> Iterator[Stream]:
-    """SpikeGLX: `.ap.bin` and `.lf.bin` with their `.meta`, at any depth below the data folder."""
-    folders = sorted({file.parent for file in data.rglob("*.bin") if ".ap." in file.name})
-    roots = [folder for folder in folders if not any(other in folder.parents for other in folders)]
-    if not roots:
+@dataclass
+class BrokenStream:
+    """A stream that is there but cannot be read, and why."""
+
+    dataset: str
+    name: str
+    failure: str
+
+
+def spikeglx(data: Path, params: JobDispatchParams) -> Iterator[Stream | BrokenStream]:
+    """SpikeGLX: `.ap.bin` with `.meta` files, at any depth; each folder is read alone, so that one broken probe does
+    not take the others with it."""
+    folders = sorted({file.parent for file in data.rglob("*.ap.bin")})
+    if not folders:
         raise SpikeRelayError(f"no SpikeGLX recording (*.ap.bin) in {data}")
-    # One reader over a run's folder sees its probes as streams and its triggers as segments.
-    for run in sorted({_spikeglx_run(folder) for folder in roots}):
-        yield from _neo_streams("spikeglx", run, data, _spikeglx_details)
+    for folder in folders:
+        try:
+            _check_spikeglx_sizes(folder)
+            yield from _neo_streams("spikeglx", folder, data, _spikeglx_details)
+        # neo raises whatever its parsing runs into; each is this probe's failure, with its cause.
+        except Exception as error:  # noqa: BLE001
+            for name in sorted({spikeglx_names(file) for file in folder.glob("*.ap.bin")}):
+                reason = str(error) if isinstance(error, SpikeRelayError) else f"{type(error).__name__}: {error}"
+                yield BrokenStream(*name, f"{_relative(folder, data)} cannot be read: {reason}")
+
+
+def spikeglx_names(file: Path) -> tuple[str, str]:
+    """Data set and stream of a SpikeGLX file: `run_g0_t0.imec0.ap.bin` is (`run_g0`, `imec0.ap`)."""
+    dataset, _, stream = re.sub(r"_t\w+\.", "_t.", file.name, count=1).partition("_t.")
+    return dataset, stream.removesuffix(".bin").removesuffix(".meta")
+
+
+def _check_spikeglx_sizes(folder: Path) -> None:
+    """Hold every `.bin` against what its `.meta` says, which neo does not.
+
+    Raises
+    ------
+    SpikeRelayError
+        Naming the first file that has no `.meta` or another size.
+    """
+    for file in sorted(folder.glob("*.bin")):
+        meta = file.with_suffix(".meta")
+        if not meta.exists():
+            raise SpikeRelayError(f"{file.name} has no .meta file beside it")
+        said = re.search(r"^fileSizeBytes=(\d+)$", meta.read_text(errors="replace"), re.MULTILINE)
+        size = file.stat().st_size
+        if said and int(said[1]) != size:
+            raise SpikeRelayError(f"{file.name} has {size} bytes, its .meta says {said[1]}: copied or closed in part")
 
 
 def openephys(data: Path, params: JobDispatchParams) -> Iterator[Stream]:
@@ -90,7 +129,7 @@ def spikeinterface(data: Path, params: JobDispatchParams) -> Iterator[Stream]:
             path_arguments=paths,
             probe_path=probe.get(stream) if isinstance(probe, dict) else probe,
         )
-        files = [data / kwargs[key] for key in paths]
+        files = [data / kwargs[key] for key in paths] + ([data / reader.probe_path] if reader.probe_path else [])
         dataset = Path(kwargs[paths[0]]).stem if paths else name
         yield Stream(dataset, label, reader, open_reader(reader, data), files=files)
 
@@ -101,7 +140,7 @@ def aind(data: Path, params: JobDispatchParams) -> Iterator[Stream]:
     )
 
 
-LOADERS: dict[str, Callable[[Path, JobDispatchParams], Iterator[Stream]]] = {
+LOADERS: dict[str, Callable[[Path, JobDispatchParams], Iterator[Stream | BrokenStream]]] = {
     loader.__name__: loader for loader in (aind, spikeglx, openephys, nwb, spikeinterface)
 }
 
@@ -174,7 +213,7 @@ def _spikeglx_details(recording: Any, folder: Path, data: Path) -> dict[str, Any
     ]
     files = [Path(info[key]) for info in infos + companion for key in ("bin_file", "meta_file")]
     return {
-        "dataset": re.sub(r"_t\d+\..*$", "", infos[0]["fname"]),
+        "dataset": spikeglx_names(Path(infos[0]["bin_file"]))[0],
         "files": sorted(set(files)),
         "start_time": infos[0]["meta"].get("fileCreateTime"),
     }
@@ -182,11 +221,6 @@ def _spikeglx_details(recording: Any, folder: Path, data: Path) -> dict[str, Any
 
 def _whole_folder_details(recording: Any, folder: Path, data: Path) -> dict[str, Any]:
     return {"dataset": folder.name, "files": [folder]}
-
-
-def _spikeglx_run(folder: Path) -> Path:
-    """The run's folder, above the folders that SpikeGLX makes for each probe."""
-    return folder.parent if re.search(r"_imec\d+$", folder.name) else folder
 
 
 def _stem(stream: str) -> str:

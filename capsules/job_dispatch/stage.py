@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.errors import SpikeRelayError
-from capsules.common.job import Job
+from capsules.common.job import Job, Reader
 from capsules.common.task import Task, write_json
-from capsules.job_dispatch.loaders import LOADERS, Stream
+from capsules.job_dispatch.loaders import LOADERS, BrokenStream, Stream
 
 
 def run(task: Task) -> None:
@@ -21,7 +21,7 @@ def run(task: Task) -> None:
         job
         for session in sessions
         for stream in LOADERS[params.input](session, params)
-        for job in stream_jobs(stream, session, data, params)
+        for job in jobs_of_stream(stream, session, data, params)
     ]
     if not jobs:
         raise SpikeRelayError(f"nothing to sort in {data}: no neural stream was found by --input {params.input}")
@@ -30,8 +30,11 @@ def run(task: Task) -> None:
     task.fact(recordings=[job.id for job in jobs])
 
 
-def stream_jobs(stream: Stream, session: Path, data: Path, params: Any) -> Iterator[Job]:
+def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, params: Any) -> Iterator[Job]:
     """The jobs of one stream: one per segment and channel group, or fewer when the parameters join them."""
+    if isinstance(stream, BrokenStream):
+        yield broken_job(stream, session, data)
+        return
     recording = stream.recording
     segments = list(range(recording.get_num_segments()))
     name = session.name if session != data else ""
@@ -64,6 +67,33 @@ def stream_jobs(stream: Stream, session: Path, data: Path, params: Any) -> Itera
                 notes=[],
                 skip=too_short(duration_s, params),
             )
+
+
+def broken_job(stream: BrokenStream, session: Path, data: Path) -> Job:
+    """The job of a stream that cannot be read: it is listed, and fails in preprocessing with its cause."""
+    name = session.name if session != data else ""
+    return Job(
+        id=clean_id(name, stream.dataset, stream.name, "recording1"),
+        session=name or data.resolve().name,
+        block=clean_id(name, stream.dataset, "recording1"),
+        stream=stream.name,
+        segments=[],
+        group=None,
+        reader=Reader(name="none", kwargs={}),
+        lfp_reader=None,
+        sampling_frequency_hz=0,
+        num_channels=0,
+        duration_s=0,
+        clip_s=None,
+        dtype="",
+        megabytes=0,
+        probe=None,
+        session_start_time=None,
+        files=[],
+        notes=[],
+        skip=None,
+        failure=stream.failure,
+    )
 
 
 def too_short(duration_s: float, params: Any) -> str | None:

@@ -16,9 +16,12 @@ UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def run(task: Task) -> None:
-    jobs = [job for job in task.jobs if job.skip is None]
+    jobs = [job for job in task.jobs if job.skip is None and job.failure is None]
+    for job in task.jobs:
+        if job not in jobs:
+            task.warn(f"{job.id} is left out: {job.skip or job.failure}")
     if not jobs:
-        raise Skip("every recording of this block is skipped")
+        raise Skip("no recording of this block can be written")
     if task.params.surface_channel_agar_probes_indices:
         raise SpikeRelayError("nwb.ecephys.surface_channel_agar_probes_indices is not supported by this version yet")
     from neuroconv.tools.nwb_helpers import configure_and_write_nwbfile

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from capsules.common.job import Job
 from capsules.common.metrics import METRIC_EXTENSIONS
 from capsules.common.nwb import electrode_group, electrode_names
 from capsules.common.resources import use_numba_cache
-from capsules.common.task import Task
+from capsules.common.task import Task, link_or_copy
 
 
 def run(task: Task) -> None:
@@ -52,10 +51,7 @@ def _link_chunk(source: str, target: str) -> None:
     if Path(source).name.startswith("."):
         shutil.copyfile(source, target)
         return
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+    link_or_copy(source, target)
 
 
 def _open_io(file: Path) -> Any:

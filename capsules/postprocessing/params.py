@@ -74,8 +74,8 @@ EXTENSIONS: dict[str, dict[str, Any]] = {
 
 
 class Sparsity(Section):
-    method: Literal["radius", "best_channels", "snr", "amplitude", "energy", "by_property", "ptp"] = param(
-        "radius", "How the channels of a unit are chosen; `radius` takes those near its location."
+    method: Literal["radius"] = param(
+        "radius", "How the channels of a unit are chosen; `radius` takes those near its main channel."
     )
     radius_um: float = param(100, "Radius of `radius`.", unit="um", gt=0)
 

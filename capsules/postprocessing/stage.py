@@ -7,6 +7,7 @@ from typing import Any
 
 from capsules.common.errors import SpikeRelayError, nearest
 from capsules.common.metrics import METRIC_EXTENSIONS
+from capsules.common.motion import motion_corrected
 from capsules.common.task import Task
 from capsules.postprocessing.translation import extension_arguments
 
@@ -50,13 +51,12 @@ def _traces(task: Task) -> Any:
     recording = si.load(task.input("preprocessing", "traces"))
     if not task.params.use_motion_corrected:
         return recording
-    motion = task.input("preprocessing", "motion")
-    if task.input_record("preprocessing")["facts"]["motion_applied"] or not motion.exists():
+    motion, record = task.input("preprocessing", "motion"), task.input_record("preprocessing")
+    if record["facts"]["motion_applied"] or not motion.exists():
         task.change("use_motion_corrected has no effect: motion was applied in preprocessing, or not estimated")
         return recording
-    from spikeinterface.sortingcomponents.motion import interpolate_motion
-
-    return interpolate_motion(recording.astype("float32"), si.load(motion))
+    estimated = record["params"]["motion_correction"]
+    return motion_corrected(recording, si.load(motion), estimated["preset"], estimated["interpolate_motion_kwargs"])
 
 
 def _in_uv(task: Task, recording: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from capsules.common.errors import Skip
 from capsules.common.job import load_recording
+from capsules.common.motion import motion_corrected
 from capsules.common.task import Task, write_json
 from capsules.preprocessing import steps
 
@@ -45,7 +46,11 @@ def _chain(task: Task, raw: Any) -> Any:
         task.change("phase shift left out: the recording has no inter_sample_shift")
         shifted = filtered
     labels = _find_bad_channels(task, raw)
-    return steps.denoised(steps.without(shifted, labels, params), params)
+    kept = steps.without(shifted, labels, params)
+    if kept.get_num_channels() < 2:
+        task.change("no common reference: of one channel it would leave nothing")
+        return kept
+    return steps.denoised(kept, params)
 
 
 def _find_bad_channels(task: Task, raw: Any) -> dict[str, str]:
@@ -88,7 +93,7 @@ def _correct_motion(task: Task, saved: Any) -> None:
     drift = np.ptp(np.concatenate([np.ravel(displacement) for displacement in motion.displacement]))
     task.fact(motion={"preset": params.preset, "range_um": round(float(drift), 2)})
     if params.apply:
-        corrected = steps.motion_corrected(saved, motion, params)
+        corrected = motion_corrected(saved, motion, params.preset, params.interpolate_motion_kwargs)
         steps.as_int16(corrected).save(folder=task.out / "corrected", format="binary")
         shutil.rmtree(task.out / "traces")
         (task.out / "corrected").rename(task.out / "traces")

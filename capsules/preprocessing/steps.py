@@ -8,14 +8,9 @@ from capsules.preprocessing.params import MotionCorrection, PreprocessingParams
 
 
 def filtered(recording: Any, params: PreprocessingParams) -> Any:
-    """High-pass or band-pass over time.
-
-    Unsigned samples are made signed first: the filters would wrap around zero.
-    """
+    """High-pass or band-pass over time."""
     import spikeinterface.preprocessing as spre
 
-    if recording.get_dtype().kind == "u":
-        recording = spre.unsigned_to_signed(recording)
     settings = getattr(params, f"{params.filter_type}_filter").model_dump()
     return getattr(spre, f"{params.filter_type}_filter")(recording, **settings)
 
@@ -92,13 +87,3 @@ def motion_arguments(recording: Any, params: MotionCorrection) -> dict[str, Any]
         "localize_peaks_kwargs": params.localize_peaks_kwargs,
         "estimate_motion_kwargs": estimate,
     }
-
-
-def motion_corrected(recording: Any, motion: Any, params: MotionCorrection) -> Any:
-    """Interpolate the traces along the estimated drift, with the preset's settings under the user's."""
-    import spikeinterface.preprocessing as spre
-    from spikeinterface.sortingcomponents.motion import interpolate_motion
-
-    preset = spre.get_motion_parameters_preset(params.preset)["interpolate_motion_kwargs"]
-    floats = spre.astype(recording, "float32")
-    return interpolate_motion(floats, motion, **(preset | params.interpolate_motion_kwargs))

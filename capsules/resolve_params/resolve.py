@@ -82,10 +82,12 @@ def resolve(options: dict[str, Any], launch_folder: Path) -> Resolved:
             overrides += step(options, document)
         except Refused as refusal:
             problems += refusal.problems
-    for origin, dotted, value in overrides:
-        set_dotted(document, dotted, value)
-        origins[dotted] = origin
     try:
+        # The file by itself first: arguments can be laid only over sections that are sections.
+        PipelineParams.model_validate(document)
+        for origin, dotted, value in overrides:
+            set_dotted(document, dotted, value)
+            origins[dotted] = origin
         params = PipelineParams.model_validate(document)
     except ValidationError as error:
         problems += describe(error, "", PipelineParams)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from capsules.results.report import render
 LAYOUT_VERSION = 1
 
 NEXT_STEP = {
+    "recorded": "read logs/<id>/ for the cause; the run went on because raise_if_fails is false",
     "failed": "read logs in nextflow/failed/, put the cause right and run the same command with -resume",
     "killed": "give the task more memory or time (see nextflow/trace.txt) and run the same command with -resume",
 }
@@ -27,6 +30,9 @@ def run(task: Task) -> None:
     }
     status = status_document(task.jobs, records, failures)
     write_json(task.out / "status.json", status)
+    for place in stale_places(task.inputs, status, _results_folder()):
+        task.change(f"{place.name} of an earlier run removed from {place.parent.name}/: this run did not make it")
+        shutil.rmtree(place) if place.is_dir() else place.unlink()
     write_json(task.out / "processing.json", {"stages": [records[key] for key in sorted(records)]})
     params = json.loads((task.inputs / "params.json").read_text())
     write_json(task.out / "params.json", params)
@@ -34,6 +40,33 @@ def run(task: Task) -> None:
     write_json(task.out / "visualization_output.json", figures)
     (task.out / "report.html").write_text(render(status, figures, params))
     (task.out / "summary.txt").write_text(summary(status, params["notes"]))
+
+
+def stale_places(inputs: Path, status: dict[str, Any], results: Path | None) -> list[Path]:
+    """What an earlier run published for its recordings, or for this run's, and this run did not make.
+
+    Only places of ids that a status.json names are looked at: other files in the folder are the user's.
+    """
+    earlier = None if results is None else results / "status.json"
+    if earlier is None or not earlier.exists():
+        return []
+    documents = (status, json.loads(earlier.read_text()))
+    ids = {id for document in documents for kind in ("recordings", "blocks") for id in document[kind]}
+    return sorted(
+        results / part.place(stage.name, id)
+        for stage in STAGES.values()
+        if stage.level != "run"
+        for part in stage.parts
+        for id in ids
+        if part.published
+        and (results / part.place(stage.name, id)).exists()
+        and not (inputs / stage.folder(id) / part.name).exists()
+    )
+
+
+def _results_folder() -> Path | None:
+    """The run's results folder, when it is Nextflow that runs this."""
+    return Path(os.environ["RESULTS_PATH"]) if "NXF_TASK_WORKDIR" in os.environ else None
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
@@ -62,7 +95,7 @@ def _stages(id: str, stages: list[str], records: dict, failures: dict) -> dict[s
     for stage in stages:
         record, failure = records.get((stage, id)), failures.get((stage, id))
         if record is not None:
-            state, reason, kind = record["status"], record["reason"], "failed"
+            state, reason, kind = record["status"], record["reason"], "recorded"
         elif failure is not None:
             state, reason, kind = "failed", failure["reason"], failure["kind"]
         elif entry["status"] == "failed" or _failed_before(id, stage, records, failures):

@@ -34,13 +34,16 @@ def run(task: Task) -> None:
     try:
         sorting = run_sorter(sorter, recording, task.out / "sorter", arguments)
     except Exception as error:
-        if params.raise_if_fails:
-            raise
         task.log.exception("the sorter failed")
-        raise RecordedFailure(f"{name} failed: {error}") from error
+        shutil.rmtree(task.out / "sorter", ignore_errors=True)
+        if any(text in str(error) for text in sorter.finds_nothing):
+            raise Skip(f"{name} found no spikes") from error
+        failure = SpikeRelayError if params.raise_if_fails else RecordedFailure
+        # SpikeInterface's message is the sorter's whole traceback, which stands in the log; its last line is the cause.
+        raise failure(f"{name} failed: {str(error).strip().splitlines()[-1]}") from error
+    sorting = clean(task, sorting, recording)
     if sorting.get_num_units() == 0:
         raise Skip(f"{name} found no unit")
-    sorting = clean(task, sorting, recording)
     sorting.save(folder=task.out / "spikesorted")
     task.fact(units=sorting.get_num_units(), spikes=int(sorting.to_spike_vector().size))
 

@@ -29,7 +29,7 @@ process CAPSULE {
     )
     tag "${meta.id}"
     // For the sizes in the configuration, which sees only `task`.
-    ext megabytes: { meta.megabytes.intValue() }
+    ext megabytes: { meta.megabytes.intValue() }, channels: { meta.channels }
 
     input:
     tuple val(meta), val(jobs), path(inputs, stageAs: 'inputs/*')

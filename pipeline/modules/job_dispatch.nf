@@ -6,7 +6,7 @@ def job_dispatch_command(section, cpus) {
     ${section}
     SPIKERELAY_JSON
     python -m capsules.job_dispatch --id run --params params.json --data "\$DATA_PATH" --n-jobs ${cpus} \\
-        || test -e job_dispatch_run/stage.json
+        || { code=\$?; [ \$code -eq 1 ] && [ -e job_dispatch_run/stage.json ] || exit \$code; }
     """.stripIndent()
 }
 

@@ -145,8 +145,8 @@ def test_kilosort4_on_the_cpu(tmp_path):
     assert record["facts"]["arguments"]["batch_size"] == 15000
 
 
-def test_a_truncated_probe_does_not_stop_the_other(tmp_path):
-    """One probe's file ends early: it fails with its cause, the other one is sorted and published."""
+def test_a_probe_without_signal_does_not_stop_the_other(tmp_path):
+    """One probe's file holds zeros: it ends with its cause, the other one is sorted and published."""
     probes = [
         ProbeSpec(name, channels=16, units=4, duration_s=25.0, seed=seed) for name, seed in (("imec0", 1), ("imec1", 2))
     ]

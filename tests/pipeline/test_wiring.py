@@ -194,6 +194,20 @@ def test_a_failed_probe_leaves_the_others_alone(pipeline):
     assert {id for stage, id in ran_anew(again) if stage == "SPIKESORTING"} == {IMEC0}
 
 
+def test_a_broken_file_fails_its_probe_alone(tmp_path, tiny_session):
+    data = tmp_path / "session"
+    shutil.copytree(tiny_session, data)
+    raw = next(data.rglob("*.imec0.ap.bin"))
+    raw.write_bytes(raw.read_bytes()[:-333])
+    run = Pipeline(tmp_path, data).run(stub=False)
+    assert run.code != 0
+    broken = run.status["recordings"][IMEC0]
+    assert (broken["status"], broken["stage"]) == ("failed", "preprocessing")
+    assert "copied or closed in part" in broken["reason"]
+    assert "Traceback" not in run.output
+    assert run.status["recordings"][IMEC1]["status"] == "skipped"
+
+
 @pytest.mark.parametrize("code", [137, 140, 143])
 def test_a_killed_task_is_retried_twice_with_more(pipeline, code):
     config = pipeline.config_with(
@@ -307,4 +321,11 @@ def test_results_of_other_data_are_not_mixed(tmp_path, tiny_session):
     refused = Pipeline(tmp_path, other).run()
     assert refused.code != 0
     assert "holds the results of" in refused.output
-    assert Pipeline(tmp_path, other).run("--overwrite").code == 0
+    shutil.rmtree(next(other.rglob("*.imec1.ap.bin")).parent)
+    ours = tmp_path / "results" / "curated" / "by hand"
+    ours.mkdir()
+    taken = Pipeline(tmp_path, other).run("--overwrite")
+    assert taken.code == 0
+    left = {str(path.relative_to(taken.results)) for path in taken.results.glob("*/*") if IMEC1 in path.name}
+    assert left <= {f"logs/{IMEC1}"}
+    assert ours.exists()

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -7,13 +8,13 @@ from capsules.common.errors import SpikeRelayError
 from capsules.common.job import load_lfp, load_recording
 from capsules.job_dispatch.loaders import LOADERS, read_spikeinterface_info
 from capsules.job_dispatch.params import JobDispatchParams
-from capsules.job_dispatch.stage import clean_id, number_collisions, stream_jobs
+from capsules.job_dispatch.stage import clean_id, jobs_of_stream, number_collisions
 from tests.data import UV_PER_COUNT_AP
 
 
 def jobs_of(data, **settings):
     params = JobDispatchParams(**settings)
-    return [job for stream in LOADERS[params.input](data, params) for job in stream_jobs(stream, data, data, params)]
+    return [job for stream in LOADERS[params.input](data, params) for job in jobs_of_stream(stream, data, data, params)]
 
 
 def test_a_spikeglx_session_gives_one_job_per_probe(tiny_session):
@@ -79,6 +80,49 @@ def test_segments_and_groups_are_split_or_joined(four_shanks, split_segments, sp
         assert recording.get_num_channels() == channels == job.num_channels
         assert recording.get_total_duration() == job.duration_s
     assert len({job.id for job in jobs}) == len(jobs)
+
+
+def test_unsigned_samples_are_made_signed(tmp_path):
+    from spikeinterface.core import NumpyRecording, generate_recording
+
+    traces = (generate_recording(num_channels=4, durations=[1.0], seed=0).get_traces() * 10).astype("int16")
+    unsigned = NumpyRecording([(traces.astype("int32") + 2**15).astype("uint16")], 30000.0)
+    unsigned.save(folder=tmp_path / "rec")
+    info = {"reader_type": "spikeinterface", "reader_kwargs": {"file_or_folder_path": "rec"}}
+    (job,) = jobs_of(tmp_path, input="spikeinterface", spikeinterface_info=info)
+    recording = load_recording(job, tmp_path)
+    assert recording.get_dtype() == "int16"
+    assert np.array_equal(recording.get_traces(), traces)
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda folder: next(folder.glob("*.ap.meta")).unlink(), "has no .meta file beside it"),
+        (lambda folder: _truncate(next(folder.glob("*.ap.bin"))), "its .meta says"),
+        (lambda folder: next(folder.glob("*.ap.meta")).write_text(""), "cannot be read"),
+        (lambda folder: next(folder.glob("*.ap.bin")).write_bytes(b""), "its .meta says"),
+    ],
+)
+def test_a_broken_probe_fails_alone(tiny_session, tmp_path, harm, message):
+    data = tmp_path / "session"
+    shutil.copytree(tiny_session, data)
+    harm(next(data.rglob("*.imec1.ap.bin")).parent)
+    good, broken = jobs_of(data, input="spikeglx")
+    assert (good.id, good.failure) == ("run_g0_imec0.ap_recording1", None)
+    assert broken.id == "run_g0_imec1.ap_recording1"
+    assert message in broken.failure
+    assert load_recording(good, data).get_num_channels() == 4
+
+
+def _truncate(file):
+    file.write_bytes(file.read_bytes()[:-1001])
+
+
+def test_a_probe_folder_alone_is_that_probe(tiny_session):
+    (job,) = jobs_of(tiny_session / "run_g0" / "run_g0_imec1", input="spikeglx")
+    assert job.stream == "imec1.ap"
+    assert all("/" not in name for name, _, _ in job.files)
 
 
 def test_ids_hold_only_plain_characters_and_never_collide(tiny_session):

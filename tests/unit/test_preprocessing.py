@@ -26,16 +26,6 @@ def test_the_chain_equals_plain_spikeinterface_calls(recording):
     assert np.array_equal(ours.get_traces(), plain.get_traces())
 
 
-def test_unsigned_samples_give_what_signed_ones_give(recording):
-    params = PreprocessingParams()
-    unsigned = np.asarray(recording.get_traces(), dtype="int32") + 2**15
-    from spikeinterface.core import NumpyRecording
-
-    shifted = NumpyRecording([unsigned.astype("uint16")], 30000.0)
-    signed = steps.filtered(recording, params).get_traces()
-    np.testing.assert_allclose(steps.filtered(shifted, params).get_traces(), signed, atol=1)
-
-
 def test_only_the_labels_asked_for_are_removed(recording):
     channels = [str(channel) for channel in recording.channel_ids]
     labels = dict.fromkeys(channels, "good") | {channels[0]: "dead", channels[1]: "noise", channels[15]: "out"}
@@ -67,3 +57,9 @@ def test_the_digest_sees_a_change_at_either_end(tmp_path):
         changed[place] ^= 1
         file.write_bytes(changed)
         assert traces_digest(tmp_path) != first
+
+
+def test_motion_windows_are_left_to_the_preset_when_no_norm_is_given(recording):
+    motion = PreprocessingParams().motion_correction
+    motion.estimate_motion_kwargs = {}
+    assert steps.motion_arguments(recording, motion)["estimate_motion_kwargs"] == {}

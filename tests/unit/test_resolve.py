@@ -114,6 +114,8 @@ def test_short_flags_of_the_sorters_set_the_chosen_one(tmp_path):
         ({"preprocessing": {"denoising_strategy": "car"}}, "'cmr' or 'destripe'"),
         ({"curation": {"query": "import os"}}, "curation.query cannot be read"),
         ("[]", "a JSON object is needed"),
+        ({"spikesorting": None}, "spikesorting: "),
+        ({"nwb": []}, "nwb: "),
         ('{"curation": {}, "curation": {}}', "curation given twice"),
         ('{"curation": {"query": NaN}}', "NaN is not JSON"),
         ('{"curation": {},}', "line 1 column"),

@@ -74,5 +74,7 @@ class Sorter:
     """Set what the sorter draws at random; returns the seeds, for the record."""
     threads: int | None = None
     """Threads of the sorter's own process, when their number changes its result; None: the task's cores."""
+    finds_nothing: tuple[str, ...] = ()
+    """What the sorter's error says when there is no spike in the traces, which is no failure."""
     unavailable: Callable[[], str | None] = lambda: None
     """Why the sorter cannot run on this machine, and what to install; None when it can."""

@@ -32,4 +32,4 @@ def pin_seeds(arguments: dict[str, Any]) -> dict[str, Any]:
     return {"cluster_init_seed": arguments.get("cluster_init_seed", defaults["cluster_init_seed"])}
 
 
-SORTER = Sorter("kilosort4", "kilosort4", arguments, pin_seeds)
+SORTER = Sorter("kilosort4", "kilosort4", arguments, pin_seeds, finds_nothing=("No spikes detected",))
