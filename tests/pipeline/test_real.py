@@ -47,9 +47,16 @@ def digests(results: Path) -> str:
     ).stdout
 
 
-def test_at_least_80_percent_of_the_true_units_are_found(sorted_session, session):
+def show(capsys, run: Finished, scores: dict) -> None:
+    """Print the table that `make demo` prints, past pytest's capture."""
+    seconds = [stage["seconds"] for entry in run.status["recordings"].values() for stage in entry["stages"].values()]
+    with capsys.disabled():
+        print("\n" + table(run.results, scores, sum(seconds) / 60))
+
+
+def test_at_least_80_percent_of_the_true_units_are_found(sorted_session, session, capsys):
     scores = score(sorted_session.results, truth_folders(session, PROBES))
-    print(table(sorted_session.results, scores, 0))
+    show(capsys, sorted_session, scores)
     assert set(scores) == {IMEC0, IMEC1}
     assert all(found.fraction >= 0.8 for found in scores.values()), scores
 
@@ -124,7 +131,7 @@ si.NumpySorting.from_sorting(sorting).save(folder={str(tmp_path / "plain")!r})
     assert np.array_equal(plain.to_spike_vector(), ours.to_spike_vector())
 
 
-def test_kilosort4_on_the_cpu(tmp_path):
+def test_kilosort4_on_the_cpu(tmp_path, capsys):
     """One probe of 16 channels and 30 s, with the settings that make Kilosort4 fast on a CPU."""
     probes = [ProbeSpec("imec0", channels=16, units=5, duration_s=30.0, seed=3)]
     data = tmp_path / "session"
@@ -137,7 +144,7 @@ def test_kilosort4_on_the_cpu(tmp_path):
     )
     assert run.code == 0, run.output
     scores = score(run.results, truth_folders(data, probes))
-    print(table(run.results, scores, 0))
+    show(capsys, run, scores)
     assert scores[IMEC0].found_units >= 1
     assert max(scores[IMEC0].accuracies) >= 0.8
     record = run.record("spikesorting", IMEC0)
@@ -163,6 +170,20 @@ def test_a_probe_without_signal_does_not_stop_the_other(tmp_path):
     assert f"{IMEC1}: {broken['status']} in {broken['stage']}" in run.output
     assert (run.code != 0) == (broken["status"] == "failed")
     assert (run.results / "nwb" / f"{BLOCK}.nwb").exists()
+
+
+@pytest.mark.slow
+def test_the_short_probe_does_not_wait_for_the_long_one(tmp_path):
+    """One probe three times the other's length, one core a task: the short one is postprocessed during the long sort."""
+    probes = [ProbeSpec("imec0", duration_s=180.0, seed=7), ProbeSpec("imec1", duration_s=60.0, seed=8)]
+    data = tmp_path / "session"
+    write_spikeglx(data, probes)
+    run = Pipeline(tmp_path, data).run("--n_jobs", "2", "--preprocessing_args", SHORT, stub=False)
+    assert run.code == 0, run.output
+    (long,) = run.tasks(process="SPIKESORTING", tag=IMEC0)
+    (short,) = run.tasks(process="POSTPROCESSING", tag=IMEC1)
+    assert long["cpus"] == short["cpus"] == "1"
+    assert short["start"] < long["complete"]
 
 
 @pytest.mark.slow
