@@ -174,7 +174,7 @@ def test_a_probe_without_signal_does_not_stop_the_other(tmp_path):
 
 @pytest.mark.slow
 def test_the_short_probe_does_not_wait_for_the_long_one(tmp_path):
-    """One probe three times the other's length, one core a task: the short one is postprocessed during the long sort."""
+    """One core a task, one probe three times as long: the short one is postprocessed while the long one is sorted."""
     probes = [ProbeSpec("imec0", duration_s=180.0, seed=7), ProbeSpec("imec1", duration_s=60.0, seed=8)]
     data = tmp_path / "session"
     write_spikeglx(data, probes)
