@@ -106,10 +106,11 @@ def test_resume_sees_a_replaced_file_and_changed_code(tmp_path, tiny_session):
 
 def test_the_manuals_example(pipeline):
     run = pipeline.run(
-        *("--n_jobs", "16"),
-        *("--job_dispatch_args", "--input spikeglx --debug --debug-duration 120"),
-        *("--preprocessing_args", "--motion compute --motion-preset nonrigid_fast_and_accurate"),
-        *("--nwb_ecephys_args", "--skip-lfp"),
+        "--n_jobs",
+        "16",
+        "--job_dispatch_args=--input spikeglx --debug --debug-duration 120",
+        "--preprocessing_args=--motion compute --motion-preset nonrigid_fast_and_accurate",
+        "--nwb_ecephys_args=--skip-lfp",
         sorter="kilosort4",
     )
     assert run.code == 0, run.output
