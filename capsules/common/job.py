@@ -36,20 +36,19 @@ class Job(BaseModel):
     block: str
     stream: str
     segments: list[int]
-    group: str | None
+    group: str | None = None
     reader: Reader
-    lfp_reader: Reader | None
+    lfp_reader: Reader | None = None
     sampling_frequency_hz: float
     num_channels: int
     duration_s: float
-    clip_s: float | None
+    clip_s: float | None = None
     dtype: str
     megabytes: float
-    probe: str | None
-    session_start_time: str | None
-    files: list[tuple[str, int, int]]
-    notes: list[str]
-    skip: str | None
+    probe: str | None = None
+    session_start_time: str | None = None
+    files: list[tuple[str, int, int]] = []
+    skip: str | None = None
     failure: str | None = None
 
 

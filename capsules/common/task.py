@@ -26,8 +26,6 @@ from capsules.common.orphan import end_with_nextflow
 from capsules.common.params import JobKwargs, set_dotted
 from capsules.common.versions import code_fingerprint, library_versions
 
-STATUSES = ("ok", "skipped", "failed")
-
 
 class Task:
     """What a stage's `run` works with.
@@ -218,9 +216,9 @@ class FailureMark:
     """The note in `RESULTS_PATH/nextflow/failed/` that stands while a task runs and stays when it fails."""
 
     def __init__(self, task: Task):
-        results = os.environ.get("RESULTS_PATH") if os.environ.get("NXF_TASK_WORKDIR") else None
+        results = results_folder()
         self.task = task
-        self.folder = Path(results) / "nextflow" / "failed" if results else None
+        self.folder = results / "nextflow" / "failed" if results else None
         self.file = self.folder / f"{task.stage.folder(task.id)}.json" if self.folder else None
 
     def write(self, kind: str, reason: str, log: Path | None = None) -> None:
@@ -234,6 +232,12 @@ class FailureMark:
     def remove(self) -> None:
         if self.file is not None:
             self.file.unlink(missing_ok=True)
+
+
+def results_folder() -> Path | None:
+    """The run's results folder, when it is Nextflow that runs this task."""
+    results = os.environ.get("RESULTS_PATH")
+    return Path(results) if results and "NXF_TASK_WORKDIR" in os.environ else None
 
 
 def read_section(model: type[BaseModel], file: Path | None, overrides: dict[str, Any], where: str) -> BaseModel:

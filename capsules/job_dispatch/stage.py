@@ -64,7 +64,6 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
                 probe=_probe_name(recording),
                 session_start_time=stream.start_time,
                 files=[entry for path in stream.files for entry in stat_files(path, data)],
-                notes=[],
                 skip=too_short(duration_s, params),
             )
 
@@ -78,20 +77,12 @@ def broken_job(stream: BrokenStream, session: Path, data: Path) -> Job:
         block=clean_id(name, stream.dataset, "recording1"),
         stream=stream.name,
         segments=[],
-        group=None,
         reader=Reader(name="none", kwargs={}),
-        lfp_reader=None,
         sampling_frequency_hz=0,
         num_channels=0,
         duration_s=0,
-        clip_s=None,
         dtype="",
         megabytes=0,
-        probe=None,
-        session_start_time=None,
-        files=[],
-        notes=[],
-        skip=None,
         failure=stream.failure,
     )
 

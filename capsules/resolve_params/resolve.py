@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from capsules.common import cli
 from capsules.common.errors import Refused, describe, nearest
-from capsules.common.params import Leaf, leaves, set_dotted
+from capsules.common.params import leaves, set_dotted
 from capsules.curation.query import QueryError, parse
 from capsules.resolve_params.params import SECTION_OF_STAGE, PipelineParams
 from capsules.spikesorting.sorters import SORTERS
@@ -73,7 +73,7 @@ def resolve(options: dict[str, Any], launch_folder: Path) -> Resolved:
     document, origins = {}, {}
     try:
         document = _read_file(options.get("params_file"), launch_folder)
-        origins = {dotted: "params file" for dotted, _ in _flatten(document, PipelineParams)}
+        origins = dict.fromkeys(_given(document), "params file")
     except Refused as refusal:
         problems += refusal.problems
     overrides: list[tuple[str, str, Any]] = []
@@ -237,22 +237,19 @@ def _check_across(params: PipelineParams) -> None:
         raise Refused(problems)
 
 
-def _flatten(document: dict[str, Any], model: type) -> list[tuple[str, Any]]:
-    """The parameters that a document sets: dotted name and value."""
-    return [(leaf.dotted, value) for leaf, value in _set_leaves(document, list(leaves(model)))]
+_ABSENT = object()
 
 
-def _set_leaves(document: dict[str, Any], known: list[Leaf]) -> list[tuple[Leaf, Any]]:
-    found = []
-    for leaf in known:
+def _given(document: dict[str, Any]) -> list[str]:
+    """The dotted names of the parameters that a document sets."""
+    given = []
+    for leaf in leaves(PipelineParams):
         value: Any = document
         for key in leaf.path:
-            if not isinstance(value, dict) or key not in value:
-                break
-            value = value[key]
-        else:
-            found.append((leaf, value))
-    return found
+            value = value.get(key, _ABSENT) if isinstance(value, dict) else _ABSENT
+        if value is not _ABSENT:
+            given.append(leaf.dotted)
+    return given
 
 
 def _camel(name: str) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
 from capsules.common.job import Job
-from capsules.common.task import Task, write_json
+from capsules.common.task import Task, results_folder, write_json
 from capsules.results.report import render
 
 LAYOUT_VERSION = 1
@@ -30,7 +29,7 @@ def run(task: Task) -> None:
     }
     status = status_document(task.jobs, records, failures)
     write_json(task.out / "status.json", status)
-    for place in stale_places(task.inputs, status, _results_folder()):
+    for place in stale_places(task.inputs, status, results_folder()):
         task.change(f"{place.name} of an earlier run removed from {place.parent.name}/: this run did not make it")
         shutil.rmtree(place) if place.is_dir() else place.unlink()
     write_json(task.out / "processing.json", {"stages": [records[key] for key in sorted(records)]})
@@ -62,11 +61,6 @@ def stale_places(inputs: Path, status: dict[str, Any], results: Path | None) -> 
         and (results / part.place(stage.name, id)).exists()
         and not (inputs / stage.folder(id) / part.name).exists()
     )
-
-
-def _results_folder() -> Path | None:
-    """The run's results folder, when it is Nextflow that runs this."""
-    return Path(os.environ["RESULTS_PATH"]) if "NXF_TASK_WORKDIR" in os.environ else None
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:

@@ -53,18 +53,19 @@ def _draw_traces(task: Task, raw: Any, traces: Any, folder: Path) -> None:
 
 def _draw_drift(task: Task, traces: Any, folder: Path) -> None:
     """The drift map: peaks detected and localised on the preprocessed traces."""
+    from spikeinterface.core import get_noise_levels
     from spikeinterface.sortingcomponents.peak_detection import detect_peaks
     from spikeinterface.sortingcomponents.peak_localization import localize_peaks
 
     from capsules.visualization import figures
 
     settings = task.params.drift
-    noise = {"random_slices_kwargs": {"seed": 0}}
+    noise_levels = get_noise_levels(traces, return_in_uV=False, random_slices_kwargs={"seed": 0})
     peaks = detect_peaks(
         traces,
         method="locally_exclusive",
         method_kwargs=settings.detection.model_dump()
-        | {"radius_um": settings.localization.radius_um, "noise_levels": _noise_levels(traces, noise)},
+        | {"radius_um": settings.localization.radius_um, "noise_levels": noise_levels},
     )
     if len(peaks) == 0:
         task.warn("no drift map: no peak was found")
@@ -78,17 +79,12 @@ def _draw_drift(task: Task, traces: Any, folder: Path) -> None:
         ms_after=window.ms_after,
         method_kwargs={"radius_um": window.radius_um},
     )
-    gain = traces.get_channel_gains() if traces.has_scaleable_traces() else 1.0
-    amplitudes = peaks["amplitude"] * (gain[peaks["channel_index"]] if traces.has_scaleable_traces() else gain)
+    amplitudes = peaks["amplitude"]
+    if traces.has_scaleable_traces():
+        amplitudes = amplitudes * traces.get_channel_gains()[peaks["channel_index"]]
     rate = traces.sampling_frequency
     _save(figures.drift_figure(peaks, places["y"], amplitudes, rate, settings), folder / "drift_map.png")
     task.fact(peaks=len(peaks))
-
-
-def _noise_levels(traces: Any, arguments: dict[str, Any]) -> Any:
-    from spikeinterface.core import get_noise_levels
-
-    return get_noise_levels(traces, return_in_uV=False, **arguments)
 
 
 def _check_channels(task: Task, raw: Any, folder: Path) -> None:

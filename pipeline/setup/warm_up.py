@@ -42,22 +42,14 @@ def recording_job(folder: Path) -> Job:
         block="warm",
         stream="warm",
         segments=[0],
-        group=None,
         reader=Reader(
             name="spikeinterface", kwargs={"file_or_folder_path": "recording"}, path_arguments=["file_or_folder_path"]
         ),
-        lfp_reader=None,
         sampling_frequency_hz=RATE_HZ,
         num_channels=16,
         duration_s=DURATION_S,
-        clip_s=None,
         dtype="int16",
         megabytes=40,
-        probe=None,
-        session_start_time=None,
-        files=[],
-        notes=[],
-        skip=None,
     )
 
 
