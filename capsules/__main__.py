@@ -27,10 +27,10 @@ def main() -> int:
 
 
 def _validate(file: Path) -> int:
-    from capsules.resolve_params.resolve import read_params_file
+    from capsules.resolve_params.resolve import validate_file
 
     try:
-        read_params_file(file)
+        validate_file(file)
     except Refused as refusal:
         print(*refusal.problems, sep="\n", file=sys.stderr)
         return 2

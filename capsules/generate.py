@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from capsules.common.schema import draft07_schema, parameter_page
+from capsules.resolve_params import library_names
 from capsules.resolve_params.params import PipelineParams
 
 ROOT = Path(__file__).parent.parent
@@ -18,21 +19,25 @@ ROOT = Path(__file__).parent.parent
 def generated() -> dict[Path, str]:
     """File -> its text."""
     defaults = PipelineParams().model_dump(mode="json", exclude={"schema_"})
+    names = library_names.collect()
+    schema = draft07_schema(PipelineParams, names)
     return {
+        library_names.FILE: json.dumps(names, indent=1) + "\n",
         ROOT / "pipeline" / "default_params.json": json.dumps(defaults, indent=4) + "\n",
-        ROOT / "pipeline" / "default_params_schema.json": json.dumps(draft07_schema(PipelineParams), indent=2) + "\n",
+        ROOT / "pipeline" / "default_params_schema.json": json.dumps(schema, indent=2) + "\n",
         ROOT / "docs" / "parameters.md": parameter_page(PipelineParams),
     }
 
 
 def main() -> int:
-    stale = [file for file, text in generated().items() if not file.exists() or file.read_text() != text]
+    texts = generated()
+    stale = [file for file, text in texts.items() if not file.exists() or file.read_text() != text]
     if "--check" in sys.argv[1:]:
         for file in stale:
             print(f"{file.relative_to(ROOT)} is out of date: run `make generate`")
         return 1 if stale else 0
     for file in stale:
-        file.write_text(generated()[file])
+        file.write_text(texts[file])
         print(f"wrote {file.relative_to(ROOT)}")
     return 0
 

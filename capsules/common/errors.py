@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import difflib
 
-from pydantic import ValidationError
-
 
 class SpikeRelayError(Exception):
     """Something that the user can put right; its text says how, and is shown without a traceback."""
@@ -31,22 +29,3 @@ def nearest(name: str, known: list[str]) -> str:
     """`; did you mean ...?` for the known name nearest to `name`, or nothing."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def describe(error: ValidationError, where: str, model: type) -> list[str]:
-    """Word every problem of a pydantic error: where, what was given, what is allowed, the nearest known name."""
-    problems = []
-    for item in error.errors():
-        path = ".".join(str(part) for part in (where, *item["loc"]) if part != "")
-        if item["type"] == "extra_forbidden":
-            known = _known_keys(model, item["loc"][:-1])
-            problems.append(f"{path}: unknown parameter{nearest(str(item['loc'][-1]), known)}")
-        else:
-            problems.append(f"{path}: {item['msg'][0].lower()}{item['msg'][1:]}; got {item['input']!r}")
-    return problems
-
-
-def _known_keys(model: type, path: tuple) -> list[str]:
-    for part in path:
-        model = model.model_fields[part].annotation
-    return list(model.model_fields)

@@ -26,7 +26,7 @@ class Job(BaseModel):
     `block` is the id of the NWB file that the recording belongs to; `segments` are the reader's segment indices,
     concatenated when there are several. `files` are its raw files (path relative to the data folder, bytes, mtime in
     ns), so that a replaced file makes another job. Sizes are those of the traces as they lie on disk. `skip` says why
-    it is not worked on, `failure` why it could not be read.
+    it is not worked on, `failure` why it could not be read; `warnings` are for the user.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -48,6 +48,7 @@ class Job(BaseModel):
     probe: str | None = None
     session_start_time: str | None = None
     files: list[tuple[str, int, int]] = []
+    warnings: list[str] = []
     skip: str | None = None
     failure: str | None = None
 
@@ -105,7 +106,9 @@ def open_reader(reader: Reader, data: Path) -> Any:
     if reader.probe_path is not None:
         import probeinterface
 
-        recording = recording.set_probegroup(probeinterface.read_probeinterface(data / reader.probe_path))
+        recording = recording.select_channels_with_probegroup(
+            probeinterface.read_probeinterface(data / reader.probe_path)
+        )
     if recording.get_dtype().kind == "u":
         from spikeinterface.preprocessing import unsigned_to_signed
 

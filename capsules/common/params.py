@@ -6,6 +6,7 @@ and flags; the schema, the default file, the command lines and `docs/parameters.
 
 from __future__ import annotations
 
+import json
 import types
 import typing
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
 
@@ -27,6 +28,33 @@ class Section(BaseModel):
 
     choice_flags: ClassVar[dict[str, dict[str, dict[str, Any]]]] = {}
     """Flags that set several parameters at once: flag -> choice -> {dotted name: value}."""
+    off_flags: ClassVar[dict[str, str]] = {}
+    """Flags that set to null what they name: flag -> the section whose parts it takes, separated by commas."""
+    replaced: ClassVar[dict[str, str]] = {}
+    """Names that people try here and that are refused: name -> what to use instead."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _whole_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """Take 2.0 where an integer is needed, as JSON Schema does."""
+        return _whole(value, cls.model_fields[info.field_name].annotation)
+
+    @field_validator("*")
+    @classmethod
+    def _fixed(cls, value: Any, info: ValidationInfo) -> Any:
+        extra = cls.model_fields[info.field_name].json_schema_extra or {}
+        if "const" in extra and value != extra["const"]:
+            raise ValueError(f"only {json.dumps(extra['const'])} is possible")
+        return value
+
+
+class OpenSection(Section):
+    """A group of parameters that is handed on to a library: it may hold more of the library's own settings.
+
+    Their names are checked against `pipeline/library_names.json`, by `capsules.resolve_params.rules`.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
 
 class JobKwargs(Section):
@@ -46,6 +74,7 @@ def param(
     *,
     unit: str | None = None,
     flags: dict[str, Any] | None = None,
+    fixed: bool = False,
     **bounds: Any,
 ) -> Any:
     """Declare one parameter.
@@ -60,12 +89,15 @@ def param(
         Physical unit, e.g. "Hz".
     flags : dict, optional
         Short flags: flag -> the value it sets, or `...` when the flag takes a value.
+    fixed : bool
+        The library knows only the default: the name stays valid, any other value is refused.
     **bounds
         pydantic's `ge`, `gt`, `le`, `lt`, `min_length`, `max_length`, `pattern`.
     """
     # The extras pass through the JSON schema, where `...` cannot stand: None means that the flag takes a value.
     stored = {flag: None if value is ... else value for flag, value in (flags or {}).items()}
     extra = {key: value for key, value in (("unit", unit), ("flags", stored)) if value}
+    extra |= {"const": default} if fixed else {}
     if isinstance(default, (dict, list, Section)):
         extra |= {} if isinstance(default, Section) else {"default": default}
         return Field(default_factory=partial(deepcopy, default), description=help, json_schema_extra=extra, **bounds)
@@ -112,12 +144,40 @@ class Leaf:
 
     @property
     def nullable(self) -> bool:
-        return type(None) in _union_options(self.annotation)
+        return nullable(self.annotation)
+
+    @property
+    def is_union(self) -> bool:
+        """Whether it may be of several types, null not counted."""
+        return len([option for option in _union_options(self.annotation) if option is not type(None)]) > 1
+
+    @property
+    def section(self) -> type[Section] | None:
+        """The section that is one of the types it may be."""
+        return next((found for option in _union_options(self.annotation) if (found := section_of(option))), None)
+
+    @property
+    def pattern(self) -> bool:
+        return any(getattr(rule, "pattern", None) for rule in self.field.metadata)
+
+    @property
+    def item_choices(self) -> list[Any] | None:
+        """The allowed items of a list, when they are listed."""
+        for option in _union_options(self.annotation):
+            if typing.get_origin(option) is list and typing.get_origin(item := typing.get_args(option)[0]):
+                return list(typing.get_args(item)) if typing.get_origin(item) is typing.Literal else None
+        return None
+
+    @property
+    def is_text_list(self) -> bool:
+        """Whether it is a list of texts, choices included."""
+        lists = [option for option in _union_options(self.annotation) if typing.get_origin(option) is list]
+        return any(self.item_choices or typing.get_args(option)[0] is str for option in lists)
 
     @property
     def bounds(self) -> str:
         """The allowed range in words, e.g. `>= 0, < 1`; empty when any value of the type will do."""
-        signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+        signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "min_length": "at least", "max_length": "at most"}
         return ", ".join(
             f"{sign} {getattr(rule, name):g}"
             for rule in self.field.metadata
@@ -150,16 +210,43 @@ def sections(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tup
 
 
 def section_of(annotation: Any) -> type[Section] | None:
-    """The section class that an annotation holds, or None for a plain parameter."""
-    return annotation if isinstance(annotation, type) and issubclass(annotation, Section) else None
+    """The section class that an annotation holds, nullable or not, or None for a plain parameter."""
+    options = [option for option in _union_options(annotation) if option is not type(None)]
+    plain = len(options) == 1 and isinstance(options[0], type) and issubclass(options[0], Section)
+    return options[0] if plain else None
+
+
+def nullable(annotation: Any) -> bool:
+    return type(None) in _union_options(annotation)
 
 
 def set_dotted(document: dict, dotted: str, value: Any) -> None:
-    """Set `document["a"]["b"] = value` for the dotted name `a.b`."""
+    """Set `document["a"]["b"] = value` for the dotted name `a.b`; a null on the way becomes an object."""
     *parents, last = dotted.split(".")
     for key in parents:
-        document = document.setdefault(key, {})
+        if document.get(key) is None:
+            document[key] = {}
+        document = document[key]
     document[last] = value
+
+
+def get_dotted(document: Any, dotted: str, absent: Any = None) -> Any:
+    """`document["a"]["b"]` for the dotted name `a.b`, or `absent` when there is no such thing."""
+    for key in dotted.split("."):
+        if not isinstance(document, dict) or key not in document:
+            return absent
+        document = document[key]
+    return document
+
+
+def _whole(value: Any, annotation: Any) -> Any:
+    options = _union_options(annotation)
+    if isinstance(value, float) and value.is_integer() and int in options and float not in options:
+        return int(value)
+    if isinstance(value, list):
+        items = [typing.get_args(option)[0] for option in options if typing.get_origin(option) is list]
+        return [_whole(item, items[0]) for item in value] if items else value
+    return value
 
 
 def _union_options(annotation: Any) -> list[Any]:
@@ -176,5 +263,7 @@ def _type_name(option: Any) -> str:
     origin = typing.get_origin(option)
     if origin is typing.Literal:
         return "choice"
+    if isinstance(option, type) and issubclass(option, Section):
+        return "object"
     names = {str: "text", int: "integer", float: "number", bool: "boolean", list: "list", dict: "object"}
     return names.get(origin or option, "value")

@@ -13,11 +13,30 @@ from capsules.common.params import Section, leaves, section_of
 DRAFT_07 = "http://json-schema.org/draft-07/schema#"
 
 
-def draft07_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The model as a draft-07 schema without references; nullable parameters have type lists."""
+def draft07_schema(model: type[BaseModel], library_names: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The model as a draft-07 schema without references; nullable parameters have type lists.
+
+    Parameters
+    ----------
+    model : pydantic model
+    library_names : dict
+        Dotted name of an open section -> the library's names of its settings -> their defaults.
+    """
     schema = model.model_json_schema(schema_generator=GenerateJsonSchema, by_alias=True)
     definitions = schema.pop("$defs", {})
-    return {"$schema": DRAFT_07, **_plain(schema, definitions)}
+    schema = {"$schema": DRAFT_07, **_plain(schema, definitions)}
+    for path, names in library_names.items():
+        node = schema
+        for key in path.split("."):
+            node = node["properties"][key]
+        described = {
+            name: {"description": "A setting of the library's, handed on as it is.", "default": default}
+            for name, default in names.items()
+        }
+        node["properties"] = node.get("properties", {}) | {
+            name: text for name, text in described.items() if name not in node.get("properties", {})
+        }
+    return schema
 
 
 def _plain(node: Any, definitions: dict[str, Any]) -> Any:
@@ -30,6 +49,10 @@ def _plain(node: Any, definitions: dict[str, Any]) -> Any:
         siblings = {key: value for key, value in node.items() if key != "$ref"}
         return _plain(target | siblings, definitions)
     plain = {key: _plain(value, definitions) for key, value in node.items() if key not in ("title", "flags")}
+    if "properties" in node:
+        plain["properties"] = {name: _plain(value, definitions) for name, value in node["properties"].items()}
+    if isinstance(plain.get("const"), str):
+        plain["enum"] = [plain.pop("const")]
     if "anyOf" in plain:
         options = plain.pop("anyOf")
         null = {"type": "null"} in options

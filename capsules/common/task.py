@@ -16,14 +16,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from capsules.common import cli, resources
 from capsules.common.contract import STAGES, Stage
-from capsules.common.errors import RecordedFailure, Refused, Skip, SpikeRelayError, describe
+from capsules.common.errors import RecordedFailure, Refused, Skip, SpikeRelayError
 from capsules.common.job import Job, read_jobs
 from capsules.common.orphan import end_with_nextflow
 from capsules.common.params import JobKwargs, set_dotted
+from capsules.common.problems import problems_of
+from capsules.common.strict_json import read as read_json
 from capsules.common.versions import code_fingerprint, library_versions
 
 
@@ -124,6 +126,8 @@ def main(stage_name: str, run: Callable[[Task], None], params: type[BaseModel] |
     stage = STAGES[stage_name]
     try:
         arguments = _parser(stage, params).parse_args()
+        if arguments.problems:
+            raise Refused([f"{stage.name}: {problem}" for problem in arguments.problems])
         jobs = read_jobs(arguments.job) if arguments.job else []
         section = None if params is None else read_section(params, arguments.params, arguments.overrides, stage.name)
     except Refused as refusal:
@@ -240,7 +244,7 @@ def results_folder() -> Path | None:
     return Path(results) if results and "NXF_TASK_WORKDIR" in os.environ else None
 
 
-def read_section(model: type[BaseModel], file: Path | None, overrides: dict[str, Any], where: str) -> BaseModel:
+def read_section(model: type[BaseModel], file: Path | None, overrides: dict[str, cli.Given], where: str) -> BaseModel:
     """The resolved section: defaults, then the JSON file, then the flags.
 
     Raises
@@ -248,13 +252,12 @@ def read_section(model: type[BaseModel], file: Path | None, overrides: dict[str,
     Refused
         With every problem of the file and the flags.
     """
-    document = json.loads(file.read_text()) if file else {}
-    for dotted, value in overrides.items():
-        set_dotted(document, dotted, value)
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        raise Refused(describe(error, where, model)) from None
+    document = read_json(file.read_text()).value if file else {}
+    for dotted, given in overrides.items():
+        set_dotted(document, dotted, given.value)
+    if problems := problems_of(model, document):
+        raise Refused([f"{where}.{problem}" for problem in problems])
+    return model.model_validate(document)
 
 
 def write_json(file: Path, content: Any) -> None:
@@ -292,7 +295,7 @@ def _parser(stage: Stage, params: type[BaseModel] | None) -> cli.Parser:
     parser.add_argument("--n-jobs", type=int, default=1, metavar="N", help="cores to use [default: 1]")
     parser.add_argument("--stub-run", action="store_true", help="write an empty output of the right shape, do no work")
     if params is None:
-        parser.set_defaults(overrides={})
+        parser.set_defaults(overrides={}, problems=[])
     else:
         cli.add_params(parser, params)
     return parser

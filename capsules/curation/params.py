@@ -1,5 +1,7 @@
 """Parameters of curation (section `curation`)."""
 
+from typing import Literal
+
 from capsules.common.params import JobKwargs, Section, param
 
 
@@ -18,6 +20,12 @@ class CurationParams(Section):
     sua_mua_classifier: str | None = param(
         "SpikeInterface/UnitRefine_sua_mua_classifier",
         "Model that tells single units from multi-unit activity: a folder, or a name on the Hugging Face hub.",
+    )
+    noise_strategy: Literal["unitrefine", "bombcell", "both"] = param(
+        "unitrefine",
+        "How noise is told from units: by UnitRefine's classifiers (`decoder_label`), by Bombcell's thresholds "
+        "(`bombcell_label`), or by both.",
+        flags={"--noise-strategy": ...},
     )
 
 

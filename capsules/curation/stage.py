@@ -19,10 +19,12 @@ def run(task: Task) -> None:
     labels = _query_labels(task, metrics)
     if labels is not None:
         sorting.set_property("default_qc", labels)
-    decoded = _classifier_labels(task, analyzer)
+    decoded = _classifier_labels(task, analyzer) if task.params.noise_strategy != "bombcell" else None
     if decoded is not None:
         for column in decoded.columns:
             sorting.set_property(column.replace("unitrefine", "decoder"), decoded[column].to_numpy())
+    if task.params.noise_strategy != "unitrefine":
+        _label_by_bombcell(task, analyzer, metrics, sorting)
     sorting.save(folder=task.out / "curated")
     write_json(task.out / "curated" / "curation.json", curation_document(sorting))
     task.fact(units=sorting.get_num_units())
@@ -65,6 +67,27 @@ def _query_labels(task: Task, metrics: Any) -> Any | None:
         task.warn(f"{through_nan} of {len(good)} units are bad because a metric of the query is NaN")
     task.fact(good_units=int(good.sum()), bad_units=int((~good).sum()), bad_through_nan=through_nan)
     return np.where(good, "good", "bad")
+
+
+def _label_by_bombcell(task: Task, analyzer: Any, metrics: Any, sorting: Any) -> None:
+    """Bombcell's labels as the property `bombcell_label`; what it could not ask for is said.
+
+    Fabre, van Beest, Peters, Carandini and Harris, Bombcell (2023); SpikeInterface's `bombcell_label_units`.
+    """
+    from spikeinterface.curation import bombcell_get_default_thresholds, bombcell_label_units
+
+    if metrics.empty:
+        task.warn("bombcell_label is left out: no metric was computed")
+        return
+    thresholds = bombcell_get_default_thresholds()
+    missing = sorted({name for part in thresholds.values() for name in part} - set(map(str, metrics.columns)))
+    if missing:
+        task.warn(
+            f"Bombcell's thresholds on these metrics, which were not computed, are left out: {', '.join(missing)}"
+        )
+    labels = bombcell_label_units(analyzer)["bombcell_label"]
+    sorting.set_property("bombcell_label", labels.to_numpy().astype(str))
+    task.fact(bombcell=labels.value_counts().to_dict())
 
 
 def _classifier_labels(task: Task, analyzer: Any) -> Any | None:

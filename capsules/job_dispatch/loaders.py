@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from capsules.common.errors import SpikeRelayError, nearest
+from capsules.common import strict_json
+from capsules.common.errors import Refused, SpikeRelayError
 from capsules.common.job import Reader, open_reader
-from capsules.job_dispatch.params import JobDispatchParams
+from capsules.common.problems import problems_of
+from capsules.job_dispatch.params import JobDispatchParams, SpikeInterfaceInfo
 
 NOT_NEURAL = re.compile(r"nidq|ni-?daq|sync|adc|obx|events", re.IGNORECASE)
 LFP = re.compile(r"(?<![a-z])lfp?$", re.IGNORECASE)
@@ -89,11 +90,16 @@ def openephys(data: Path, params: JobDispatchParams) -> Iterator[Stream]:
 
 def nwb(data: Path, params: JobDispatchParams) -> Iterator[Stream]:
     """NWB files, hdf5 or zarr: every ElectricalSeries in acquisition."""
-    from spikeinterface.extractors import NwbRecordingExtractor
+    from spikeinterface.extractors.nwbextractors import NwbRecordingExtractor
 
-    files = sorted(path for path in data.iterdir() if path.name.endswith((".nwb", ".nwb.zarr")))
+    if params.nwb_files is None:
+        files = sorted(path for path in data.iterdir() if path.name.endswith((".nwb", ".nwb.zarr")))
+    else:
+        files = [data / name for name in params.nwb_files]
     if not files:
         raise SpikeRelayError(f"no NWB file (*.nwb) in {data}")
+    if missing := [str(file) for file in files if not file.exists()]:
+        raise SpikeRelayError(f"nwb_files: no such file: {', '.join(missing)}")
     for file in files:
         paths = NwbRecordingExtractor.fetch_available_electrical_series_paths(str(file))
         for path in (path for path in paths if path.startswith("acquisition/")):
@@ -111,27 +117,38 @@ def nwb(data: Path, params: JobDispatchParams) -> Iterator[Stream]:
 def spikeinterface(data: Path, params: JobDispatchParams) -> Iterator[Stream]:
     """Any format that SpikeInterface reads, as `spikeinterface_info` says."""
     info = read_spikeinterface_info(params.spikeinterface_info, data)
-    kwargs = info.get("reader_kwargs", {})
+    kwargs, name = info.reader_kwargs, info.reader_type
     paths = [key for key, value in kwargs.items() if isinstance(value, str) and (data / value).exists()]
     kwargs = {key: _relative(value, data) if key in paths else value for key, value in kwargs.items()}
-    name = info["reader_type"]
-    for stream in _stream_names(
-        name, {key: str(data / kwargs[key]) if key in paths else kwargs[key] for key in kwargs}
-    ):
-        label = stream or name
-        keep, skip = _as_list(info.get("keep_stream_substrings")), _as_list(info.get("skip_stream_substrings"))
-        if (keep and not any(text in label for text in keep)) or any(text in label for text in skip):
-            continue
-        probe = info.get("probe_paths")
+    opened = {key: str(data / kwargs[key]) if key in paths else kwargs[key] for key in kwargs}
+    labels = {stream or name: stream for stream in _stream_names(name, opened)}
+    chosen = [label for label in labels if _is_kept(label, info)]
+    for index, label in enumerate(chosen):
         reader = Reader(
             name=name,
-            kwargs=kwargs | ({"stream_name": stream} if stream else {}),
+            kwargs=kwargs | ({"stream_name": labels[label]} if labels[label] else {}),
             path_arguments=paths,
-            probe_path=probe.get(stream) if isinstance(probe, dict) else probe,
+            probe_path=_probe_path(info.probe_paths, index, label, len(chosen)),
         )
         files = [data / kwargs[key] for key in paths] + ([data / reader.probe_path] if reader.probe_path else [])
         dataset = Path(kwargs[paths[0]]).stem if paths else name
         yield Stream(dataset, label, reader, open_reader(reader, data), files=files)
+
+
+def _is_kept(stream: str, info: SpikeInterfaceInfo) -> bool:
+    keep, skip = _as_list(info.keep_stream_substrings), _as_list(info.skip_stream_substrings)
+    return not (keep and not any(text in stream for text in keep)) and not any(text in stream for text in skip)
+
+
+def _probe_path(paths: str | list[str] | dict[str, str] | None, index: int, stream: str, count: int) -> str | None:
+    """The probe file of the `index`-th of `count` streams."""
+    if isinstance(paths, dict):
+        return paths.get(stream)
+    if not isinstance(paths, list):
+        return paths
+    if len(paths) != count:
+        raise SpikeRelayError(f"spikeinterface_info.probe_paths: {len(paths)} files for {count} streams")
+    return paths[index]
 
 
 def aind(data: Path, params: JobDispatchParams) -> Iterator[Stream]:
@@ -145,31 +162,28 @@ LOADERS: dict[str, Callable[[Path, JobDispatchParams], Iterator[Stream | BrokenS
 }
 
 
-def read_spikeinterface_info(info: str | dict | None, data: Path) -> dict[str, Any]:
-    """`spikeinterface_info` as a dictionary: it may be one, its JSON text, or the path of a file with that text.
+def read_spikeinterface_info(info: str | SpikeInterfaceInfo | None, data: Path) -> SpikeInterfaceInfo:
+    """`spikeinterface_info` as a section: it may be one, its JSON text, or the path of a file with that text.
 
     Raises
     ------
     SpikeRelayError
-        When it is missing, is not JSON, has unknown keys or lacks `reader_type`.
+        When the file is missing, the text is not JSON, has unknown keys or lacks `reader_type`.
     """
-    known = ["reader_type", "reader_kwargs", "keep_stream_substrings", "skip_stream_substrings", "probe_paths"]
     if info is None:
         raise SpikeRelayError("--input spikeinterface needs --spikeinterface-info, at least with a reader_type")
-    if isinstance(info, str):
-        file = data / info if not info.lstrip().startswith("{") else None
-        try:
-            info = json.loads(file.read_text() if file else info)
-        except OSError:
-            raise SpikeRelayError(f"spikeinterface_info: no such file: {file}") from None
-        except json.JSONDecodeError as error:
-            raise SpikeRelayError(f"spikeinterface_info is not JSON: {error}") from None
-    for key in info:
-        if key not in known:
-            raise SpikeRelayError(f"spikeinterface_info.{key}: unknown key{nearest(key, known)}")
-    if "reader_type" not in info:
-        raise SpikeRelayError("spikeinterface_info.reader_type is missing")
-    return info
+    if isinstance(info, SpikeInterfaceInfo):
+        return info
+    file = None if info.lstrip().startswith("{") else data / info
+    try:
+        document = strict_json.read(file.read_text() if file else info).value
+    except OSError:
+        raise SpikeRelayError(f"spikeinterface_info: no such file: {file}") from None
+    except Refused as refusal:
+        raise SpikeRelayError(f"spikeinterface_info is not JSON: {refusal}") from None
+    if problems := problems_of(SpikeInterfaceInfo, document):
+        raise SpikeRelayError("\n".join(f"spikeinterface_info.{problem}" for problem in problems))
+    return SpikeInterfaceInfo.model_validate(document)
 
 
 def _stream_names(reader: str, kwargs: dict[str, Any]) -> list[str | None]:

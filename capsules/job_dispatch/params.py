@@ -2,9 +2,29 @@
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from capsules.common.params import Section, param
 
 InputFormat = Literal["aind", "spikeglx", "openephys", "nwb", "spikeinterface"]
+
+
+class SpikeInterfaceInfo(Section):
+    """How SpikeInterface reads the data."""
+
+    reader_type: str = Field(
+        description="Name of SpikeInterface's reader, e.g. `intan`; `spikeinterface` for its own folders and files."
+    )
+    reader_kwargs: dict[str, Any] = param({}, "Arguments of the reader; paths are relative to the data folder.")
+    keep_stream_substrings: str | list[str] | None = param(
+        None, "Only streams whose name holds this, or one of these; null keeps all."
+    )
+    skip_stream_substrings: str | list[str] | None = param(
+        None, "No streams whose name holds this, or one of these; null skips none."
+    )
+    probe_paths: str | list[str] | dict[str, str] | None = param(
+        None, "ProbeInterface file of every stream, of each in turn, or by the stream's name; null: the reader's probe."
+    )
 
 
 class JobDispatchParams(Section):
@@ -43,11 +63,17 @@ class JobDispatchParams(Section):
         "Format of the data. `spikeinterface` reads any format that SpikeInterface knows, with `spikeinterface_info`.",
         flags={"--input": ...},
     )
-    spikeinterface_info: str | dict[str, Any] | None = param(
+    spikeinterface_info: str | SpikeInterfaceInfo | None = param(
         None,
         "How SpikeInterface reads the data: `reader_type`, `reader_kwargs`, `keep_stream_substrings`, "
         "`skip_stream_substrings` and `probe_paths`, as an object, as JSON text, or as the path to a JSON file.",
         flags={"--spikeinterface-info": ...},
+    )
+    nwb_files: list[str] | None = param(
+        None,
+        "With `input` nwb: the files that are read, relative to the data folder; null reads all in it.",
+        flags={"--nwb-files": ...},
+        min_length=1,
     )
     min_recording_duration: float = param(
         0,

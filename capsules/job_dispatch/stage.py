@@ -65,7 +65,33 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
                 session_start_time=stream.start_time,
                 files=[entry for path in stream.files for entry in stat_files(path, data)],
                 skip=too_short(duration_s, params),
+                warnings=[] if params.skip_timestamps_check else timestamp_warnings(recording, chosen),
             )
+
+
+def timestamp_warnings(recording: Any, segments: list[int]) -> list[str]:
+    """What is wrong with the timestamps that a recording has of its own: steps back and gaps, where and how long.
+
+    The stages count time by samples, so that such timestamps change nothing but are to be known.
+    """
+    import numpy as np
+
+    warnings = []
+    for index in segments:
+        if not recording.has_time_vector(segment_index=index):
+            continue
+        times = recording.get_times(segment_index=index)
+        steps = np.diff(times)
+        period = 1 / recording.sampling_frequency
+        for wrong, what in ((steps <= 0, "steps back"), (steps > 1.5 * period, "gaps")):
+            if wrong.any():
+                places = np.flatnonzero(wrong)
+                longest = places[np.abs(steps[places]).argmax()]
+                warnings.append(
+                    f"timestamps of segment {index + 1}: {len(places)} {what}, the largest of {steps[longest]:g} s at "
+                    f"{times[longest]:.3f} s; times are counted by samples instead"
+                )
+    return warnings
 
 
 def broken_job(stream: BrokenStream, session: Path, data: Path) -> Job:

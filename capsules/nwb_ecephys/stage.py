@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +11,7 @@ from capsules.common.errors import Skip, SpikeRelayError
 from capsules.common.job import Job, load_lfp, load_recording
 from capsules.common.nwb import electrode_group, electrode_names
 from capsules.common.task import Task
-from capsules.nwb_ecephys.lfp import lfp_band
+from capsules.nwb_ecephys.lfp import agar_referenced, lfp_band
 
 BUFFER_GB = 0.25
 UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,8 +24,7 @@ def run(task: Task) -> None:
             task.warn(f"{job.id} is left out: {job.skip or job.failure}")
     if not jobs:
         raise Skip("no recording of this block can be written")
-    if task.params.surface_channel_agar_probes_indices:
-        raise SpikeRelayError("nwb.ecephys.surface_channel_agar_probes_indices is not supported by this version yet")
+    agar = agar_surfaces(task.params.surface_channel_agar_probes_indices, jobs)
     from neuroconv.tools.nwb_helpers import configure_and_write_nwbfile
     from pynwb import NWBFile
 
@@ -34,12 +35,40 @@ def run(task: Task) -> None:
         session_id=jobs[0].session,
     )
     for job in jobs:
-        _add_probe(task, nwbfile, job)
+        _add_probe(task, nwbfile, job, agar.get(job.id))
     configure_and_write_nwbfile(nwbfile, nwbfile_path=task.out / "file.nwb", backend=task.params.backend)
     task.fact(probes=[job.id for job in jobs], backend=task.params.backend)
 
 
-def _add_probe(task: Task, nwbfile: Any, job: Job) -> None:
+def agar_surfaces(text: str, jobs: list[Job]) -> dict[str, int]:
+    """Job id -> the topmost channel in tissue, for the probes that `surface_channel_agar_probes_indices` names.
+
+    A probe goes by the name of its stream, with or without the band: `imec0.ap`, `imec0` or `ProbeA`.
+
+    Raises
+    ------
+    SpikeRelayError
+        When a name is none of this block's probes.
+    """
+    surfaces = {}
+    for name, index in (json.loads(text) if text.strip() else {}).items():
+        named = [job for job in jobs if name in probe_names(job)]
+        if not named:
+            known = ", ".join(sorted({probe for job in jobs for probe in probe_names(job)}))
+            raise SpikeRelayError(
+                f"nwb.ecephys.surface_channel_agar_probes_indices: no probe {name!r} here; there are {known}"
+            )
+        surfaces |= {job.id: index for job in named}
+    return surfaces
+
+
+def probe_names(job: Job) -> set[str]:
+    """The names that a job's probe goes by."""
+    bare = re.sub(r"[.-]?(ap|lfp?)$", "", job.stream, flags=re.IGNORECASE)
+    return {job.stream, bare, bare.rsplit(".", 1)[-1]}
+
+
+def _add_probe(task: Task, nwbfile: Any, job: Job, surface_index: int | None) -> None:
     """Add a job's electrodes, its raw traces on request, and its LFP."""
     from neuroconv.tools.spikeinterface import add_recording_to_nwbfile
     from neuroconv.tools.spikeinterface.spikeinterface import add_recording_metadata_to_nwbfile
@@ -53,7 +82,9 @@ def _add_probe(task: Task, nwbfile: Any, job: Job) -> None:
     if task.params.write_lfp:
         stream = load_lfp(job, task.data)
         source = raw if stream is None else _with_electrode_properties(stream, job)
-        lfp = _stub(task, lfp_band(source, stream is not None, task.params))
+        if surface_index is not None:
+            source = agar_referenced(source, surface_index)
+        lfp = _stub(task, lfp_band(source, stream is not None, task.params, task.change))
         add_recording_to_nwbfile(lfp, metadata_key="lfp", parent_container="processing/LFP", **options)
 
 

@@ -79,6 +79,7 @@ def _add_units(task: Task, nwbfile: Any, job: Job) -> int:
 
     analyzer = si.load(task.input("postprocessing", "postprocessed.zarr", job.id), load_extensions=True)
     sorting = si.load(task.input("curation", "curated", job.id))
+    start_s = task.input_record("postprocessing", job.id)["facts"]["start_s"]
     columns = unit_columns(analyzer, sorting, job)
     _declare_units(nwbfile, analyzer, columns)
     rows = electrode_rows(nwbfile, analyzer, job)
@@ -88,7 +89,7 @@ def _add_units(task: Task, nwbfile: Any, job: Job) -> int:
         channels = analyzer.sparsity.unit_id_to_channel_indices[unit]
         peak = int(np.ptp(means[index], axis=0).argmax())
         nwbfile.add_unit(
-            spike_times=sorting.get_unit_spike_train(unit, return_times=False) / sorting.sampling_frequency,
+            spike_times=start_s + sorting.get_unit_spike_train(unit, return_times=False) / sorting.sampling_frequency,
             electrodes=[rows[channel] for channel in channels],
             waveform_mean=means[index][:, peak],
             waveform_sd=deviations[index][:, peak],
@@ -101,7 +102,7 @@ def unit_columns(analyzer: Any, sorting: Any, job: Job) -> dict[str, tuple[str, 
     """The units table's columns besides spikes and waveforms: name -> (description, one value per unit)."""
     import numpy as np
 
-    labels = {name: sorting.get_property(name) for name in ("default_qc", "decoder_label", "decoder_probability")}
+    labels = {name: sorting.get_property(name) for name in ("default_qc", "decoder_label", "bombcell_label")}
     count = len(analyzer.unit_ids)
     columns: dict[str, tuple[str, list]] = {
         "unit_name": ("id of the unit within its recording", [str(unit) for unit in analyzer.unit_ids]),
@@ -109,6 +110,8 @@ def unit_columns(analyzer: Any, sorting: Any, job: Job) -> dict[str, tuple[str, 
         "default_qc": ("good or bad by the curation query", _texts(labels["default_qc"], count)),
         "decoder_label": ("label of the classifiers", _texts(labels["decoder_label"], count)),
     }
+    if labels["bombcell_label"] is not None:
+        columns["bombcell_label"] = ("label by Bombcell's thresholds", _texts(labels["bombcell_label"], count))
     if analyzer.has_extension("unit_locations"):
         locations = analyzer.get_extension("unit_locations").get_data()
         for axis, name in enumerate(("estimated_x", "estimated_y", "estimated_z")[: locations.shape[1]]):

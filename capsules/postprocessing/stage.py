@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from capsules.common.errors import SpikeRelayError, nearest
 from capsules.common.metrics import METRIC_EXTENSIONS
-from capsules.common.motion import motion_corrected
+from capsules.common.motion import load_motion_info, motion_corrected
 from capsules.common.task import Task
+from capsules.postprocessing.params import Sparsity
 from capsules.postprocessing.translation import extension_arguments
 
 SEED = 0
@@ -21,24 +21,24 @@ def run(task: Task) -> None:
 
     recording = _traces(task)
     sorting = si.load(task.input("spikesorting", "spikesorted"))
-    extensions = extension_arguments(task.params.extensions, task.change)
-    _check_extensions(extensions)
-    peak_sign = task.params.extensions.get("spike_amplitudes", {}).get("peak_sign", "both")
+    extensions = extension_arguments(task.params.extensions.model_dump(), task.change)
+    amplitudes = task.params.extensions.spike_amplitudes
     analyzer = si.create_sorting_analyzer(
         sorting,
         recording,
         format="memory",
         sparse=True,
-        peak_sign=peak_sign,
+        peak_sign="both" if amplitudes is None else amplitudes.peak_sign,
         seed=SEED,
         return_in_uV=_in_uv(task, recording),
-        sparsity_kwargs=task.params.sparsity.model_dump(),
+        sparsity_kwargs=sparsity_arguments(task.params.sparsity),
     )
     analyzer = _without_duplicates(task, analyzer, extensions)
     _compute(analyzer, extensions)
     _report_nan_metrics(task, analyzer)
     analyzer.save_as(folder=task.out / "postprocessed.zarr", format="zarr")
-    task.fact(units=analyzer.get_num_units(), extensions=sorted(extensions))
+    start_s = task.input_record("preprocessing")["facts"]["start_s"]
+    task.fact(units=analyzer.get_num_units(), extensions=sorted(extensions), start_s=start_s)
     task.record["seeds"] = {"sorting_analyzer": SEED} | {
         name: arguments["seed"] for name, arguments in extensions.items() if arguments.get("seed") is not None
     }
@@ -56,7 +56,14 @@ def _traces(task: Task) -> Any:
         task.change("use_motion_corrected has no effect: motion was applied in preprocessing, or not estimated")
         return recording
     estimated = record["params"]["motion_correction"]
-    return motion_corrected(recording, si.load(motion), estimated["preset"], estimated["interpolate_motion_kwargs"])
+    drift = load_motion_info(motion)["motion"]
+    return motion_corrected(recording, drift, estimated["preset"], estimated["interpolate_motion_kwargs"])
+
+
+def sparsity_arguments(sparsity: Sparsity) -> dict[str, Any]:
+    """SpikeInterface's `estimate_sparsity` arguments: the method, and the setting that it goes by."""
+    setting = "radius_um" if sparsity.method == "radius" else "num_channels"
+    return {"method": sparsity.method, setting: getattr(sparsity, setting)}
 
 
 def _in_uv(task: Task, recording: Any) -> bool:
@@ -101,14 +108,3 @@ def _report_nan_metrics(task: Task, analyzer: Any) -> None:
         if empty:
             task.warn(f"{name}: {', '.join(empty)} could not be computed for any unit ({duration_s:.0f} s of data)")
         task.fact(**{f"nan_{name}": empty})
-
-
-def _check_extensions(extensions: dict[str, dict]) -> None:
-    from spikeinterface.core.sortinganalyzer import get_available_analyzer_extensions
-
-    known = get_available_analyzer_extensions()
-    unknown = [name for name in extensions if name not in known]
-    if unknown:
-        raise SpikeRelayError(
-            "\n".join(f"postprocessing.extensions.{name}: unknown extension{nearest(name, known)}" for name in unknown)
-        )

@@ -21,20 +21,32 @@ METRIC_NEEDS = {
     "amplitude_cutoff": "spike_amplitudes",
     "amplitude_median": "spike_amplitudes",
     "amplitude_cv": "spike_amplitudes",
+    "noise_cutoff": "spike_amplitudes",
+    "sd_ratio": "spike_amplitudes",
+    "nn_advanced": "principal_components",
 }
 """Metric -> the extension it is computed from, beyond those that are always there."""
+
+AT_ANOTHER_PLACE = (
+    ("snr", "peak_sign"),
+    ("amplitude_cutoff", "peak_sign"),
+    ("amplitude_median", "peak_sign"),
+    ("synchrony", "synchrony_sizes"),
+)
+"""Settings of metrics that SpikeInterface no longer takes: the analyzer has the sign of the peaks, and the sizes are
+fixed."""
 
 SEEDED = ("random_spikes", "spike_locations", "quality_metrics")
 """Extensions with a `seed` argument of their own; `noise_levels` takes its within `random_slices_kwargs`."""
 
 
-def extension_arguments(extensions: dict[str, dict[str, Any]], change: Callable[[str], None]) -> dict[str, dict]:
+def extension_arguments(extensions: dict[str, dict[str, Any] | None], change: Callable[[str], None]) -> dict[str, dict]:
     """SpikeInterface's arguments for the extensions of the params file.
 
     Parameters
     ----------
     extensions : dict
-        Extension -> settings, under the manual's names.
+        Extension -> settings, under the manual's names; null for one that is not computed.
     change : callable
         Takes a line on each translation and each seed that was set.
 
@@ -43,7 +55,7 @@ def extension_arguments(extensions: dict[str, dict[str, Any]], change: Callable[
     dict
         Extension -> arguments for `SortingAnalyzer.compute`.
     """
-    translated = deepcopy(extensions)
+    translated = {name: deepcopy(settings) for name, settings in extensions.items() if settings is not None}
     if "noise_levels" in translated:
         translated["noise_levels"] = {"random_slices_kwargs": translated["noise_levels"]}
         change("noise_levels settings handed on as random_slices_kwargs")
@@ -52,7 +64,8 @@ def extension_arguments(extensions: dict[str, dict[str, Any]], change: Callable[
         change(
             f"spike_amplitudes.peak_sign = {sign!r} handed on to the analyzer, which chooses the main channels by it"
         )
-    _drop(translated, "template_metrics", "sparsity", change)
+    # The model lets only null through: SpikeInterface takes the analyzer's own sparsity.
+    translated.get("template_metrics", {}).pop("sparsity", None)
     if "quality_metrics" in translated:
         translated["quality_metrics"] = _quality_metrics(translated, change)
     _set_seeds(translated, change)
@@ -74,25 +87,27 @@ def _quality_metrics(extensions: dict[str, dict], change: Callable[[str], None])
             else:
                 kept.append(name)
         settings["metric_names"] = kept
-    metrics = settings.get("metric_params") or {}
-    for name in ("amplitude_cutoff", "amplitude_median"):
-        _drop(metrics, name, "peak_sign", change)
+    if settings.get("metric_params") is not None:
+        settings["metric_params"] = _metric_params(settings["metric_params"], settings.get("metric_names"), change)
+    return settings
+
+
+def _metric_params(
+    given: dict[str, dict], names: list[str] | None, change: Callable[[str], None]
+) -> dict[str, dict[str, Any]]:
+    """The settings of the metrics that are computed, without those that SpikeInterface has in another place."""
+    metrics = {name: settings for name, settings in given.items() if names is None or name in names}
+    # One sign for the whole analyzer, and one set of sizes: the parameters are checked to have no other.
+    for name, setting in AT_ANOTHER_PLACE:
+        metrics.get(name, {}).pop(setting, None)
     snr = metrics.get("snr", {})
     if "peak_mode" in snr:
         snr["method"] = snr.pop("peak_mode")
         change("snr.peak_mode handed on as method")
-    _drop(metrics, "snr", "peak_sign", change)
     silhouette = metrics.get("silhouette", {})
-    if isinstance(silhouette.get("method"), list) and len(silhouette["method"]) == 1:
-        silhouette["method"] = silhouette["method"][0]
-    return settings
-
-
-def _drop(settings: dict[str, dict], name: str, key: str, change: Callable[[str], None]) -> None:
-    """Leave out a setting that SpikeInterface no longer takes; the analyzer's own sign of peaks stands in."""
-    if key in settings.get(name, {}):
-        value = settings[name].pop(key)
-        change(f"{name}.{key} = {value!r} left out: SpikeInterface has no such setting any more")
+    if isinstance(silhouette.get("method"), list):
+        (silhouette["method"],) = silhouette["method"]
+    return {name: settings for name, settings in metrics.items() if settings}
 
 
 def _set_seeds(extensions: dict[str, dict], change: Callable[[str], None]) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
-from capsules.common.params import JobKwargs, Section, param
+from capsules.common.params import JobKwargs, OpenSection, Section, param
 
 
 class HighpassFilter(Section):
@@ -41,7 +41,9 @@ class DetectBadChannels(Section):
 
 
 class CommonReference(Section):
-    reference: Literal["global", "single", "local"] = param("global", "Which channels the reference is taken over.")
+    reference: Literal["global", "local"] = param(
+        "global", "Channels that the reference is taken over: all good ones, or those in a ring around each."
+    )
     operator: Literal["median", "average"] = param(
         "median", "How the reference is computed; the median does not follow single outliers."
     )
@@ -50,12 +52,28 @@ class CommonReference(Section):
 class HighpassSpatialFilter(Section):
     n_channel_pad: int | None = param(60, "Channels mirrored at each end of the probe before filtering.", ge=0)
     n_channel_taper: int | None = param(None, "Channels of the cosine taper at each end; null chooses it.", ge=0)
-    direction: Literal["x", "y", "z"] = param("y", "Axis of the probe along which the filter runs; `y` is depth.")
+    direction: Literal["x", "y"] = param("y", "Axis of the probe along which the filter runs; `y` is depth.")
     apply_agc: bool = param(True, "Level the gain over time before filtering.")
     agc_window_length_s: float = param(0.01, "Window of the gain levelling.", unit="s", gt=0)
     highpass_butter_order: int = param(3, "Order of the spatial Butterworth high-pass.", ge=1)
     highpass_butter_wn: float = param(
         0.01, "Cut-off of the spatial filter, as a fraction of the Nyquist frequency.", gt=0, lt=1
+    )
+
+
+class EstimateMotion(OpenSection):
+    win_step_norm: float | None = param(
+        0.1, "Step between spatial windows, as a fraction of the probe's span; null leaves it to the preset.", gt=0
+    )
+    win_scale_norm: float | None = param(
+        0.1, "Width of a spatial window, as a fraction of the probe's span; null leaves it to the preset.", gt=0
+    )
+    bin_s: float | None = param(
+        None,
+        "Length of a bin of time; null leaves it to the preset.",
+        unit="s",
+        flags={"--motion-temporal-bin-s": ...},
+        gt=0,
     )
 
 
@@ -69,17 +87,12 @@ class MotionCorrection(Section):
         "nonrigid_fast_and_accurate",
         "rigid_fast",
         "kilosort_like",
-        "medicine",
     ] = param("dredge_fast", "SpikeInterface's recipe for the whole estimate.", flags={"--motion-preset": ...})
-    detect_kwargs: dict[str, Any] = param({}, "Changes to the preset's peak detection.")
-    select_kwargs: dict[str, Any] = param({}, "Changes to the preset's choice of peaks.")
-    localize_peaks_kwargs: dict[str, Any] = param({}, "Changes to the preset's localisation of peaks.")
-    estimate_motion_kwargs: dict[str, Any] = param(
-        {"win_step_norm": 0.1, "win_scale_norm": 0.1},
-        "Changes to the preset's estimate. `win_step_norm` and `win_scale_norm` are the step and the width of the "
-        "spatial windows as fractions of the probe's span.",
-    )
-    interpolate_motion_kwargs: dict[str, Any] = param({}, "Changes to the preset's interpolation.")
+    detect_kwargs: OpenSection = param(OpenSection(), "Changes to the preset's peak detection.")
+    select_kwargs: OpenSection = param(OpenSection(), "Changes to the preset's choice of peaks.")
+    localize_peaks_kwargs: OpenSection = param(OpenSection(), "Changes to the preset's localisation of peaks.")
+    estimate_motion_kwargs: EstimateMotion = param(EstimateMotion(), "Changes to the preset's estimate.")
+    interpolate_motion_kwargs: OpenSection = param(OpenSection(), "Changes to the preset's interpolation.")
 
 
 class PreprocessingParams(Section):
@@ -100,6 +113,20 @@ class PreprocessingParams(Section):
         unit="s",
         flags={"--min-duration-for-preprocessing": ...},
         ge=0,
+    )
+    t_start: float | None = param(
+        None,
+        "Traces before this time are left out; null begins with the recording.",
+        unit="s",
+        flags={"--t-start": ...},
+        ge=0,
+    )
+    t_stop: float | None = param(
+        None,
+        "Traces from this time on are left out; null goes on to the end.",
+        unit="s",
+        flags={"--t-stop": ...},
+        gt=0,
     )
     custom_preprocessing_pipeline: dict[str, Any] | None = param(
         None,

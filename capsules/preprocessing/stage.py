@@ -10,20 +10,26 @@ from typing import Any
 from capsules.common.errors import Skip
 from capsules.common.job import load_recording
 from capsules.common.motion import motion_corrected
+from capsules.common.rules import check_rate
 from capsules.common.task import Task, write_json
 from capsules.preprocessing import steps
 
 
 def run(task: Task) -> None:
     job_kwargs = task.use_spikeinterface(task.params.job_kwargs)
+    for warning in task.job.warnings:
+        task.warn(warning)
     raw = load_recording(task.job, task.data)
+    check_rate("preprocessing", task.params, raw.sampling_frequency)
     _check_duration(task, raw)
+    raw = _cut(task, raw)
     lazy = _chain(task, raw)
     lazy.dump_to_json(task.out / "preprocessed.json", relative_to=task.data.resolve().parent)
     saved = steps.as_int16(lazy).save(folder=task.out / "traces", format="binary", **job_kwargs)
     task.fact(
         channels=saved.get_num_channels(),
         duration_s=round(saved.get_total_duration(), 3),
+        start_s=task.params.t_start or 0.0,
         motion_applied=False,
         referenced=task.params.denoising_strategy == "cmr" and task.params.custom_preprocessing_pipeline is None,
     )
@@ -50,7 +56,7 @@ def _chain(task: Task, raw: Any) -> Any:
     if kept.get_num_channels() < 2:
         task.change("no common reference: of one channel it would leave nothing")
         return kept
-    return steps.denoised(kept, params)
+    return steps.denoised(kept, params, task.change)
 
 
 def _find_bad_channels(task: Task, raw: Any) -> dict[str, str]:
@@ -75,6 +81,16 @@ def _find_bad_channels(task: Task, raw: Any) -> dict[str, str]:
     return labels
 
 
+def _cut(task: Task, raw: Any) -> Any:
+    """The recording between `t_start` and `t_stop`."""
+    start, stop, end = task.params.t_start or 0.0, task.params.t_stop, raw.get_total_duration()
+    if start >= end:
+        raise Skip(f"{end:.1f} s long: nothing is left from t_start = {start:g} s on")
+    if stop is not None and stop > end:
+        task.change(f"t_stop = {stop:g} s is beyond the end of the recording, {end:.3f} s: it is taken to the end")
+    return steps.between(raw, task.params.t_start, stop)
+
+
 def _correct_motion(task: Task, saved: Any) -> None:
     """Estimate the drift from the written traces, and interpolate them along it when the parameters ask."""
     import numpy as np
@@ -87,13 +103,13 @@ def _correct_motion(task: Task, saved: Any) -> None:
     # The estimate draws from numpy's global generator in places that take no seed.
     np.random.seed(0)
     task.record["seeds"]["motion"] = 0
-    arguments = steps.motion_arguments(saved, params)
-    motion = spre.compute_motion(saved, **arguments)
-    motion.save(task.out / "motion")
+    info = steps.estimate_motion(saved, steps.motion_arguments(saved, params))
+    spre.save_motion_info(info, task.out / "motion")
+    motion = info["motion"]
     drift = np.ptp(np.concatenate([np.ravel(displacement) for displacement in motion.displacement]))
     task.fact(motion={"preset": params.preset, "range_um": round(float(drift), 2)})
     if params.apply:
-        corrected = motion_corrected(saved, motion, params.preset, params.interpolate_motion_kwargs)
+        corrected = motion_corrected(saved, motion, params.preset, params.interpolate_motion_kwargs.model_dump())
         steps.as_int16(corrected).save(folder=task.out / "corrected", format="binary")
         shutil.rmtree(task.out / "traces")
         (task.out / "corrected").rename(task.out / "traces")

@@ -5,18 +5,20 @@ Everything that the user said is checked here, and every mistake is told at once
 
 from __future__ import annotations
 
-import json
 import shlex
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from capsules.common import cli
-from capsules.common.errors import Refused, describe, nearest
-from capsules.common.params import leaves, set_dotted
+from capsules.common import cli, strict_json
+from capsules.common.errors import Refused, nearest
+from capsules.common.params import get_dotted, leaves, set_dotted
+from capsules.common.problems import Problem, problems_of
+from capsules.common.rules import rule_problems
 from capsules.curation.query import QueryError, parse
+from capsules.job_dispatch.params import SpikeInterfaceInfo
+from capsules.resolve_params.library_names import name_problems
 from capsules.resolve_params.params import SECTION_OF_STAGE, PipelineParams
 from capsules.spikesorting.sorters import SORTERS
 
@@ -25,16 +27,18 @@ RUNMODES: dict[str, dict[str, Any]] = {
     "fast": {
         "preprocessing.motion_correction.compute": False,
         "preprocessing.motion_correction.apply": False,
+        "postprocessing.extensions.spike_locations": None,
+        "postprocessing.extensions.principal_components": None,
         "nwb.ecephys.write_lfp": False,
     },
 }
 """Run mode -> the single parameters that it sets."""
-SLOW_EXTENSIONS = ("spike_locations", "principal_components")
-"""Extensions that `--runmode fast` leaves out."""
 
 STEP_ARGS = [f"{stage}_args" for stage in SECTION_OF_STAGE]
 OPTIONS = ["n_jobs", "runmode", "sorter", "params_file", "overwrite", "max_memory", "max_time", *STEP_ARGS]
 """The pipeline's own options on Nextflow's command line."""
+
+_ABSENT = object()
 
 
 @dataclass
@@ -53,6 +57,28 @@ class Resolved:
             return section.model_dump(mode="json", include={"sorter", section.sorter})
         return section.model_dump(mode="json")
 
+    def document(self) -> dict[str, Any]:
+        """All parameters as JSON-ready data, as a params file holds them."""
+        return dump(self.params)
+
+
+@dataclass(frozen=True)
+class Override:
+    """A value that goes over the params file, and where it comes from."""
+
+    dotted: str
+    value: Any
+    origin: str
+    flag: str = ""
+
+    @property
+    def where(self) -> str:
+        return f"{self.origin}: {self.flag}" if self.flag else self.origin
+
+
+def dump(params: PipelineParams) -> dict[str, Any]:
+    return params.model_dump(mode="json", by_alias=True, exclude={"schema_"})
+
 
 def resolve(options: dict[str, Any], launch_folder: Path) -> Resolved:
     """Resolve the options of a run.
@@ -69,49 +95,100 @@ def resolve(options: dict[str, Any], launch_folder: Path) -> Resolved:
     Refused
         With every problem of the options, the file and the arguments.
     """
-    problems = _unknown_options(options)
-    document, origins = {}, {}
-    try:
-        document = _read_file(options.get("params_file"), launch_folder)
-        origins = dict.fromkeys(_given(document), "params file")
-    except Refused as refusal:
-        problems += refusal.problems
-    overrides: list[tuple[str, str, Any]] = []
-    for step in (_runmode_overrides, _sorter_override, _argument_overrides):
+    problems = _option_problems(options)
+    name = options.get("params_file")
+    file = strict_json.Document({}, {(): (1, 1)})
+    if name is not None:
         try:
-            overrides += step(options, document)
+            file = read_params_file(launch_folder / str(name), str(name))
         except Refused as refusal:
             problems += refusal.problems
-    try:
-        # The file by itself first: arguments can be laid only over sections that are sections.
-        PipelineParams.model_validate(document)
-        for origin, dotted, value in overrides:
-            set_dotted(document, dotted, value)
-            origins[dotted] = origin
-        params = PipelineParams.model_validate(document)
-    except ValidationError as error:
-        problems += describe(error, "", PipelineParams)
+    overrides = _runmode_overrides(options) + _sorter_override(options, file.value)
+    for stage in SECTION_OF_STAGE:
+        try:
+            overrides += _arguments(stage, options.get(f"{stage}_args"), _chosen_sorter(options, file.value))
+        except Refused as refusal:
+            problems += refusal.problems
+    problems += _override_problems(overrides)
     if problems:
         raise Refused(list(dict.fromkeys(problems)))
-    _check_across(params)
-    return Resolved(params, origins)
+    document = deepcopy(file.value)
+    for override in overrides:
+        set_dotted(document, override.dotted, override.value)
+    params = PipelineParams.model_validate(document)
+    resolved = Resolved(params, _origins(params, file.value, overrides))
+    if problems := [_placed(problem, name, file, overrides) for problem in _whole_problems(params)]:
+        raise Refused(problems)
+    return resolved
 
 
-def read_params_file(file: Path) -> PipelineParams:
-    """Read and check a params file on its own.
+def read_params_file(file: Path, name: str) -> strict_json.Document:
+    """Read a params file and check its structure; `name` is what the messages call it.
+
+    Raises
+    ------
+    Refused
+        With every problem of the file, each with line and column.
+    """
+    try:
+        text = file.read_bytes().decode()
+    except OSError as error:
+        raise Refused([f"{name}: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise Refused([f"{name}: not a UTF-8 text file"]) from None
+    try:
+        document = strict_json.read(text)
+    except Refused as refusal:
+        raise Refused([f"{name}, {problem}" for problem in refusal.problems]) from None
+    if not isinstance(document.value, dict):
+        raise Refused([f"{name}: a JSON object is needed, with one section per stage"])
+    if problems := problems_of(PipelineParams, document.value):
+        raise Refused([f"{name}, {document.place(problem.path)}: {problem}" for problem in problems])
+    return document
+
+
+def validate_file(file: Path) -> PipelineParams:
+    """Check a params file on its own, whatever options a run would add.
 
     Raises
     ------
     Refused
         With every problem of the file.
     """
-    try:
-        return PipelineParams.model_validate(_read_file(file, Path()))
-    except ValidationError as error:
-        raise Refused(describe(error, "", PipelineParams)) from None
+    document = read_params_file(file, str(file))
+    params = PipelineParams.model_validate(document.value)
+    if problems := whole_file_problems(params):
+        raise Refused([_placed(problem, str(file), document, []) for problem in problems])
+    return params
 
 
-def _unknown_options(options: dict[str, Any]) -> list[str]:
+def whole_file_problems(params: PipelineParams) -> list[Problem]:
+    """What is wrong with valid parameters taken together."""
+    document = dump(params)
+    return rule_problems(document) + name_problems(document) + _text_problems(params)
+
+
+def differences(params: PipelineParams) -> dict[str, tuple[Any, Any]]:
+    """Dotted name -> (default, value) of every parameter that is not the default.
+
+    A section that is null on one side stands as a whole; so does what a section holds beyond its parameters.
+    """
+    return dict(_differences(dump(PipelineParams()), dump(params), ()))
+
+
+def _differences(default: Any, value: Any, path: tuple[str, ...]):
+    whole = ".".join(path) in _LEAF_NAMES
+    if isinstance(default, dict) and isinstance(value, dict) and not whole:
+        for name in dict.fromkeys([*default, *value]):
+            yield from _differences(default.get(name), value.get(name), (*path, name))
+    elif default != value:
+        yield ".".join(path), (default, value)
+
+
+_LEAF_NAMES = {leaf.dotted for leaf in leaves(PipelineParams)}
+
+
+def _option_problems(options: dict[str, Any]) -> list[str]:
     problems = []
     for name in options:
         # Nextflow offers `--some-thing` as someThing too; the user typed only one of them.
@@ -120,136 +197,138 @@ def _unknown_options(options: dict[str, Any]) -> list[str]:
     jobs = options.get("n_jobs")
     if jobs is not None and not (isinstance(jobs, int) and not isinstance(jobs, bool) and jobs >= 1):
         problems.append(f"--n_jobs: a whole number of at least 1 is needed; got {jobs!r}")
+    for name, known in (("runmode", list(RUNMODES)), ("sorter", list(SORTERS))):
+        given = options.get(name)
+        if given is not None and given not in known:
+            problems.append(f"--{name}: one of {', '.join(known)}; got {given!r}{nearest(str(given), known)}")
     return problems
 
 
-def _read_file(name: Any, launch_folder: Path) -> dict[str, Any]:
-    if name is None:
-        return {}
-    file = launch_folder / str(name)
-    try:
-        document = json.loads(file.read_text(), object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant)
-    except OSError as error:
-        raise Refused([f"--params_file {name}: {error.strerror}"]) from None
-    except UnicodeDecodeError:
-        raise Refused([f"--params_file {name}: not a UTF-8 text file"]) from None
-    except json.JSONDecodeError as error:
-        raise Refused([f"{name}, line {error.lineno} column {error.colno}: {error.msg}"]) from None
-    if not isinstance(document, dict):
-        raise Refused([f"{name}: a JSON object is needed, with one section per stage"])
-    return document
-
-
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise Refused([f"params file: {', '.join(twice)} given twice in one object"])
-    return document
-
-
-def _refuse_constant(text: str) -> None:
-    raise Refused([f"params file: {text} is not JSON; leave the parameter out or use null"])
-
-
-def _runmode_overrides(options: dict[str, Any], document: dict) -> list[tuple[str, str, Any]]:
+def _runmode_overrides(options: dict[str, Any]) -> list[Override]:
     mode = options.get("runmode") or "full"
-    if mode not in RUNMODES:
-        raise Refused([f"--runmode: one of {', '.join(RUNMODES)}; got {mode!r}"])
-    overrides = [(f"--runmode {mode}", dotted, value) for dotted, value in RUNMODES[mode].items()]
-    if mode == "fast":
-        section = document.get("postprocessing")
-        given = section.get("extensions") if isinstance(section, dict) else None
-        extensions = PipelineParams().postprocessing.extensions if given is None else given
-        if isinstance(extensions, dict):
-            kept = {name: value for name, value in extensions.items() if name not in SLOW_EXTENSIONS}
-            overrides.append((f"--runmode {mode}", "postprocessing.extensions", kept))
-    return overrides
+    return [Override(dotted, value, f"--runmode {mode}") for dotted, value in RUNMODES.get(mode, {}).items()]
 
 
-def _sorter_override(options: dict[str, Any], document: dict) -> list[tuple[str, str, Any]]:
+def _sorter_override(options: dict[str, Any], document: dict[str, Any]) -> list[Override]:
     """`--sorter` counts where the file's `spikesorting.sorter` is absent or null."""
     given = options.get("sorter")
-    if given is not None and given not in SORTERS:
-        known = ", ".join(SORTERS)
-        raise Refused([f"--sorter: one of {known}; got {given!r}{nearest(str(given), list(SORTERS))}"])
-    section = document.get("spikesorting")
-    in_file = section.get("sorter") if isinstance(section, dict) else None
-    return [("--sorter", "spikesorting.sorter", given)] if given is not None and in_file is None else []
+    if given not in SORTERS or get_dotted(document, "spikesorting.sorter") is not None:
+        return []
+    return [Override("spikesorting.sorter", given, "--sorter")]
 
 
-def _argument_overrides(options: dict[str, Any], document: dict) -> list[tuple[str, str, Any]]:
-    overrides, problems = [], []
-    for stage, path in SECTION_OF_STAGE.items():
-        text = options.get(f"{stage}_args")
-        if text in (None, ""):
-            continue
-        try:
-            values = _parse_arguments(stage, str(text))
-            overrides += [(f"--{stage}_args", ".".join((*path, dotted)), value) for dotted, value in values.items()]
-        except Refused as refusal:
-            problems += refusal.problems
-    if problems:
-        raise Refused(problems)
-    return overrides
+def _chosen_sorter(options: dict[str, Any], document: dict[str, Any]) -> str | None:
+    """The sorter that `--spikesorting_args` is about; None when nobody named one that there is."""
+    parser = cli.Parser(prog="--spikesorting_args", add_help=False)
+    parser.add_argument("--sorter")
+    try:
+        named = parser.parse_known_args(_split("spikesorting", str(options.get("spikesorting_args") or "")))[0].sorter
+    except Refused:
+        return None
+    chosen = named or get_dotted(document, "spikesorting.sorter") or options.get("sorter")
+    return chosen if chosen in SORTERS else None
 
 
-def _parse_arguments(stage: str, text: str) -> dict[str, Any]:
+def _arguments(stage: str, text: Any, sorter: str | None) -> list[Override]:
+    """What `--<stage>_args` sets.
+
+    Raises
+    ------
+    Refused
+        With every argument that cannot be read.
+    """
+    if text in (None, ""):
+        return []
+    origin, path = f"--{stage}_args", SECTION_OF_STAGE[stage]
+    given = cli.parse(_parser(stage, sorter), _split(stage, str(text)))
+    return [Override(".".join((*path, dotted)), one.value, origin, one.flag) for dotted, one in given.items()]
+
+
+def _split(stage: str, text: str) -> list[str]:
+    """The words of an argument text, as a shell splits them."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise Refused([f"--{stage}_args: {error}: {text!r}"]) from None
+
+
+def _parser(stage: str, sorter: str | None) -> cli.Parser:
+    """The parser of `--<stage>_args`; sorting's knows the chosen sorter alone, with and without its name."""
     model: Any = PipelineParams
     for name in SECTION_OF_STAGE[stage]:
         model = model.model_fields[name].annotation
     parser = cli.Parser(prog=f"--{stage}_args", add_help=False)
-    cli.add_params(parser, model)
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise Refused([f"--{stage}_args: {error}: {text!r}"]) from None
-    known, unknown = parser.parse_known_args(words)
-    if unknown:
-        flags = [flag for action in parser._actions for flag in action.option_strings]
-        raise Refused([f"--{stage}_args: unknown argument {word!r}{nearest(word, flags)}" for word in unknown])
-    return known.overrides
+    if stage != "spikesorting":
+        cli.add_params(parser, model)
+        return parser
+    others = [name for name in SORTERS if name != sorter]
+    cli.add_params(parser, model, keep=lambda path: path[0] not in others, short=False)
+    if sorter is not None:
+        cli.add_params(parser, SORTERS[sorter].params, prefix=(sorter,))
+    return parser
 
 
-def _check_across(params: PipelineParams) -> None:
-    """What can only be told from several parameters together."""
+def _override_problems(overrides: list[Override]) -> list[str]:
+    """What is wrong with the structure of what the options say, by itself."""
     problems = []
+    for override in overrides:
+        document: dict[str, Any] = {}
+        set_dotted(document, override.dotted, override.value)
+        for problem in problems_of(PipelineParams, document):
+            inner = ".".join(map(str, problem.path[len(override.dotted.split(".")) :]))
+            problems.append(": ".join(part for part in (override.where, inner, problem.text) if part))
+    return problems
+
+
+def _whole_problems(params: PipelineParams) -> list[Problem]:
     sorter = params.spikesorting.sorter
+    problems = whole_file_problems(params)
     if sorter is None:
-        problems.append(f"no sorter chosen: give --sorter, or set spikesorting.sorter; one of {', '.join(SORTERS)}")
-    elif reason := SORTERS[sorter].unavailable():
-        problems.append(reason)
-    band = params.preprocessing.bandpass_filter
-    if band.freq_min >= band.freq_max:
-        problems.append("preprocessing.bandpass_filter: freq_min must be below freq_max")
-    lfp = params.nwb.ecephys.lfp.filter
-    if lfp.freq_min >= lfp.freq_max:
-        problems.append("nwb.ecephys.lfp.filter: freq_min must be below freq_max")
-    if params.job_dispatch.input == "spikeinterface" and params.job_dispatch.spikeinterface_info is None:
-        problems.append("job_dispatch.spikeinterface_info is needed when input is spikeinterface")
-    if params.curation.query:
+        text = f"no sorter chosen: give --sorter, or set spikesorting.sorter; one of {', '.join(SORTERS)}"
+        return [*problems, Problem((), text)]
+    reason = SORTERS[sorter].unavailable()
+    return [*problems, Problem((), reason)] if reason else problems
+
+
+def _text_problems(params: PipelineParams) -> list[Problem]:
+    """What is wrong within texts that have a form of their own."""
+    problems = []
+    if params.curation.query and params.curation.query.strip():
         try:
             parse(params.curation.query)
         except QueryError as error:
-            problems.append(str(error))
-    if problems:
-        raise Refused(problems)
+            problems.append(Problem((), str(error)))
+    info = params.job_dispatch.spikeinterface_info
+    if isinstance(info, str) and info.lstrip().startswith("{"):
+        path = ("job_dispatch", "spikeinterface_info")
+        try:
+            found = problems_of(SpikeInterfaceInfo, strict_json.read(info).value)
+            problems += [Problem((*path, *problem.path), problem.text) for problem in found]
+        except Refused as refusal:
+            problems.append(Problem(path, f"not JSON: {refusal}"))
+    return problems
 
 
-_ABSENT = object()
+def _placed(problem: Problem, name: str | None, file: strict_json.Document, overrides: list[Override]) -> str:
+    """A problem with where it comes from: the last override of it, or its place in the file."""
+    dotted = ".".join(map(str, problem.path))
+    for override in reversed(overrides):
+        if problem.path and (dotted + ".").startswith(override.dotted + "."):
+            return f"{override.where}: {problem}"
+    if name is not None and get_dotted(file.value, dotted, _ABSENT) is not _ABSENT:
+        return f"{name}, {file.place(problem.path)}: {problem}"
+    return str(problem)
 
 
-def _given(document: dict[str, Any]) -> list[str]:
-    """The dotted names of the parameters that a document sets."""
-    given = []
-    for leaf in leaves(PipelineParams):
-        value: Any = document
-        for key in leaf.path:
-            value = value.get(key, _ABSENT) if isinstance(value, dict) else _ABSENT
-        if value is not _ABSENT:
-            given.append(leaf.dotted)
-    return given
+def _origins(params: PipelineParams, document: dict[str, Any], overrides: list[Override]) -> dict[str, str]:
+    """Dotted name -> where its value comes from, for every value that is not the default."""
+    origins = {}
+    for dotted in differences(params):
+        origins[dotted] = "params file"
+        for override in overrides:
+            if (dotted + ".").startswith(override.dotted + ".") or override.dotted.startswith(dotted + "."):
+                origins[dotted] = override.origin
+    return origins
 
 
 def _camel(name: str) -> str:

@@ -75,7 +75,7 @@ def resolve_run(options: dict[str, Any], launch_folder: Path) -> dict[str, Any]:
         "code": {stage.name: code_fingerprint(stage) for stage in STAGES.values()},
         "params": json.dumps(
             {
-                "params": resolved.params.model_dump(mode="json", by_alias=True, exclude={"schema_"}),
+                "params": resolved.document(),
                 "origins": resolved.origins,
                 "notes": core_notes(options.get("n_jobs")),
             }

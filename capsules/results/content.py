@@ -67,7 +67,7 @@ def _sorting(folder: Path) -> dict[str, str]:
     labels = {
         name: [str(value) for value in sorting.get_property(name)]
         for name in sorting.get_property_keys()
-        if name == "default_qc" or name.startswith("decoder_")
+        if name == "default_qc" or name.startswith(("decoder_", "bombcell_"))
     }
     return {"spikes": _digest([[str(unit) for unit in sorting.unit_ids], spikes]), "labels": _digest(labels)}
 

@@ -6,7 +6,6 @@ from pydantic import create_model
 
 from capsules.common.params import Section, param
 from capsules.spikesorting.sorters import SORTERS
-from capsules.spikesorting.sorters.base import SorterParams
 
 SorterName = Literal[tuple(SORTERS)]
 
@@ -20,7 +19,10 @@ class _Choice(Section):
 SpikesortingParams = create_model(
     "SpikesortingParams",
     __base__=_Choice,
-    **{name: (SorterParams, param(SorterParams(), f"Used when the sorter is {name}.")) for name in SORTERS},
+    **{
+        name: (sorter.params, param(sorter.params(), f"Used when the sorter is {name}."))
+        for name, sorter in SORTERS.items()
+    },
 )
 
 PARAMS = SpikesortingParams

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from math import inf
 from pathlib import Path
 from typing import Any
 
-from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError, nearest
+from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError
 from capsules.common.resources import job_kwargs, limit_threads
+from capsules.common.rules import check_rate
 from capsules.common.task import Task
 from capsules.spikesorting.sorters import SORTERS
 from capsules.spikesorting.sorters.base import Context, Sorter
@@ -26,11 +28,12 @@ def run(task: Task) -> None:
     import spikeinterface as si
 
     recording = si.load(task.input("preprocessing", "traces"))
+    check_rate("spikesorting", task.params, recording.sampling_frequency)
     arguments = sorter.arguments(params, _context(task, recording, params))
-    _check_arguments(sorter, arguments)
     task.record["seeds"] = sorter.pin_seeds(arguments)
     task.record["device"] = arguments.get("torch_device", "cpu")
-    task.fact(sorter=name, arguments=json.loads(json.dumps(arguments, default=str)))
+    differing = sorter.differing(arguments) if sorter.differing else _differing(params, arguments)
+    task.fact(sorter=name, arguments=_plain(arguments), differing_from_defaults=_plain(differing))
     try:
         sorting = run_sorter(sorter, recording, task.out / "sorter", arguments)
     except Exception as error:
@@ -46,6 +49,18 @@ def run(task: Task) -> None:
         raise Skip(f"{name} found no unit")
     sorting.save(folder=task.out / "spikesorted")
     task.fact(units=sorting.get_num_units(), spikes=int(sorting.to_spike_vector().size))
+
+
+def _differing(params: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that are not the defaults of the sorter's section."""
+    defaults = type(params)().sorter.model_dump()
+    return {name: value for name, value in arguments.items() if name in defaults and value != defaults[name]}
+
+
+def _plain(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as JSON can hold them; infinity becomes text."""
+    finite = {name: str(value) if value in (inf, -inf) else value for name, value in settings.items()}
+    return json.loads(json.dumps(finite, default=str))
 
 
 def run_sorter(sorter: Sorter, recording: Any, folder: Path, arguments: dict[str, Any]) -> Any:
@@ -83,15 +98,3 @@ def _context(task: Task, recording: Any, params: Any) -> Context:
         job_kwargs=job_kwargs(task.n_jobs, params.job_kwargs, pool_engine="process"),
         change=task.change,
     )
-
-
-def _check_arguments(sorter: Sorter, arguments: dict[str, Any]) -> None:
-    from spikeinterface.sorters import get_default_sorter_params
-
-    known = list(get_default_sorter_params(sorter.spikeinterface_name))
-    unknown = [name for name in arguments if name not in known]
-    if unknown:
-        problems = [
-            f"spikesorting.{sorter.name}.sorter.{name}: unknown parameter{nearest(name, known)}" for name in unknown
-        ]
-        raise SpikeRelayError("\n".join(problems))

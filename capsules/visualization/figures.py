@@ -8,19 +8,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 
-def traces_figure(recordings: dict[str, Any], start_s: float, duration_s: float) -> Any:
-    """Snippets of the same seconds of several recordings, as maps over channel depth and time.
+def traces_figure(recordings: dict[str, tuple[Any, float]], duration_s: float) -> Any:
+    """Snippets of several recordings, as maps over channel depth and time.
 
     Parameters
     ----------
     recordings : dict
-        Title -> recording; channels are drawn by depth.
-    start_s, duration_s : float
+        Title -> recording and the second at which its snippet begins; channels are drawn by depth.
+    duration_s : float
     """
     figure, axes = plt.subplots(
         1, len(recordings), figsize=(5 * len(recordings), 5), squeeze=False, layout="constrained"
     )
-    for axis, (title, recording) in zip(axes[0], recordings.items(), strict=True):
+    for axis, (title, (recording, start_s)) in zip(axes[0], recordings.items(), strict=True):
         rate = recording.sampling_frequency
         first = round(start_s * rate)
         last = min(recording.get_num_samples(), first + round(duration_s * rate))
@@ -65,15 +65,39 @@ def drift_figure(peaks: np.ndarray, depths_um: np.ndarray, amplitudes: np.ndarra
     return figure
 
 
-def motion_figure(motion: Any, settings: Any) -> Any:
-    """The estimated displacement of each spatial window over time."""
-    figure, axis = plt.subplots(figsize=tuple(settings.figsize), layout="constrained")
+def motion_figure(info: dict[str, Any], amplitudes: np.ndarray, rate: float, settings: Any) -> Any:
+    """The peaks that the drift was told from, and the estimated displacement of each spatial window over time.
+
+    Parameters
+    ----------
+    info : dict
+        SpikeInterface's `motion_info`: `motion`, `peaks`, `peak_locations`.
+    amplitudes : array, (peaks,)
+        They colour the peaks, of which one in `scatter_decimate` is drawn.
+    rate : float
+        Sampling rate in Hz.
+    settings : section `visualization.motion`
+    """
+    figure, (above, below) = plt.subplots(2, 1, figsize=tuple(settings.figsize), layout="constrained", sharex=True)
+    shown = slice(None, None, settings.scatter_decimate)
+    peaks, motion = info["peaks"], info["motion"]
+    points = above.scatter(
+        peaks["sample_index"][shown] / rate,
+        info["peak_locations"]["y"][shown],
+        c=amplitudes[shown],
+        s=3,
+        cmap=settings.cmap,
+        edgecolors="none",
+        rasterized=True,
+    )
+    figure.colorbar(points, ax=above, label="amplitude (uV)")
+    above.set(title=f"{len(peaks)} peaks, 1 in {settings.scatter_decimate} drawn", ylabel="depth (um)")
     colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, motion.displacement[0].shape[1]))
     for window, depth in enumerate(np.atleast_1d(motion.spatial_bins_um)):
         times, shift = motion.temporal_bins_s[0], motion.displacement[0][:, window]
-        axis.plot(times, shift, color=colours[window], label=f"{depth:.0f} um")
-    axis.set(title="estimated drift", xlabel="time (s)", ylabel="displacement (um)")
-    axis.legend(title="depth", loc="upper right", fontsize="small", ncols=2)
+        below.plot(times, shift, color=colours[window], label=f"{depth:.0f} um")
+    below.set(title="estimated drift", xlabel="time (s)", ylabel="displacement (um)")
+    below.legend(title="depth", loc="upper right", fontsize="small", ncols=2)
     return figure
 
 

@@ -43,6 +43,9 @@ class VisualizationParams(Section):
     """The figures of a recording."""
 
     job_kwargs: JobKwargs = param(JobKwargs(), "Chunks of the parallel work.")
+    output_format: Literal["png", "svg", "pdf"] = param(
+        "png", "File format of the figures.", flags={"--output-format": ...}
+    )
     timeseries: Timeseries = param(Timeseries(), "Snippets of raw and preprocessed traces.")
     drift: Drift = param(Drift(), "Peaks over depth and time.")
     motion: Motion = param(Motion(), "The estimated drift.")

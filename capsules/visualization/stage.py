@@ -8,6 +8,7 @@ from typing import Any
 
 from capsules.common.job import load_recording
 from capsules.common.metrics import metrics_table
+from capsules.common.motion import load_motion_info
 from capsules.common.task import Task
 
 
@@ -17,6 +18,8 @@ def run(task: Task) -> None:
     import spikeinterface as si
 
     mpl.use("Agg")
+    # Else an svg's ids are drawn at random.
+    mpl.rcParams["svg.hashsalt"] = task.id
     from capsules.visualization import figures
 
     shown, checked = task.out / "visualization", task.out / "quality_control"
@@ -31,12 +34,21 @@ def run(task: Task) -> None:
     _draw_drift(task, traces, shown)
     motion = task.input("preprocessing", "motion")
     if motion.exists():
-        _save(figures.motion_figure(si.load(motion), task.params.motion), shown / "motion.png")
+        info = load_motion_info(motion)
+        amplitudes = _in_uv(traces, info["peaks"])
+        _save(
+            task,
+            figures.motion_figure(info, amplitudes, traces.sampling_frequency, task.params.motion),
+            shown,
+            "motion",
+        )
     if analyzer.has_extension("unit_locations"):
-        _save(figures.units_figure(analyzer, sorting.get_property("default_qc")), shown / "units.png")
+        _save(task, figures.units_figure(analyzer, sorting.get_property("default_qc")), shown, "units")
     _check_channels(task, raw, checked)
     _write_metrics(analyzer, sorting, checked)
-    task.fact(figures=sorted(str(file.relative_to(task.out)) for file in task.out.rglob("*.png")))
+    task.fact(
+        figures=sorted(str(file.relative_to(task.out)) for file in task.out.rglob(f"*.{task.params.output_format}"))
+    )
 
 
 def _draw_traces(task: Task, raw: Any, traces: Any, folder: Path) -> None:
@@ -44,11 +56,12 @@ def _draw_traces(task: Task, raw: Any, traces: Any, folder: Path) -> None:
     from capsules.visualization import figures
 
     settings = task.params.timeseries
+    offset = task.input_record("preprocessing")["facts"]["start_s"]
     spare = max(0.0, traces.get_total_duration() - settings.snippet_duration_s)
     for index in range(settings.n_snippets_per_segment):
         start = spare * (index + 1) / (settings.n_snippets_per_segment + 1)
-        figure = figures.traces_figure({"raw": raw, "preprocessed": traces}, start, settings.snippet_duration_s)
-        _save(figure, folder / f"traces_{index + 1}.png")
+        shown = {"raw": (raw, start + offset), "preprocessed": (traces, start)}
+        _save(task, figures.traces_figure(shown, settings.snippet_duration_s), folder, f"traces_{index + 1}")
 
 
 def _draw_drift(task: Task, traces: Any, folder: Path) -> None:
@@ -79,12 +92,15 @@ def _draw_drift(task: Task, traces: Any, folder: Path) -> None:
         ms_after=window.ms_after,
         method_kwargs={"radius_um": window.radius_um},
     )
-    amplitudes = peaks["amplitude"]
-    if traces.has_scaleable_traces():
-        amplitudes = amplitudes * traces.get_channel_gains()[peaks["channel_index"]]
-    rate = traces.sampling_frequency
-    _save(figures.drift_figure(peaks, places["y"], amplitudes, rate, settings), folder / "drift_map.png")
+    figure = figures.drift_figure(peaks, places["y"], _in_uv(traces, peaks), traces.sampling_frequency, settings)
+    _save(task, figure, folder, "drift_map")
     task.fact(peaks=len(peaks))
+
+
+def _in_uv(traces: Any, peaks: Any) -> Any:
+    """The peaks' amplitudes in microvolts, or in counts when the recording has no gains."""
+    gains = traces.get_channel_gains()[peaks["channel_index"]] if traces.has_scaleable_traces() else 1.0
+    return peaks["amplitude"] * gains
 
 
 def _check_channels(task: Task, raw: Any, folder: Path) -> None:
@@ -93,22 +109,26 @@ def _check_channels(task: Task, raw: Any, folder: Path) -> None:
     labels = json.loads(task.input("preprocessing", "bad_channels.json").read_text())
     if raw.has_probe():
         values = [labels[str(channel)] for channel in raw.channel_ids]
-        _save(figures.probe_figure(raw.get_channel_locations(), values), folder / "channels.png")
+        _save(task, figures.probe_figure(raw.get_channel_locations(), values), folder, "channels")
 
 
 def _write_metrics(analyzer: Any, sorting: Any, folder: Path) -> None:
     """The metrics of all units, their labels first, as a table for spreadsheets."""
     import pandas as pd
 
-    names = [
-        name for name in ("default_qc", "decoder_label", "decoder_probability") if name in sorting.get_property_keys()
-    ]
+    columns = ("default_qc", "decoder_label", "decoder_probability", "bombcell_label")
+    names = [name for name in columns if name in sorting.get_property_keys()]
     labels = pd.DataFrame({name: sorting.get_property(name) for name in names}, index=sorting.unit_ids)
     pd.concat([labels, metrics_table(analyzer)], axis=1).to_csv(folder / "metrics.csv", index_label="unit")
 
 
-def _save(figure: Any, file: Path) -> None:
+NO_DATES = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+"""Metadata that would make equal figures differ, by format."""
+
+
+def _save(task: Task, figure: Any, folder: Path, name: str) -> None:
     import matplotlib.pyplot as plt
 
-    figure.savefig(file, dpi=100, metadata={"Software": None})
+    form = task.params.output_format
+    figure.savefig(folder / f"{name}.{form}", dpi=100, metadata=NO_DATES[form])
     plt.close(figure)

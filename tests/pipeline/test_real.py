@@ -66,6 +66,7 @@ def test_every_part_of_the_results_loads_by_the_call_it_names(sorted_session, se
     import spikeinterface as si
     from pynwb import read_nwb
     from spikeinterface.curation import load_curation
+    from spikeinterface.preprocessing import load_motion_info
 
     results = sorted_session.results
     lazy = si.load(results / "preprocessed" / f"{IMEC0}.json", base_folder=session.parent)
@@ -84,7 +85,9 @@ def test_every_part_of_the_results_loads_by_the_call_it_names(sorted_session, se
     assert set(curated.get_property("default_qc")) <= {"good", "bad"}
     assert load_curation(results / "curated" / IMEC0 / "curation.json").unit_ids == curated.unit_ids.tolist()
     assert si.load(results / "spikesorted" / IMEC0).get_num_units() >= curated.get_num_units()
-    assert si.load(results / "preprocessed" / "motion" / IMEC0).displacement
+    info = load_motion_info(results / "preprocessed" / "motion" / IMEC0)
+    assert info["motion"].displacement
+    assert len(info["peaks"]) == len(info["peak_locations"]) > 0
     nwbfile = read_nwb(results / "nwb" / f"{BLOCK}.nwb")
     both = sum(si.load(results / "curated" / id).get_num_units() for id in (IMEC0, IMEC1))
     assert len(nwbfile.units) == both

@@ -1,4 +1,3 @@
-import json
 import shutil
 
 import numpy as np
@@ -7,7 +6,7 @@ import pytest
 from capsules.common.errors import SpikeRelayError
 from capsules.common.job import load_lfp, load_recording
 from capsules.job_dispatch.loaders import LOADERS, read_spikeinterface_info
-from capsules.job_dispatch.params import JobDispatchParams
+from capsules.job_dispatch.params import JobDispatchParams, SpikeInterfaceInfo
 from capsules.job_dispatch.stage import clean_id, jobs_of_stream, number_collisions
 from tests.data import UV_PER_COUNT_AP
 
@@ -140,8 +139,8 @@ def test_ids_hold_only_plain_characters_and_never_collide(tiny_session):
         (None, "needs --spikeinterface-info"),
         ("{", "is not JSON"),
         ("nowhere.json", "no such file"),
-        ({"reader_typ": "intan"}, "did you mean 'reader_type'"),
-        ({}, "reader_type is missing"),
+        ('{"reader_typ": "intan"}', "did you mean 'reader_type'"),
+        ("{}", "reader_type: is missing"),
     ],
 )
 def test_bad_spikeinterface_info_is_refused(info, message, tmp_path):
@@ -150,8 +149,8 @@ def test_bad_spikeinterface_info_is_refused(info, message, tmp_path):
 
 
 def test_spikeinterface_info_as_object_text_or_file(tmp_path):
-    info = {"reader_type": "intan"}
-    (tmp_path / "info.json").write_text(json.dumps(info))
+    info = SpikeInterfaceInfo(reader_type="intan")
+    (tmp_path / "info.json").write_text(info.model_dump_json())
     assert read_spikeinterface_info(info, tmp_path) == info
-    assert read_spikeinterface_info(json.dumps(info), tmp_path) == info
+    assert read_spikeinterface_info(info.model_dump_json(), tmp_path) == info
     assert read_spikeinterface_info("info.json", tmp_path) == info

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from capsules.preprocessing import steps
-from capsules.preprocessing.params import PreprocessingParams
+from capsules.preprocessing.params import MotionCorrection, PreprocessingParams
 from capsules.preprocessing.stage import traces_digest
 
 
@@ -20,7 +20,7 @@ def test_the_chain_equals_plain_spikeinterface_calls(recording):
     import spikeinterface.preprocessing as spre
 
     params = PreprocessingParams()
-    ours = steps.denoised(steps.aligned(steps.filtered(recording, params), params), params)
+    ours = steps.denoised(steps.aligned(steps.filtered(recording, params), params), params, print)
     plain = spre.highpass_filter(recording, freq_min=300.0, margin_ms=5.0)
     plain = spre.common_reference(spre.phase_shift(plain, margin_ms=100.0), reference="global", operator="median")
     assert np.array_equal(ours.get_traces(), plain.get_traces())
@@ -39,8 +39,7 @@ def test_only_the_labels_asked_for_are_removed(recording):
 
 
 def test_window_norms_are_fractions_of_the_probes_span(recording):
-    motion = PreprocessingParams().motion_correction
-    motion.estimate_motion_kwargs = {"win_step_norm": 0.5, "win_scale_norm": 0.25, "rigid": True}
+    motion = MotionCorrection(estimate_motion_kwargs={"win_step_norm": 0.5, "win_scale_norm": 0.25, "rigid": True})
     span = np.ptp(recording.get_channel_locations()[:, 1])
     arguments = steps.motion_arguments(recording, motion)["estimate_motion_kwargs"]
     assert arguments == {"win_step_um": 0.5 * span, "win_scale_um": 0.25 * span, "rigid": True}
@@ -60,6 +59,17 @@ def test_the_digest_sees_a_change_at_either_end(tmp_path):
 
 
 def test_motion_windows_are_left_to_the_preset_when_no_norm_is_given(recording):
-    motion = PreprocessingParams().motion_correction
-    motion.estimate_motion_kwargs = {}
+    motion = MotionCorrection(estimate_motion_kwargs={"win_step_norm": None, "win_scale_norm": None})
     assert steps.motion_arguments(recording, motion)["estimate_motion_kwargs"] == {}
+
+
+def test_traces_move_against_the_drift(recording):
+    from spikeinterface.core.motion import Motion
+
+    from capsules.common.motion import motion_corrected
+
+    depths = recording.get_channel_locations()[:, 1]
+    for shift, same in ((0.0, True), (20.0, False)):
+        motion = Motion([np.full((3, 2), shift)], [np.array([0.5, 1.0, 1.5])], np.array([depths.min(), depths.max()]))
+        moved = motion_corrected(recording, motion, "dredge_fast", {}).get_traces()
+        assert np.allclose(moved, recording.get_traces(), atol=1) == same

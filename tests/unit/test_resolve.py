@@ -30,13 +30,9 @@ def test_defaults_are_the_manuals(tmp_path):
     params = resolve(SORTER, tmp_path).params
     assert params.job_dispatch.input == "openephys"
     assert params.preprocessing.motion_correction.preset == "dredge_fast"
-    assert params.preprocessing.motion_correction.estimate_motion_kwargs == {
-        "win_step_norm": 0.1,
-        "win_scale_norm": 0.1,
-    }
-    assert params.postprocessing.extensions["quality_metrics"]["metric_params"]["silhouette"]["method"] == [
-        "simplified"
-    ]
+    estimate = params.preprocessing.motion_correction.estimate_motion_kwargs
+    assert (estimate.win_step_norm, estimate.win_scale_norm) == (0.1, 0.1)
+    assert params.postprocessing.extensions.quality_metrics.metric_params.silhouette.method == ["simplified"]
     assert params.nwb.ecephys.backend == "zarr"
     assert params.visualization.drift.figsize == [10, 10]
 
@@ -47,11 +43,13 @@ def test_the_later_one_wins_and_is_named(tmp_path, params_file):
     fast = resolve(options | {"runmode": "fast"}, tmp_path)
     assert not fast.params.preprocessing.motion_correction.compute
     assert fast.params.preprocessing.motion_correction.preset == "dredge"
-    assert "spike_locations" not in fast.params.postprocessing.extensions
+    assert fast.params.postprocessing.extensions.spike_locations is None
+    assert fast.origins["postprocessing.extensions.spike_locations"] == "--runmode fast"
     back = resolve(options | {"runmode": "fast", "preprocessing_args": "--motion apply"}, tmp_path)
     assert back.params.preprocessing.motion_correction.compute
     assert back.params.preprocessing.motion_correction.apply
-    assert back.origins["preprocessing.motion_correction.compute"] == "--preprocessing_args"
+    assert back.origins["preprocessing.motion_correction.apply"] == "--preprocessing_args"
+    assert "preprocessing.motion_correction.compute" not in back.origins
 
 
 def test_the_files_sorter_wins_over_the_option(tmp_path, params_file):
@@ -108,17 +106,17 @@ def test_short_flags_of_the_sorters_set_the_chosen_one(tmp_path):
         ),
         (
             {"job_dispatch": {"split_segments": "false"}},
-            "job_dispatch.split_segments: input should be a valid boolean; got 'false'",
+            'line 1, column 19: job_dispatch.split_segments: must be boolean; got "false"',
         ),
-        ({"preprocessing": {"max_bad_channel_fraction": 2}}, "less than or equal to 1"),
-        ({"preprocessing": {"denoising_strategy": "car"}}, "'cmr' or 'destripe'"),
+        ({"preprocessing": {"max_bad_channel_fraction": 2}}, "must be number >= 0, <= 1; got 2"),
+        ({"preprocessing": {"denoising_strategy": "car"}}, 'must be one of cmr, destripe; got "car"'),
         ({"curation": {"query": "import os"}}, "curation.query cannot be read"),
         ("[]", "a JSON object is needed"),
         ({"spikesorting": None}, "spikesorting: "),
         ({"nwb": []}, "nwb: "),
-        ('{"curation": {}, "curation": {}}', "curation given twice"),
+        ('{"curation": {}, "curation": {}}', "line 1, column 18: curation is given twice"),
         ('{"curation": {"query": NaN}}', "NaN is not JSON"),
-        ('{"curation": {},}', "line 1 column"),
+        ('{"curation": {},}', "line 1, column 17: a comma before the closing bracket"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(tmp_path, params_file, document, message):
@@ -132,13 +130,19 @@ def test_a_mistake_in_the_file_is_named(tmp_path, params_file, document, message
         ({"sorter": "spykingcircus2", "runmode": "slow"}, "--runmode: one of full, fast"),
         ({"sorter": "spykingcircus2", "n_jobs": 0}, "--n_jobs"),
         ({"sorter": "spykingcircus2", "n_job": 2}, "--n_job: unknown option; did you mean 'n_jobs'"),
-        ({"sorter": "spykingcircus2", "preprocessing_args": "--motion sometimes"}, "invalid choice"),
+        (
+            {"sorter": "spykingcircus2", "preprocessing_args": "--motion sometimes"},
+            "--motion: must be one of skip, compute, apply",
+        ),
         (
             {"sorter": "spykingcircus2", "preprocessing_args": "--motion_correction.compute=maybe"},
             "ignored explicit argument",
         ),
         ({"sorter": "spykingcircus2", "curation_args": "--query 'unclosed"}, "No closing quotation"),
-        ({"sorter": "spykingcircus2", "nwb_ecephys_args": "--backend netcdf"}, "nwb.ecephys.backend"),
+        (
+            {"sorter": "spykingcircus2", "nwb_ecephys_args": "--backend netcdf"},
+            "--nwb_ecephys_args: --backend: must be",
+        ),
         ({}, "no sorter chosen"),
         ({"sorter": "kilosort25"}, "ks2_5_compiled"),
     ],

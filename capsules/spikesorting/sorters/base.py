@@ -29,10 +29,11 @@ class SorterParams(Section):
     )
     clear_cache: bool = param(
         False,
-        "Kilosort4 alone: give GPU memory back between the steps that need much of it.",
+        "Give GPU memory back between the steps that need much of it; only Kilosort4 can.",
         flags={"--clear-cache": True},
+        fixed=True,
     )
-    sorter: dict[str, Any] = param({}, "The sorter's own parameters, handed to SpikeInterface.")
+    sorter: Section
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,28 @@ class Context:
         return True
 
 
+JOB_KWARGS_REPLACED = {
+    "n_jobs": "use --n_jobs",
+    "pool_engine": "it is chosen by the pipeline",
+    "mp_context": "it is chosen by the pipeline",
+    "max_threads_per_worker": "use --n_jobs",
+    "chunk_duration": "use the sorter's job_kwargs.chunk_duration",
+    "progress_bar": "use the sorter's job_kwargs.progress_bar",
+}
+"""SpikeInterface's settings of parallel work, which it mixes with the sorter's own: name -> where they are set here."""
+
+
 @dataclass(frozen=True)
 class Sorter:
     """One sorter of the registry."""
 
     name: str
     spikeinterface_name: str
+    params: type[SorterParams]
     arguments: Callable[[SorterParams, Context], dict[str, Any]]
-    """The keyword arguments of SpikeInterface's `run_sorter`, the user's `sorter` dictionary included."""
+    """The keyword arguments of SpikeInterface's `run_sorter`: every setting, and what depends on the recording."""
+    differing: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    """Of the arguments, those that are not the sorter's default; None compares with the params model."""
     pin_seeds: Callable[[dict[str, Any]], dict[str, Any]] = lambda arguments: {}
     """Set what the sorter draws at random; returns the seeds, for the record."""
     threads: int | None = None

@@ -5,16 +5,69 @@ Pachitariu, Steinmetz, Kadir, Carandini and Harris, NeurIPS 2016; drift correcti
 
 import os
 import shutil
-from typing import Any
+from typing import Any, ClassVar
 
-from capsules.spikesorting.sorters.base import Context, Sorter, SorterParams
+from capsules.common.params import Section, param
+from capsules.spikesorting.sorters.base import JOB_KWARGS_REPLACED, Context, Sorter, SorterParams
+
+
+class Kilosort25Settings(Section):
+    """Kilosort2.5's own parameters, and those of its SpikeInterface wrapper."""
+
+    replaced: ClassVar = JOB_KWARGS_REPLACED
+
+    detect_threshold: float = param(6, "Detection threshold of the spikes that drift is told from.", gt=0)
+    projection_threshold: list[float] = param(
+        [10, 4], "Threshold on the projections onto the templates, first and last pass.", min_length=2, max_length=2
+    )
+    preclust_threshold: float = param(8, "Threshold of the spikes that the first clusters are made from.", gt=0)
+    whiteningRange: float = param(32.0, "Channels that each channel is whitened against.", ge=1)
+    momentum: list[float] = param(
+        [20.0, 400.0], "Spikes that a template is averaged over, at first and at last.", min_length=2, max_length=2
+    )
+    car: bool | None = param(None, "Subtract the common reference; null does unless preprocessing subtracted one.")
+    minFR: float = param(0.1, "Clusters that fire less are dropped.", unit="Hz", ge=0)
+    minfr_goodchannels: float = param(0.1, "Channels with fewer spikes are dropped; 0 keeps all.", unit="Hz", ge=0)
+    nblocks: int = param(5, "Blocks of the drift correction; 0 turns it off, 1 makes it rigid.", ge=0)
+    sig: float = param(20, "Distance over which traces are smoothed along the drift.", unit="um", gt=0)
+    freq_min: float = param(150, "Cut-off of the sorter's own high-pass filter.", unit="Hz", gt=0)
+    sigmaMask: float = param(30, "Distance within which a spike's remaining variance is taken.", unit="um", gt=0)
+    lam: float = param(10.0, "Weight of the amplitude penalty; 0 has none, 50 is much.", ge=0)
+    nPCs: int = param(3, "Principal components.", ge=1)
+    ntbuff: int = param(64, "Samples beyond each batch, for whitening and detection.", ge=0)
+    nfilt_factor: int = param(4, "Most clusters per good channel, passing ones included.", ge=1)
+    NT: int | None = param(None, "Samples in a batch; null computes it.", ge=1)
+    AUCsplit: float = param(0.9, "Area under the curve above which a cluster is split at the end.", ge=0, le=1)
+    do_correction: bool = param(True, "Correct the drift.")
+    wave_length: int = param(61, "Samples in a waveform.", ge=1, le=81)
+    keep_good_only: bool = param(False, "Keep only the units that Kilosort calls good.")
+    skip_kilosort_preprocessing: bool = param(False, "Leave out Kilosort's own filter and whitening.")
+    scaleproc: float | None = param(None, "Scale of whitened 16-bit data; null: 200.")
+    save_rez_to_mat: bool = param(False, "Save Kilosort's `rez` structure.")
+    delete_tmp_files: bool | list[str] = param(
+        True, "Delete the sorter's temporary files: all, none, or those named of `matlab_files` and `temp_wh.dat`."
+    )
+    delete_recording_dat: bool = param(True, "Delete the binary file that was written for the sorter.")
+
+
+class Kilosort25Params(SorterParams):
+    """Kilosort2.5 and the settings around it."""
+
+    sorter: Kilosort25Settings = param(Kilosort25Settings(), "Kilosort2.5's parameters.")
 
 
 def arguments(params: SorterParams, context: Context) -> dict[str, Any]:
-    chosen = {"car": not context.referenced, "delete_recording_dat": True, "delete_tmp_files": True}
+    chosen = params.sorter.model_dump()
+    if chosen["car"] is None:
+        chosen["car"] = not context.referenced
+        if context.referenced:
+            context.change("car = false: preprocessing subtracted the common reference already")
     if not context.drift_correction(params):
         chosen |= {"nblocks": 0, "do_correction": False}
-    return chosen | params.sorter
+    return chosen | {
+        "chunk_duration": params.job_kwargs.chunk_duration,
+        "progress_bar": params.job_kwargs.progress_bar,
+    }
 
 
 def unavailable() -> str | None:
@@ -26,4 +79,4 @@ def unavailable() -> str | None:
     )
 
 
-SORTER = Sorter("kilosort25", "kilosort2_5", arguments, unavailable=unavailable)
+SORTER = Sorter("kilosort25", "kilosort2_5", Kilosort25Params, arguments, unavailable=unavailable)

@@ -3,33 +3,117 @@
 Pachitariu, Sridhar, Pennington and Stringer, Spike sorting with Kilosort4, Nature Methods 21 (2024).
 """
 
-from typing import Any
+from math import inf
+from typing import Any, ClassVar
 
-from capsules.spikesorting.sorters.base import Context, Sorter, SorterParams
+from pydantic import create_model
+
+from capsules.common.params import Section, param
+from capsules.spikesorting.sorters.base import JOB_KWARGS_REPLACED, Context, Sorter, SorterParams
+from capsules.spikesorting.sorters.kilosort4_parameters import EXTRA_PARAMETERS, MAIN_PARAMETERS, compare_settings
+
+REPLACED = {
+    "n_chan_bin": "the recording tells its channels",
+    "fs": "the recording tells its rate",
+    "tmin": "use preprocessing.t_start",
+    "tmax": "use preprocessing.t_stop",
+    "clear_cache": "use spikesorting.kilosort4.clear_cache",
+}
+"""Parameters of the table that are not set here: name -> what takes their place."""
+NULLABLE = ("max_cluster_subset",)
+"""Parameters with a default for which null has a meaning too."""
+
+
+def _declared(name: str, entry: dict[str, Any]) -> tuple[Any, Any]:
+    """Type and field of a parameter of the table: JSON has no infinity, so null stands for it."""
+    default = None if entry["default"] == inf else entry["default"]
+    bounds = {}
+    if entry["min"] not in (None, -inf):
+        bounds["gt" if entry["min"] in entry["exclude"] else "ge"] = entry["min"]
+    if entry["max"] not in (None, inf):
+        bounds["lt" if entry["max"] in entry["exclude"] else "le"] = entry["max"]
+    if entry["type"] is list:
+        return list[float], param(default, entry["description"], min_length=len(default), max_length=len(default))
+    optional = default is None or name in NULLABLE
+    return (entry["type"] | None if optional else entry["type"]), param(default, entry["description"], **bounds)
+
+
+class _Wrapper(Section):
+    """Kilosort4's own parameters, and those of its SpikeInterface wrapper."""
+
+    replaced: ClassVar = REPLACED | JOB_KWARGS_REPLACED
+
+    do_CAR: bool | None = param(
+        None, "Subtract the common average; null does unless preprocessing subtracted a common reference."
+    )
+    invert_sign: bool = param(False, "Turn the traces upside down first.")
+    do_correction: bool = param(True, "Correct the drift.")
+    torch_device: str = param("auto", "Device: `auto`, `cpu`, `cuda` or one of several, e.g. `cuda:1`.")
+    bad_channels: list[int] | None = param(None, "Channels, counted from 0, that are not sorted.")
+    skip_kilosort_preprocessing: bool = param(False, "Leave out Kilosort's own filter and whitening.")
+    keep_good_only: bool = param(False, "Keep only the units that Kilosort calls good.")
+    use_binary_file: bool | None = param(
+        True, "Hand the traces over as a binary file; null: when they already are one."
+    )
+    delete_recording_dat: bool = param(True, "Delete a binary file that was written for the sorter.")
+    save_extra_vars: bool = param(False, "Save more of Kilosort's intermediate results.")
+    save_preprocessed_copy: bool = param(False, "Save the traces as Kilosort preprocessed them.")
+
+
+Kilosort4Settings = create_model(
+    "Kilosort4Settings",
+    __base__=_Wrapper,
+    __doc__=_Wrapper.__doc__,
+    **{
+        name: _declared(name, entry)
+        for name, entry in (MAIN_PARAMETERS | EXTRA_PARAMETERS).items()
+        if name not in REPLACED
+    },
+)
+
+
+class Kilosort4Params(SorterParams):
+    """Kilosort4 and the settings around it."""
+
+    clear_cache: bool = param(
+        False,
+        "Give GPU memory back between the steps that need much of it; slower, for GPUs with little memory.",
+        flags={"--clear-cache": True},
+    )
+    sorter: Kilosort4Settings = param(Kilosort4Settings(), "Kilosort4's parameters.")
 
 
 def arguments(params: SorterParams, context: Context) -> dict[str, Any]:
     import torch
 
-    given = params.sorter
-    chosen = {
-        "torch_device": "cuda" if torch.cuda.is_available() else "cpu",
-        "progress_bar": params.job_kwargs.progress_bar,
-        "clear_cache": params.clear_cache,
-    }
-    if context.referenced and "do_CAR" not in given:
-        context.change("do_CAR = false: preprocessing subtracted the common reference already")
-        chosen["do_CAR"] = False
+    chosen = params.sorter.model_dump()
+    if chosen["artifact_threshold"] is None:
+        chosen["artifact_threshold"] = inf
+    if chosen["torch_device"] == "auto":
+        chosen["torch_device"] = "cuda" if torch.cuda.is_available() else "cpu"
+    if chosen["do_CAR"] is None:
+        chosen["do_CAR"] = not context.referenced
+        if context.referenced:
+            context.change("do_CAR = false: preprocessing subtracted the common reference already")
     if not context.drift_correction(params):
         chosen |= {"nblocks": 0, "do_correction": False}
-    return chosen | given
+    return chosen | {
+        "clear_cache": params.clear_cache,
+        "chunk_duration": params.job_kwargs.chunk_duration,
+        "progress_bar": params.job_kwargs.progress_bar,
+    }
 
 
 def pin_seeds(arguments: dict[str, Any]) -> dict[str, Any]:
-    from spikeinterface.sorters import get_default_sorter_params
-
-    defaults = get_default_sorter_params("kilosort4")
-    return {"cluster_init_seed": arguments.get("cluster_init_seed", defaults["cluster_init_seed"])}
+    return {"cluster_init_seed": arguments["cluster_init_seed"]}
 
 
-SORTER = Sorter("kilosort4", "kilosort4", arguments, pin_seeds, finds_nothing=("No spikes detected",))
+SORTER = Sorter(
+    "kilosort4",
+    "kilosort4",
+    Kilosort4Params,
+    arguments,
+    differing=lambda arguments: compare_settings(arguments)[0],
+    pin_seeds=pin_seeds,
+    finds_nothing=("No spikes detected",),
+)

@@ -4,14 +4,138 @@ https://spikeinterface.readthedocs.io/en/stable/how_to/customize_a_sorter.html
 """
 
 import inspect
-from typing import Any
+from typing import Any, ClassVar, Literal
 
+from capsules.common.params import OpenSection, Section, param
 from capsules.spikesorting.sorters.base import Context, Sorter, SorterParams
 
 
+class General(Section):
+    ms_before: float = param(0.5, "Template before the spike's peak.", unit="ms", gt=0)
+    ms_after: float = param(1.5, "Template after the spike's peak.", unit="ms", gt=0)
+    radius_um: float = param(100.0, "Channels within this distance belong to a spike.", unit="um", gt=0)
+
+
+class Filtering(Section):
+    freq_min: float = param(150, "Lower cut-off of the sorter's own filter.", unit="Hz", gt=0)
+    freq_max: float = param(7000, "Upper cut-off of the sorter's own filter.", unit="Hz", gt=0)
+    ftype: Literal["bessel", "butter"] = param("bessel", "Kind of filter.")
+    filter_order: int = param(2, "Order of the filter.", ge=1)
+
+
+class Whitening(Section):
+    mode: Literal["local", "global"] = param("local", "Whiten against nearby channels or against all.")
+    regularize: bool = param(False, "Regularise the covariance (Ledoit-Wolf).")
+
+
+class DetectionKwargs(OpenSection):
+    peak_sign: Literal["neg", "pos", "both"] = param("neg", "Polarity of the spikes.")
+    detect_threshold: float = param(5, "Detection threshold.", unit="MAD", gt=0)
+
+
+class Detection(Section):
+    method: Literal["matched_filtering", "locally_exclusive", "by_channel"] = param(
+        "matched_filtering", "How spikes are detected."
+    )
+    method_kwargs: DetectionKwargs = param(DetectionKwargs(), "Settings of the method.")
+    pipeline_kwargs: dict[str, Any] = param({}, "Settings of SpikeInterface's node pipeline.")
+
+
+class SelectionKwargs(OpenSection):
+    n_peaks_per_channel: int = param(5000, "Spikes per channel that are clustered.", ge=1)
+    min_n_peaks: int = param(100000, "At least so many spikes are clustered.", ge=1)
+    select_per_channel: bool = param(False, "Draw them channel by channel.")
+
+
+class Selection(Section):
+    # SpykingCircus2 hands the other methods of SpikeInterface nothing that they need.
+    method: Literal["uniform"] = param("uniform", "How the spikes that are clustered are drawn.")
+    method_kwargs: SelectionKwargs = param(SelectionKwargs(), "Settings of the method.")
+
+
+class MotionCorrection(OpenSection):
+    preset: Literal[
+        "dredge", "dredge_fast", "nonrigid_accurate", "nonrigid_fast_and_accurate", "rigid_fast", "kilosort_like"
+    ] = param("dredge_fast", "SpikeInterface's recipe for the drift.")
+
+
+class Merging(OpenSection):
+    max_distance_um: float = param(50, "Units further apart are not merged.", unit="um", ge=0)
+
+
+class Clustering(Section):
+    method: Literal[
+        "iterative-hdbscan", "iterative-isosplit", "hdbscan-positions", "random-projections", "graph-clustering"
+    ] = param("iterative-hdbscan", "How spikes are clustered.")
+    method_kwargs: dict[str, Any] = param({}, "Settings of the method.")
+
+
+class Cleaning(Section):
+    min_snr: float | None = param(5, "Templates with a lower signal-to-noise ratio are dropped.", ge=0)
+    max_jitter_ms: float | None = param(0.2, "Templates whose peak is further off are dropped.", unit="ms", ge=0)
+    sparsify_threshold: float | None = param(1, "Channels below this signal-to-noise ratio are left out.", ge=0)
+    mean_sd_ratio_threshold: float | None = param(3, "Templates that vary more are dropped.", ge=0)
+
+
+class Matching(Section):
+    method: Literal["circus-omp", "wobble", "tdc-peeler", "nearest", "nearest-svd"] | None = param(
+        "circus-omp", "How spikes are found with the templates."
+    )
+    method_kwargs: dict[str, Any] = param({}, "Settings of the method.")
+    pipeline_kwargs: dict[str, Any] = param({}, "Settings of SpikeInterface's node pipeline.")
+
+
+class CachePreprocessing(Section):
+    mode: Literal["memory", "no-cache"] = param("memory", "Where preprocessed traces are kept.")
+    memory_limit: float = param(0.5, "Share of the free memory that they may take.", gt=0, le=1)
+
+
+class ChunkPreprocessing(Section):
+    memory_limit: float | None = param(
+        None, "Share of the free memory for the chunks; null goes by `job_kwargs.chunk_duration`.", gt=0, le=1
+    )
+
+
+class SpykingCircus2Settings(Section):
+    """SpykingCircus2's own parameters."""
+
+    replaced: ClassVar = {"job_kwargs": "use spikesorting.spykingcircus2.job_kwargs and --n_jobs"}
+
+    general: General = param(General(), "Templates.")
+    filtering: Filtering = param(Filtering(), "The sorter's own filter.")
+    whitening: Whitening = param(Whitening(), "Whitening.")
+    detection: Detection = param(Detection(), "Detection of spikes.")
+    selection: Selection = param(Selection(), "Choice of the spikes that are clustered.")
+    apply_motion_correction: bool = param(True, "Correct the drift.")
+    motion_correction: MotionCorrection = param(MotionCorrection(), "Drift correction.")
+    merging: Merging = param(Merging(), "Merging of units at the end.")
+    clustering: Clustering = param(Clustering(), "Clustering.")
+    cleaning: Cleaning = param(Cleaning(), "Templates that are dropped.")
+    min_firing_rate: float | None = param(0.1, "Clusters that fire less are dropped.", unit="Hz", ge=0)
+    matching: Matching = param(Matching(), "Template matching.")
+    apply_preprocessing: bool = param(True, "Filter and subtract the common reference again.")
+    apply_whitening: bool = param(True, "Whiten the traces.")
+    cache_preprocessing: CachePreprocessing = param(CachePreprocessing(), "Keeping of the preprocessed traces.")
+    chunk_preprocessing: ChunkPreprocessing = param(ChunkPreprocessing(), "Memory of the chunks.")
+    multi_units_only: bool = param(False, "One unit per channel, without clustering.")
+    seed: int = param(42, "Seed of all random draws.", ge=0)
+    deterministic_peaks_detection: bool = param(False, "Detect peaks on the whole recording, in order.")
+    debug: bool = param(False, "Keep the sorter's intermediate results.")
+
+
+class SpykingCircus2Params(SorterParams):
+    """SpykingCircus2 and the settings around it."""
+
+    sorter: SpykingCircus2Settings = param(SpykingCircus2Settings(), "SpykingCircus2's parameters.")
+
+
 def arguments(params: SorterParams, context: Context) -> dict[str, Any]:
-    drift = {} if context.drift_correction(params) else {"apply_motion_correction": False}
-    return {"job_kwargs": context.job_kwargs} | drift | params.sorter
+    chosen = params.sorter.model_dump()
+    # SpykingCircus2 (0.105.3) reads the matching method's settings under another name than its defaults have.
+    chosen["matching"]["matching_kwargs"] = chosen["matching"]["method_kwargs"]
+    if not context.drift_correction(params):
+        chosen["apply_motion_correction"] = False
+    return chosen | {"job_kwargs": context.job_kwargs, "verbose": params.job_kwargs.progress_bar}
 
 
 def pin_seeds(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -21,14 +145,13 @@ def pin_seeds(arguments: dict[str, Any]) -> dict[str, Any]:
     none (0.105.3), so that every run differs. The detector's default for those chunks is a dictionary: the seed is
     put into it.
     """
-    from spikeinterface.sorters import get_default_sorter_params
     from spikeinterface.sortingcomponents.peak_detection.matched_filtering import MatchedFilteringPeakDetector
 
-    seed = arguments.get("seed", get_default_sorter_params("spykingcircus2")["seed"])
+    seed = arguments["seed"]
     default = inspect.signature(MatchedFilteringPeakDetector.__init__).parameters["random_chunk_kwargs"].default
     default["seed"] = seed
     return {"seed": seed, "matched_filtering.random_chunk_kwargs.seed": seed}
 
 
 # With two BLAS threads its sums, and then some of its spikes, are others than with one; it works in n_jobs processes.
-SORTER = Sorter("spykingcircus2", "spykingcircus2", arguments, pin_seeds, threads=1)
+SORTER = Sorter("spykingcircus2", "spykingcircus2", SpykingCircus2Params, arguments, pin_seeds=pin_seeds, threads=1)

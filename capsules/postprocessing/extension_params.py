@@ -1,0 +1,224 @@
+"""SpikeInterface's analyzer extensions and metrics, under the manual's names (section `postprocessing.extensions`)."""
+
+from typing import Literal
+
+from capsules.common.params import OpenSection, Section, param
+
+PeakSign = Literal["neg", "pos", "both"]
+Localization = Literal["monopolar_triangulation", "center_of_mass", "grid_convolution"]
+ONE_SIGN = "The same sign as `spike_amplitudes.peak_sign`: SpikeInterface has one for the whole analyzer."
+
+MetricName = Literal[
+    "num_spikes",
+    "firing_rate",
+    "presence_ratio",
+    "snr",
+    "isi_violation",
+    "rp_violation",
+    "sliding_rp_violation",
+    "amplitude_cutoff",
+    "amplitude_median",
+    "amplitude_cv",
+    "synchrony",
+    "firing_range",
+    "drift",
+    "isolation_distance",
+    "l_ratio",
+    "d_prime",
+    "nearest_neighbor",
+    "silhouette",
+    "mahalanobis",
+    "noise_cutoff",
+    "sd_ratio",
+    "nn_advanced",
+]
+"""The manual's metrics in its order, then SpikeInterface's others."""
+DEFAULT_METRICS = list(MetricName.__args__[: MetricName.__args__.index("mahalanobis")])
+
+
+class RandomSpikes(OpenSection):
+    max_spikes_per_unit: int = param(500, "At most so many spikes of each unit are looked at.", ge=1)
+    method: Literal["uniform", "all", "percentage", "maximum_rate"] = param("uniform", "How the spikes are drawn.")
+    margin_size: int | None = param(
+        None, "Spikes nearer to a segment's ends are not drawn; null: none left out.", unit="samples", ge=0
+    )
+    seed: int | None = param(None, "Seed of the draw; null becomes 0, which is noted.", ge=0)
+
+
+class NoiseLevels(OpenSection):
+    num_chunks_per_segment: int = param(20, "Random chunks of traces that are looked at in each segment.", ge=1)
+    chunk_size: int = param(10000, "Length of one of these chunks.", unit="samples", ge=1)
+    seed: int | None = param(None, "Seed of the chunks; null becomes 0, which is noted.", ge=0)
+
+
+class Waveforms(OpenSection):
+    ms_before: float = param(2.0, "Waveform before the spike's peak.", unit="ms", gt=0)
+    ms_after: float = param(3.0, "Waveform after the spike's peak.", unit="ms", gt=0)
+    dtype: Literal["float32", "float64", "int16", "int32"] | None = param(
+        None, "Sample type of the waveforms; null: that of the traces."
+    )
+
+
+class SpikeAmplitudes(OpenSection):
+    peak_sign: PeakSign = param(
+        "neg", "Sign of the peaks: a unit's main channel, and with it its amplitudes, are chosen by it."
+    )
+
+
+class TemplateSimilarity(OpenSection):
+    method: Literal["l1", "l2", "cosine"] = param("l1", "Distance between two templates.")
+
+
+class Correlograms(OpenSection):
+    window_ms: float = param(50.0, "Width of the correlograms.", unit="ms", gt=0)
+    bin_ms: float = param(1.0, "Width of a bin.", unit="ms", gt=0)
+
+
+class IsiHistograms(OpenSection):
+    window_ms: float = param(100.0, "Longest interval between spikes in the histograms.", unit="ms", gt=0)
+    bin_ms: float = param(5.0, "Width of a bin.", unit="ms", gt=0)
+
+
+class UnitLocations(OpenSection):
+    method: Localization = param("monopolar_triangulation", "How the place of a unit is told from its template.")
+
+
+class SpikeLocations(OpenSection):
+    method: Localization = param("grid_convolution", "How the place of each spike is told from its waveform.")
+
+
+class TemplateMetrics(OpenSection):
+    upsampling_factor: int = param(10, "Templates are resampled to so many times their rate first.", ge=1)
+    sparsity: None = param(None, "Null: SpikeInterface takes the analyzer's own sparsity, and no other.")
+    include_multi_channel_metrics: bool = param(True, "Also those that need several channels, such as velocity.")
+
+
+class PrincipalComponents(OpenSection):
+    n_components: int = param(5, "Components kept for each channel.", ge=1)
+    mode: Literal["by_channel_local", "by_channel_global", "concatenated"] = param(
+        "by_channel_local", "One PCA for each channel, one for all, or one over channels put in a row."
+    )
+    whiten: bool = param(True, "Scale the components to unit variance.")
+
+
+class PresenceRatio(OpenSection):
+    bin_duration_s: float = param(60, "Length of a bin in which the unit fires or does not.", unit="s", gt=0)
+
+
+class Snr(OpenSection):
+    peak_sign: PeakSign = param("neg", ONE_SIGN)
+    peak_mode: Literal["extremum", "at_index", "peak_to_peak"] = param(
+        "extremum", "Amplitude: the largest value, the value at the spike, or peak to trough."
+    )
+
+
+class IsiViolation(OpenSection):
+    isi_threshold_ms: float = param(1.5, "Shorter intervals between spikes are violations.", unit="ms", gt=0)
+    min_isi_ms: float = param(0, "Shortest interval that the sorter lets through.", unit="ms", ge=0)
+
+
+class RpViolation(OpenSection):
+    refractory_period_ms: float = param(1, "Refractory period of a neuron.", unit="ms", gt=0)
+    censored_period_ms: float = param(0.0, "Shorter intervals are not counted.", unit="ms", ge=0)
+
+
+class SlidingRpViolation(OpenSection):
+    bin_size_ms: float = param(0.25, "Bin of the autocorrelogram.", unit="ms", gt=0)
+    window_size_s: float = param(1, "Half width of the autocorrelogram.", unit="s", gt=0)
+    exclude_ref_period_below_ms: float = param(0.5, "Shorter refractory periods are not tried.", unit="ms", ge=0)
+    max_ref_period_ms: float = param(10, "Longest refractory period that is tried.", unit="ms", gt=0)
+    contamination_values: list[float] | None = param(None, "Contaminations that are tried; null: SpikeInterface's.")
+
+
+class AmplitudeCutoff(OpenSection):
+    peak_sign: PeakSign = param("neg", ONE_SIGN)
+    num_histogram_bins: int = param(100, "Bins of the amplitude histogram.", ge=1)
+    histogram_smoothing_value: float = param(3, "Width of the Gaussian that smooths it.", unit="bins", gt=0)
+    amplitudes_bins_min_ratio: float = param(5, "Least ratio of spikes to bins; below it there is no value.", gt=0)
+
+
+class AmplitudeMedian(OpenSection):
+    peak_sign: PeakSign = param("neg", ONE_SIGN)
+
+
+class AmplitudeCv(OpenSection):
+    average_num_spikes_per_bin: int = param(50, "Spikes that a bin of time has on average.", ge=1)
+    percentiles: list[float] = param(
+        [5, 95], "Between these percentiles of the bins the range is taken.", min_length=2, max_length=2
+    )
+    min_num_bins: int = param(10, "Fewer bins give no value.", ge=1)
+    amplitude_extension: Literal["spike_amplitudes", "amplitude_scalings"] = param(
+        "spike_amplitudes", "The extension that the amplitudes come from."
+    )
+
+
+class FiringRange(OpenSection):
+    bin_size_s: float = param(5, "Length of a bin of time.", unit="s", gt=0)
+    percentiles: list[float] = param(
+        [5, 95], "Between these percentiles of the firing rate the range is taken.", min_length=2, max_length=2
+    )
+
+
+class Synchrony(OpenSection):
+    synchrony_sizes: list[int] = param(
+        [2, 4, 8], "Numbers of units that fire in the same sample; SpikeInterface has these and no other.", fixed=True
+    )
+
+
+class NearestNeighbor(OpenSection):
+    max_spikes: int = param(10000, "At most so many spikes are compared.", ge=1)
+    n_neighbors: int = param(4, "Neighbours that each spike is compared with.", ge=1)
+
+
+class Silhouette(OpenSection):
+    method: list[Literal["simplified", "full"]] = param(
+        ["simplified"], "`full` compares all pairs of spikes and is slow; one of them.", min_length=1, max_length=1
+    )
+
+
+class MetricParams(Section):
+    """Settings of single metrics; of a metric that is not in `metric_names` they have no effect."""
+
+    presence_ratio: PresenceRatio = param(PresenceRatio(), "Share of the time in which the unit fires.")
+    snr: Snr = param(Snr(), "Signal-to-noise ratio.")
+    isi_violation: IsiViolation = param(IsiViolation(), "Violations of the refractory period, by intervals.")
+    rp_violation: RpViolation = param(RpViolation(), "Violations of the refractory period, by Llobet's method.")
+    sliding_rp_violation: SlidingRpViolation = param(SlidingRpViolation(), "Violations for any refractory period.")
+    amplitude_cutoff: AmplitudeCutoff = param(AmplitudeCutoff(), "Share of spikes below the detection threshold.")
+    amplitude_median: AmplitudeMedian = param(AmplitudeMedian(), "Median amplitude.")
+    amplitude_cv: AmplitudeCv = param(AmplitudeCv(), "Variation of the amplitude over time.")
+    firing_range: FiringRange = param(FiringRange(), "Range of the firing rate.")
+    synchrony: Synchrony = param(Synchrony(), "Spikes at the same time as those of other units.")
+    nearest_neighbor: NearestNeighbor = param(NearestNeighbor(), "Isolation by nearest neighbours.")
+    silhouette: Silhouette = param(Silhouette(), "Silhouette score.")
+    drift: OpenSection = param(OpenSection(), "Movement of the unit along the probe.")
+    noise_cutoff: OpenSection = param(OpenSection(), "Share of spikes below the threshold, by the low tail.")
+    sd_ratio: OpenSection = param(OpenSection(), "Spread of the amplitude against the noise.")
+    nn_advanced: OpenSection = param(OpenSection(), "Isolation and noise overlap by nearest neighbours.")
+
+
+class QualityMetrics(OpenSection):
+    metric_names: list[MetricName] = param(DEFAULT_METRICS, "The metrics that are computed.")
+    metric_params: MetricParams = param(MetricParams(), "Settings of single metrics.")
+
+
+class Extensions(Section):
+    """SpikeInterface's analyzer extensions; those that the manual lists are on, the others are null."""
+
+    random_spikes: RandomSpikes | None = param(RandomSpikes(), "The spikes that waveforms are taken from.")
+    noise_levels: NoiseLevels | None = param(NoiseLevels(), "Noise of each channel.")
+    waveforms: Waveforms | None = param(Waveforms(), "Waveforms of the drawn spikes.")
+    templates: OpenSection | None = param(OpenSection(), "Mean waveform of each unit.")
+    spike_amplitudes: SpikeAmplitudes | None = param(SpikeAmplitudes(), "Amplitude of every spike.")
+    template_similarity: TemplateSimilarity | None = param(TemplateSimilarity(), "Likeness of the templates.")
+    correlograms: Correlograms | None = param(Correlograms(), "Auto- and cross-correlograms.")
+    isi_histograms: IsiHistograms | None = param(IsiHistograms(), "Histograms of the intervals between spikes.")
+    unit_locations: UnitLocations | None = param(UnitLocations(), "Where each unit is.")
+    spike_locations: SpikeLocations | None = param(SpikeLocations(), "Where each spike is.")
+    template_metrics: TemplateMetrics | None = param(TemplateMetrics(), "Measures of the templates' shape.")
+    principal_components: PrincipalComponents | None = param(PrincipalComponents(), "PCA of the waveforms.")
+    quality_metrics: QualityMetrics | None = param(QualityMetrics(), "Measures of each unit's quality.")
+    amplitude_scalings: OpenSection | None = param(None, "Scale of the template in every spike.")
+    auto_correlograms: OpenSection | None = param(None, "Autocorrelograms alone.")
+    valid_unit_periods: OpenSection | None = param(None, "Periods in which a unit is complete and clean.")
+    # spiketrain_metrics, the remaining one, cannot be read back from a saved analyzer (SpikeInterface 0.105.3).

@@ -1,0 +1,85 @@
+"""Every parameter of curation: what the library is called with, or what comes out otherwise."""
+
+import pytest
+
+from capsules.curation import classifiers, stage
+from capsules.curation.params import PARAMS
+from tests.reach.spy import Spy, stage_leaves, task_for
+
+METRICS = {"quality_metrics": {"metric_names": ["num_spikes", "firing_rate", "snr"]}, "template_metrics": {}}
+
+
+@pytest.fixture(scope="module")
+def analyzed(inputs, truth):
+    import spikeinterface as si
+
+    folder = inputs / "postprocessing_r"
+    folder.mkdir()
+    recording = si.load(inputs / "preprocessing_r" / "traces")
+    analyzer = si.create_sorting_analyzer(truth[1], recording, format="memory", sparse=True)
+    analyzer.compute({"random_spikes": {}, "waveforms": {}, "templates": {}, "noise_levels": {}, **METRICS})
+    analyzer.save_as(folder=folder / "postprocessed.zarr", format="zarr")
+    return inputs
+
+
+def run(inputs, folder, **settings):
+    task = task_for("curation", PARAMS.model_validate({"query": None} | settings), folder)
+    task.inputs = inputs
+    stage.run(task)
+    return task
+
+
+def labels(task, name):
+    import spikeinterface as si
+
+    return si.load(task.out / "curated").get_property(name)
+
+
+def test_query(analyzed, tmp_path):
+    assert set(labels(run(analyzed, tmp_path / "a", query="num_spikes > 0"), "default_qc")) == {"good"}
+    assert set(labels(run(analyzed, tmp_path / "b", query="num_spikes < 0"), "default_qc")) == {"bad"}
+    assert labels(run(analyzed, tmp_path / "c"), "default_qc") is None
+
+
+@pytest.mark.parametrize("name", ["noise_neural_classifier", "sua_mua_classifier"])
+def test_classifiers(name, analyzed, tmp_path, monkeypatch):
+    spy = Spy(monkeypatch)
+    spy.watch(classifiers, "local_model", lambda model: tmp_path if model == "other" else None)
+    spy.watch(classifiers, "label_units", lambda analyzer, *models: _as_neural(analyzer))
+    task = run(analyzed, tmp_path / "out", **{name: "other"})
+    argument = {"noise_neural_classifier": "noise_neural", "sua_mua_classifier": "sua_mua"}[name]
+    assert spy.calls["label_units"][0][argument] == tmp_path
+    assert set(labels(task, "decoder_label")) == {"neural"}
+
+
+def _as_neural(analyzer):
+    import pandas as pd
+
+    return pd.DataFrame({"unitrefine_label": "neural"}, index=analyzer.unit_ids)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "decoder", "bombcell"), [("unitrefine", True, False), ("bombcell", False, True), ("both", True, True)]
+)
+def test_noise_strategy(strategy, decoder, bombcell, analyzed, tmp_path, monkeypatch):
+    monkeypatch.setattr(classifiers, "local_model", lambda model: tmp_path)
+    monkeypatch.setattr(classifiers, "label_units", lambda analyzer, *models: _as_neural(analyzer))
+    task = run(analyzed, tmp_path / "out", noise_strategy=strategy)
+    assert (labels(task, "decoder_label") is not None) == decoder
+    assert (labels(task, "bombcell_label") is not None) == bombcell
+    assert any("Bombcell's thresholds" in warning for warning in task.record["warnings"]) == bombcell
+
+
+def test_job_kwargs(analyzed, tmp_path, monkeypatch):
+    import spikeinterface as si
+
+    spy = Spy(monkeypatch)
+    spy.watch(si, "set_global_job_kwargs")
+    run(analyzed, tmp_path, job_kwargs={"chunk_duration": "2s", "progress_bar": True})
+    assert spy.saw("set_global_job_kwargs", "chunk_duration", "2s")
+    assert spy.saw("set_global_job_kwargs", "progress_bar", True)
+
+
+def test_every_parameter_has_a_test_above():
+    covered = {"job_kwargs.chunk_duration", "job_kwargs.progress_bar", "query", "noise_strategy"}
+    assert set(stage_leaves("curation")) == covered | {"noise_neural_classifier", "sua_mua_classifier"}

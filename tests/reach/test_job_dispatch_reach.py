@@ -1,0 +1,136 @@
+"""Every parameter of job dispatch changes the jobs that it gives."""
+
+import json
+
+import numpy as np
+import pytest
+
+from capsules.job_dispatch import stage
+from capsules.job_dispatch.params import PARAMS
+from tests.reach.spy import stage_leaves, task_for
+
+INFO = {"reader_type": "spikeinterface", "reader_kwargs": {"file_or_folder_path": "rec"}}
+
+
+def jobs(data, folder, **settings):
+    task = task_for("job_dispatch", PARAMS.model_validate(settings), folder, data)
+    stage.run(task)
+    return json.loads((task.out / "jobs.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def two_by_two(tmp_path_factory):
+    """Two segments, two groups, with timestamps that have a gap and a step back."""
+    from spikeinterface.core import generate_recording
+
+    folder = tmp_path_factory.mktemp("two") / "data"
+    recording = generate_recording(num_channels=4, durations=[2.0, 1.0], sampling_frequency=30000.0, seed=0)
+    recording.set_property("group", np.array([0, 0, 1, 1]))
+    times = np.arange(60000) / 30000
+    times[30000:] += 0.5
+    times[40000:] -= 1.0
+    recording.set_times(times, segment_index=0)
+    recording.set_times(np.arange(30000) / 30000, segment_index=1)
+    recording.save(folder=folder / "rec")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("settings", "count"),
+    [
+        ({}, 4),
+        ({"split_segments": False}, 2),
+        ({"split_groups": False}, 2),
+        ({"split_segments": False, "split_groups": False}, 1),
+    ],
+)
+def test_split_segments_and_groups(settings, count, two_by_two, tmp_path):
+    assert len(jobs(two_by_two, tmp_path, input="spikeinterface", spikeinterface_info=INFO, **settings)) == count
+
+
+def test_debug_and_its_duration(data, tmp_path):
+    common = {"input": "spikeinterface", "spikeinterface_info": INFO}
+    for settings, seconds in (({}, 4.0), ({"debug": True}, 4.0), ({"debug": True, "debug_duration": 1.5}, 1.5)):
+        (job,) = jobs(data, tmp_path, **common, **settings)
+        assert job["duration_s"] == seconds
+        assert (job["clip_s"] is not None) == ("debug" in settings)
+
+
+def test_skip_timestamps_check(two_by_two, tmp_path):
+    common = {"input": "spikeinterface", "spikeinterface_info": INFO, "split_groups": False}
+    first, second = jobs(two_by_two, tmp_path, **common)
+    assert "1 steps back, the largest of -0.999967 s at 1.833 s" in first["warnings"][0]
+    assert "1 gaps, the largest of 0.500033 s at 1.000 s" in first["warnings"][1]
+    assert second["warnings"] == []
+    assert all(job["warnings"] == [] for job in jobs(two_by_two, tmp_path, **common, skip_timestamps_check=True))
+
+
+def test_multi_session_and_input(tiny_session, tmp_path):
+    import shutil
+
+    for name in ("monday", "tuesday"):
+        shutil.copytree(tiny_session, tmp_path / "data" / name)
+    found = jobs(tmp_path / "data", tmp_path, input="spikeglx", multi_session=True)
+    assert {job["session"] for job in found} == {"monday", "tuesday"}
+    assert len({job["id"] for job in found}) == 4
+    together = jobs(tmp_path / "data", tmp_path, input="spikeglx")
+    assert {job["session"] for job in together} == {"data"}
+
+
+def test_min_recording_duration(data, tmp_path):
+    common = {"input": "spikeinterface", "spikeinterface_info": INFO}
+    assert jobs(data, tmp_path, **common, min_recording_duration=4)[0]["skip"] is None
+    assert "min_recording_duration = 5 s" in jobs(data, tmp_path, **common, min_recording_duration=5)[0]["skip"]
+
+
+def test_spikeinterface_info(two_by_two, tmp_path):
+    from probeinterface import generate_linear_probe, write_probeinterface
+
+    probe = generate_linear_probe(4)
+    probe.set_device_channel_indices(np.arange(4))
+    probe.model_name = "mine"
+    write_probeinterface(two_by_two / "probe.json", probe)
+    common = {"input": "spikeinterface", "split_groups": False}
+    for paths in ("probe.json", ["probe.json"], {"spikeinterface": "probe.json"}):
+        found = jobs(two_by_two, tmp_path, **common, spikeinterface_info=INFO | {"probe_paths": paths})
+        assert found[0]["reader"]["probe_path"] == "probe.json"
+    for keep, skip, count in (("spike", None, 2), (["spike", "x"], None, 2), (None, "other", 2)):
+        info = INFO | {"keep_stream_substrings": keep, "skip_stream_substrings": skip}
+        assert len(jobs(two_by_two, tmp_path, **common, spikeinterface_info=info)) == count
+
+
+@pytest.mark.parametrize("chosen", [{"keep_stream_substrings": "AP"}, {"skip_stream_substrings": ["spike"]}])
+def test_streams_that_are_not_chosen_leave_nothing(chosen, data, tmp_path):
+    from capsules.common.errors import SpikeRelayError
+
+    with pytest.raises(SpikeRelayError, match="nothing to sort"):
+        jobs(data, tmp_path, input="spikeinterface", spikeinterface_info=INFO | chosen)
+
+
+@pytest.fixture(scope="module")
+def two_nwb_files(truth, tmp_path_factory):
+    from datetime import UTC, datetime
+
+    from neuroconv.tools.spikeinterface import add_recording_to_nwbfile
+    from pynwb import NWBHDF5IO, NWBFile
+
+    folder = tmp_path_factory.mktemp("nwb")
+    short = truth[0].frame_slice(0, 30000)
+    for name in ("one.nwb", "two.nwb"):
+        nwbfile = NWBFile("test", name, datetime(2026, 1, 1, tzinfo=UTC))
+        add_recording_to_nwbfile(short, nwbfile=nwbfile, metadata=None)
+        with NWBHDF5IO(str(folder / name), "w") as io:
+            io.write(nwbfile)
+    return folder
+
+
+def test_nwb_files(two_nwb_files, tmp_path):
+    assert len(jobs(two_nwb_files, tmp_path, input="nwb")) == 2
+    (job,) = jobs(two_nwb_files, tmp_path, input="nwb", nwb_files=["two.nwb"])
+    assert job["id"].startswith("two_")
+
+
+def test_every_parameter_has_a_test_above():
+    covered = {"split_segments", "split_groups", "debug", "debug_duration", "skip_timestamps_check", "multi_session",
+               "input", "spikeinterface_info", "nwb_files", "min_recording_duration"}  # fmt: skip
+    assert set(stage_leaves("job_dispatch")) == covered

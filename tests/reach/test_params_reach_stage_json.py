@@ -1,0 +1,28 @@
+"""A changed value of any parameter, given by its flag, stands in the resolved params of its stage's `stage.json`."""
+
+import importlib
+
+import pytest
+
+from capsules.common import cli
+from capsules.common.params import get_dotted
+from capsules.common.task import read_section
+from capsules.resolve_params.params import SECTION_OF_STAGE
+from tests.leaf_values import LEAVES, other_value
+from tests.reach.spy import stage_leaves, task_for
+
+CASES = [(stage, name) for stage, path in SECTION_OF_STAGE.items() for name in stage_leaves(".".join(path))]
+
+
+@pytest.mark.parametrize(("stage", "name"), CASES, ids=".".join)
+def test_a_changed_value_stands_in_the_stages_record(stage, name, tmp_path):
+    model = importlib.import_module(f"capsules.{stage}.params").PARAMS
+    value = other_value(LEAVES[".".join((*SECTION_OF_STAGE[stage], name))])
+    params = read_section(model, None, {name: cli.Given(value, f"--{name}")}, stage)
+    recorded = get_dotted(task_for(stage, params, tmp_path).record["params"], name)
+    plain = get_dotted(task_for(stage, model(), tmp_path).record["params"], name)
+    assert recorded != plain
+    if isinstance(value, dict):
+        assert value.items() <= recorded.items()
+    else:
+        assert recorded == value

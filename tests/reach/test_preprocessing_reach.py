@@ -1,0 +1,200 @@
+"""Every parameter of preprocessing: what the library is called with, or what comes out otherwise."""
+
+import pytest
+
+from capsules.common.errors import Skip
+from capsules.preprocessing import stage
+from capsules.preprocessing.params import PARAMS
+from tests.leaf_values import LEAVES, other_value
+from tests.reach.spy import changed_section, stage_leaves, task_for
+
+PREFIX = "preprocessing"
+BASE = {
+    "min_preprocessing_duration": 0,
+    "t_start": 1.0,
+    "t_stop": 3.0,
+    "custom_preprocessing_pipeline": None,
+    "max_bad_channel_fraction": 1,
+    "highpass_spatial_filter__n_channel_pad": 5,
+    "motion_correction__detect_kwargs": {"detect_threshold": 6.5},
+    "motion_correction__select_kwargs": {},
+    "motion_correction__localize_peaks_kwargs": {"radius_um": 61.0},
+    "motion_correction__interpolate_motion_kwargs": {"sigma_um": 21.5},
+    "motion_correction__preset": "nonrigid_fast_and_accurate",
+    "motion_correction__apply": False,
+    "motion_correction__compute": False,
+}
+SELECT = {"n_peaks": 40, "method": "uniform"}
+VARIANTS = {
+    "bandpass": BASE,
+    "highpass": BASE | {"filter_type": "highpass", "denoising_strategy": "cmr"},
+    "moved": BASE | {"denoising_strategy": "cmr", "motion_correction__compute": True, "motion_correction__apply": True},
+    "selected": BASE
+    | {
+        "denoising_strategy": "cmr",
+        "motion_correction__compute": True,
+        "motion_correction__select_kwargs": SELECT,
+    },
+    "custom": BASE | {"custom_preprocessing_pipeline": {"common_reference": {"operator": "average"}}},
+}
+
+
+@pytest.fixture(scope="module")
+def seen(spy, data, tmp_path_factory):
+    import spikeinterface as si
+    import spikeinterface.preprocessing as spre
+    import spikeinterface.sortingcomponents.peak_selection as selection
+    from spikeinterface.sortingcomponents import motion
+
+    for name in ("highpass_filter", "bandpass_filter", "phase_shift", "detect_bad_channels", "common_reference",
+                 "highpass_spatial_filter", "compute_motion", "apply_preprocessing_pipeline"):  # fmt: skip
+        spy.watch(spre, name)
+    spy.watch(si, "set_global_job_kwargs")
+    spy.watch(motion, "interpolate_motion")
+    spy.watch(selection, "select_peaks")
+    tasks = {}
+    for name, overrides in VARIANTS.items():
+        folder = tmp_path_factory.mktemp(name)
+        tasks[name] = task_for("preprocessing", changed_section(PARAMS, PREFIX, **overrides), folder, data)
+        stage.run(tasks[name])
+    return spy, tasks
+
+
+def passed(function, argument=None):
+    """The library function gets the changed value under `argument`, or under the parameter's own last name."""
+
+    def check(spy, tasks, name, value):
+        assert spy.saw(function, argument or name.split(".")[-1], value), spy.calls.get(function)
+
+    return check
+
+
+def by_skip(value, text):
+    def check(spy, tasks, name, _):
+        task = task_for("preprocessing", PARAMS.model_validate({"min_preprocessing_duration": 0} | {name: value}),
+                        tasks["highpass"].out.parent / name, tasks["highpass"].data)  # fmt: skip
+        with pytest.raises(Skip, match=text):
+            stage.run(task)
+
+    return check
+
+
+def cut(spy, tasks, name, value):
+    assert tasks["highpass"].record["facts"]["duration_s"] == 2.0
+    assert tasks["highpass"].record["facts"]["start_s"] == 1.0
+
+
+def dropped_channels(spy, tasks, name, value):
+    from capsules.preprocessing import steps
+
+    recording = stage.load_recording(tasks["highpass"].job, tasks["highpass"].data)
+    ids = [str(channel) for channel in recording.channel_ids]
+    labels = dict.fromkeys(ids, "good") | {ids[0]: "dead", ids[1]: "out"}
+    counts = [
+        steps.without(recording, labels, PARAMS.model_validate({name: flag})).get_num_channels()
+        for flag in (True, False)
+    ]
+    assert counts == [14, 15]
+
+
+def motion_folder(spy, tasks, name, value):
+    assert (tasks["moved"].out / "motion" / "peaks.npy").exists()
+    assert not (tasks["highpass"].out / "motion").exists()
+
+
+def interpolated(spy, tasks, name, value):
+    assert tasks["moved"].record["facts"]["motion_applied"]
+    assert not tasks["selected"].record["facts"]["motion_applied"]
+    assert len(spy.calls["interpolate_motion"]) == 1
+
+
+def chosen_filter(spy, tasks, name, value):
+    assert {"highpass_filter", "bandpass_filter"} <= set(spy.calls)
+
+
+def chosen_reference(spy, tasks, name, value):
+    assert {"common_reference", "highpass_spatial_filter"} <= set(spy.calls)
+
+
+def own_pipeline(spy, tasks, name, value):
+    (call,) = spy.calls["apply_preprocessing_pipeline"]
+    assert {"common_reference": {"operator": "average"}} in call.values()
+
+
+def setting(function, argument, given):
+    def check(spy, tasks, name, value):
+        assert spy.saw(function, argument, given), spy.calls.get(function)
+
+    return check
+
+
+def window(argument, fraction):
+    def check(spy, tasks, name, value):
+        span = 7 * 20.0
+        (call, *_) = spy.calls["compute_motion"]
+        assert call["estimate_motion_kwargs"][argument] == pytest.approx(fraction * span)
+
+    return check
+
+
+MOTION = "motion_correction"
+EVIDENCE = {
+    "job_kwargs.chunk_duration": passed("set_global_job_kwargs"),
+    "job_kwargs.progress_bar": passed("set_global_job_kwargs"),
+    "min_preprocessing_duration": by_skip(10, "min_preprocessing_duration = 10"),
+    "t_start": cut,
+    "t_stop": cut,
+    "custom_preprocessing_pipeline": own_pipeline,
+    "denoising_strategy": chosen_reference,
+    "filter_type": chosen_filter,
+    "remove_out_channels": dropped_channels,
+    "remove_bad_channels": dropped_channels,
+    "max_bad_channel_fraction": None,
+    f"{MOTION}.compute": motion_folder,
+    f"{MOTION}.apply": interpolated,
+    "highpass_spatial_filter.n_channel_pad": setting("highpass_spatial_filter", "n_channel_pad", 5),
+    f"{MOTION}.preset": setting("compute_motion", "preset", "nonrigid_fast_and_accurate"),
+    f"{MOTION}.detect_kwargs": setting("compute_motion", "detect_kwargs.detect_threshold", 6.5),
+    f"{MOTION}.select_kwargs": setting("select_peaks", "n_peaks", 40),
+    f"{MOTION}.localize_peaks_kwargs": setting("compute_motion", "localize_peaks_kwargs.radius_um", 61.0),
+    f"{MOTION}.interpolate_motion_kwargs": setting("interpolate_motion", "sigma_um", 21.5),
+    f"{MOTION}.estimate_motion_kwargs.win_step_norm": window("win_step_um", 0.35),
+    f"{MOTION}.estimate_motion_kwargs.win_scale_norm": window("win_scale_um", 0.35),
+    f"{MOTION}.estimate_motion_kwargs.bin_s": passed("compute_motion", "estimate_motion_kwargs.bin_s"),
+}
+FUNCTIONS = {
+    "highpass_filter": "highpass_filter",
+    "bandpass_filter": "bandpass_filter",
+    "phase_shift": "phase_shift",
+    "detect_bad_channels": "detect_bad_channels",
+    "common_reference": "common_reference",
+    "highpass_spatial_filter": "highpass_spatial_filter",
+}
+"""Sections that are the arguments of one function."""
+
+
+def too_many_bad(spy, tasks, name, value, monkeypatch):
+    import numpy as np
+    import spikeinterface.preprocessing as spre
+
+    labels = np.array(["dead"] * 4 + ["good"] * 12)
+    monkeypatch.setattr(spre, "detect_bad_channels", lambda recording, **settings: (None, labels))
+    for fraction, skipped in ((0.2, True), (0.3, False)):
+        params = PARAMS.model_validate({"min_preprocessing_duration": 0, name: fraction, MOTION: {"compute": False}})
+        task = task_for("preprocessing", params, tasks["highpass"].out.parent / f"{fraction}", tasks["highpass"].data)
+        if skipped:
+            with pytest.raises(Skip, match=r"25% of channels are bad"):
+                stage.run(task)
+        else:
+            stage.run(task)
+
+
+@pytest.mark.parametrize("name", dict.fromkeys([*stage_leaves(PREFIX), *EVIDENCE]))
+def test_the_parameter_has_its_effect(name, seen, monkeypatch):
+    leaf = LEAVES.get(f"{PREFIX}.{name}")
+    value = leaf and other_value(leaf)
+    if name == "max_bad_channel_fraction":
+        too_many_bad(*seen, name, value, monkeypatch)
+        return
+    check = EVIDENCE.get(name) or passed(FUNCTIONS[name.split(".")[0]])
+    check(*seen, name, value)

@@ -1,0 +1,126 @@
+"""Every parameter of visualization: what the libraries are called with, or what comes out otherwise."""
+
+import numpy as np
+import pytest
+
+from capsules.visualization import stage
+from capsules.visualization.params import PARAMS
+from tests.leaf_values import LEAVES, other_value
+from tests.reach.spy import Spy, changed_section, stage_leaves, task_for
+from tests.reach.test_curation_reach import analyzed  # noqa: F401
+
+PREFIX = "visualization"
+FIGURES = {"drift_map", "motion", "traces_1", "traces_2", "traces_3"}
+
+
+@pytest.fixture(scope="module")
+def curated(analyzed, truth):  # noqa: F811
+    import spikeinterface as si
+    import spikeinterface.preprocessing as spre
+    from spikeinterface.sortingcomponents.peak_detection import detect_peaks
+    from spikeinterface.sortingcomponents.peak_localization import localize_peaks
+
+    truth[1].save(folder=analyzed / "curation_r" / "curated")
+    traces = si.load(analyzed / "preprocessing_r" / "traces")
+    peaks = detect_peaks(traces, method="by_channel", method_kwargs={"noise_levels": np.full(16, 8.0)})
+    places = localize_peaks(traces, peaks, method="center_of_mass")
+    motion = si.Motion([np.zeros((3, 1))], [np.array([1.0, 2.0, 3.0])], np.array([50.0]))
+    info = {"parameters": {}, "run_times": {}, "peaks": peaks, "peak_locations": places, "motion": motion}
+    spre.save_motion_info(info, analyzed / "preprocessing_r" / "motion")
+    return analyzed
+
+
+@pytest.fixture(scope="module")
+def seen(curated, data, tmp_path_factory, module_patch):
+    import matplotlib.axes
+    import matplotlib.figure
+    import spikeinterface as si
+    import spikeinterface.sortingcomponents.peak_detection as detection
+    import spikeinterface.sortingcomponents.peak_localization as localization
+
+    from capsules.visualization import figures
+
+    spy = Spy(module_patch)
+    spy.watch(si, "set_global_job_kwargs")
+    spy.watch(detection, "detect_peaks")
+    spy.watch(localization, "localize_peaks")
+    spy.watch(figures, "drift_figure")
+    spy.watch(figures, "motion_figure")
+    spy.watch(figures, "traces_figure")
+    spy.watch(matplotlib.axes.Axes, "scatter")
+    sizes = {}
+    save = stage._save
+
+    def keep_size(task, figure, folder, name):
+        sizes[name] = list(figure.get_size_inches())
+        save(task, figure, folder, name)
+
+    module_patch.setattr(stage, "_save", keep_size)
+    task = task_for("visualization", changed_section(PARAMS, PREFIX), tmp_path_factory.mktemp("shown"), data)
+    task.inputs = curated
+    stage.run(task)
+    return spy, task, sizes
+
+
+def scatter_of(spy, cmap_owner):
+    """The call that drew the drift map (it has limits of colour) or the motion figure (it has none)."""
+    calls = [call for call in spy.calls["scatter"] if "cmap" in call]
+    return next(call for call in calls if ("vmin" in call) == (cmap_owner == "drift"))
+
+
+def points(spy, owner):
+    return len(scatter_of(spy, owner)["x"])
+
+
+def argument(function, path):
+    return lambda spy, task, sizes, value: spy.saw(function, path, value)
+
+
+def drawn(owner, name):
+    return lambda spy, task, sizes, value: scatter_of(spy, owner)[name] == value
+
+
+EVIDENCE = {
+    "job_kwargs.chunk_duration": argument("set_global_job_kwargs", "chunk_duration"),
+    "job_kwargs.progress_bar": argument("set_global_job_kwargs", "progress_bar"),
+    "output_format": lambda spy, task, sizes, value: {file.stem for file in task.out.rglob(f"*.{value}")} >= FIGURES,
+    "timeseries.n_snippets_per_segment": lambda spy, task, sizes, value: len(spy.calls["traces_figure"]) == value,
+    "timeseries.snippet_duration_s": argument("traces_figure", "duration_s"),
+    "drift.detection.peak_sign": argument("detect_peaks", "method_kwargs.peak_sign"),
+    "drift.detection.detect_threshold": argument("detect_peaks", "method_kwargs.detect_threshold"),
+    "drift.detection.exclude_sweep_ms": argument("detect_peaks", "method_kwargs.exclude_sweep_ms"),
+    "drift.localization.ms_before": argument("localize_peaks", "ms_before"),
+    "drift.localization.ms_after": argument("localize_peaks", "ms_after"),
+    "drift.localization.radius_um": argument("localize_peaks", "method_kwargs.radius_um"),
+    "drift.n_skip": lambda spy, task, sizes, value: (
+        points(spy, "drift") == len(range(0, len(spy.calls["drift_figure"][0]["peaks"]), value))
+    ),
+    "drift.alpha": drawn("drift", "alpha"),
+    "drift.vmin": drawn("drift", "vmin"),
+    "drift.vmax": drawn("drift", "vmax"),
+    "drift.cmap": drawn("drift", "cmap"),
+    "drift.figsize": lambda spy, task, sizes, value: sizes["drift_map"] == value,
+    "motion.cmap": drawn("motion", "cmap"),
+    "motion.scatter_decimate": lambda spy, task, sizes, value: (
+        points(spy, "motion") == len(range(0, len(spy.calls["motion_figure"][0]["info"]["peaks"]), value))
+    ),
+    "motion.figsize": lambda spy, task, sizes, value: sizes["motion"] == value,
+}
+
+
+@pytest.mark.parametrize("name", stage_leaves(PREFIX))
+def test_the_parameter_has_its_effect(name, seen):
+    assert EVIDENCE[name](*seen, other_value(LEAVES[f"{PREFIX}.{name}"]))
+
+
+@pytest.mark.parametrize("form", ["png", "svg", "pdf"])
+def test_equal_figures_are_equal_files(form, curated, data, tmp_path):
+    written = []
+    for name in ("a", "b"):
+        params = PARAMS.model_validate({"output_format": form})
+        task = task_for("visualization", params, tmp_path / name, data)
+        task.inputs = curated
+        stage.run(task)
+        written.append({file.name: file.read_bytes() for file in task.out.rglob(f"*.{form}")})
+    assert written[0] == written[1]
+    assert len(written[0]) >= 5

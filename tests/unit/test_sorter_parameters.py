@@ -1,0 +1,157 @@
+"""The sorters' own parameters: Kilosort4's table against the document it was made from, all against the libraries."""
+
+import json
+from math import inf
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from capsules.spikesorting.params import SpikesortingParams
+from capsules.spikesorting.sorters import SORTERS
+from capsules.spikesorting.sorters.base import JOB_KWARGS_REPLACED, Context
+from capsules.spikesorting.sorters.kilosort4 import REPLACED
+from capsules.spikesorting.sorters.kilosort4_parameters import (
+    DEFAULT_SETTINGS,
+    EXTRA_PARAMETERS,
+    MAIN_PARAMETERS,
+    compare_settings,
+)
+
+ROOT = Path(__file__).parents[2]
+SEED = json.loads((ROOT / "tests" / "facts" / "kilosort4_parameters.json").read_text())
+TABLE = MAIN_PARAMETERS | EXTRA_PARAMETERS
+SETTINGS_SCHEMA = json.loads((ROOT / "pipeline" / "default_params_schema.json").read_text())["properties"][
+    "spikesorting"
+]["properties"]["kilosort4"]["properties"]["sorter"]
+FACTS = ("gui_name", "type", "min", "max", "exclude", "default", "step")
+
+NEWER = {"batch_downsampling", "cluster_init_seed"}
+"""Parameters that the installed Kilosort has beyond the document."""
+OURS_DIFFER = {"cluster_downsampling": (1, 20)}
+"""Parameter -> (the document's default, which is ours, the installed one's)."""
+
+
+def number(value):
+    return {"inf": inf, "-inf": -inf}.get(value, value) if isinstance(value, str) else value
+
+
+SEEDED = [(part, name) for part in SEED for name in SEED[part]]
+
+
+def test_the_document_has_39_parameters():
+    assert [len(SEED["MAIN_PARAMETERS"]), len(SEED["EXTRA_PARAMETERS"])] == [8, 31]
+
+
+@pytest.mark.parametrize(("part", "name"), SEEDED)
+def test_a_parameter_of_the_document_is_in_the_table(part, name):
+    ours = {"MAIN_PARAMETERS": MAIN_PARAMETERS, "EXTRA_PARAMETERS": EXTRA_PARAMETERS}[part][name]
+    expected = SEED[part][name]
+    assert ours["type"].__name__ == expected["type"]
+    assert ours["exclude"] == [number(value) for value in expected["exclude"]]
+    for fact in ("gui_name", "min", "max", "default", "step"):
+        assert ours[fact] == number(expected[fact]), fact
+    assert len(ours["description"]) > 20
+    assert DEFAULT_SETTINGS[name] == number(expected["default"])
+
+
+def test_the_table_against_the_installed_kilosort():
+    from kilosort import parameters as installed
+
+    theirs = installed.MAIN_PARAMETERS | installed.EXTRA_PARAMETERS
+    changes = [f"{name} is new: add it to kilosort4_parameters.py" for name in theirs if name not in TABLE]
+    changes += [f"{name} is gone from Kilosort: it can no longer be passed" for name in TABLE if name not in theirs]
+    for name in set(theirs) & set(TABLE):
+        for fact in FACTS:
+            pair = (TABLE[name][fact], theirs[name][fact])
+            if pair[0] != pair[1] and not (fact == "default" and OURS_DIFFER.get(name) == pair):
+                changes.append(f"{name}: {fact} is {pair[0]!r} here and {pair[1]!r} in the installed Kilosort")
+    assert not changes, "\n".join(changes)
+    assert set(TABLE) - {name for _, name in SEEDED} == NEWER
+
+
+@pytest.mark.parametrize("name", sorted(set(TABLE) - set(REPLACED)))
+def test_the_schema_has_the_tables_bounds(name):
+    """Verdicts at and around every bound and excluded value follow the table."""
+    entry, node = TABLE[name], SETTINGS_SCHEMA["properties"][name]
+    validator = jsonschema.Draft7Validator(node)
+    assert node["default"] == (None if entry["default"] == inf else entry["default"])
+    assert validator.is_valid(node["default"])
+    if entry["type"] in (int, float):
+        for edge in {entry["min"], entry["max"], *entry["exclude"]} - {inf, -inf}:
+            for value in (edge - 1, edge, edge + 1):
+                allowed = entry["min"] <= value <= entry["max"] and value not in entry["exclude"]
+                assert validator.is_valid(value) == allowed, value
+        assert not validator.is_valid("1")
+        assert not validator.is_valid(True)
+    if entry["type"] is int:
+        assert not validator.is_valid(entry["default"] + 0.5 if entry["default"] else 1.5)
+
+
+def test_compare_settings_tells_changes_and_strangers():
+    settings = DEFAULT_SETTINGS | {"Th_universal": 7, "no_such": 1, "nskip": 25}
+    assert compare_settings(settings) == ({"Th_universal": 7}, ["no_such"])
+    assert compare_settings({}) == ({}, [])
+
+
+def context(changes, **settings):
+    return Context(**({"num_channels": 32, "motion_applied": False, "referenced": False} | settings), job_kwargs={},
+                   change=changes.append)  # fmt: skip
+
+
+@pytest.mark.parametrize("sorter", SORTERS)
+def test_every_argument_is_one_that_spikeinterface_takes_and_none_is_left_to_it(sorter):
+    from spikeinterface.sorters import get_default_sorter_params
+
+    known = set(get_default_sorter_params(SORTERS[sorter].spikeinterface_name))
+    arguments = SORTERS[sorter].arguments(SORTERS[sorter].params(), context([]))
+    assert set(arguments) - {"verbose"} <= known
+    assert known - set(arguments) <= set(JOB_KWARGS_REPLACED), "SpikeInterface has parameters that the model lacks"
+
+
+EQUAL_BUT = {
+    "kilosort4": {"cluster_downsampling": (1, 20), "torch_device": ("cpu", "auto")},
+    "kilosort25": {"delete_tmp_files": (True, ["matlab_files"]), "delete_recording_dat": (True, False)},
+    "spykingcircus2": {"matching": ({"matching_kwargs": {}}, {})},
+}
+"""Sorter -> argument -> (what we pass on purpose, SpikeInterface's default); the rest is the same."""
+
+
+@pytest.mark.parametrize("sorter", SORTERS)
+def test_the_defaults_are_spikeinterfaces_but_for_those_named(sorter):
+    from spikeinterface.sorters import get_default_sorter_params
+
+    theirs = get_default_sorter_params(SORTERS[sorter].spikeinterface_name)
+    arguments = SORTERS[sorter].arguments(SORTERS[sorter].params(), context([]))
+    for name in set(arguments) & set(theirs) - set(JOB_KWARGS_REPLACED) - {"job_kwargs"}:
+        ours, default = arguments[name], theirs[name]
+        if name in EQUAL_BUT[sorter]:
+            chosen, expected = EQUAL_BUT[sorter][name]
+            default = default | chosen if isinstance(default, dict) else chosen
+            assert isinstance(theirs[name], dict) or list_or(theirs[name]) == expected
+        assert list_or(ours) == list_or(default), name
+
+
+def list_or(value):
+    return list(value) if isinstance(value, tuple) else value
+
+
+def test_null_is_infinity_where_json_has_none():
+    params = SpikesortingParams().kilosort4
+    assert SORTERS["kilosort4"].arguments(params, context([]))["artifact_threshold"] == inf
+    assert (
+        SpikesortingParams(kilosort4={"sorter": {"max_cluster_subset": None}}).kilosort4.sorter.max_cluster_subset
+        is None
+    )
+
+
+@pytest.mark.parametrize("sorter", SORTERS)
+def test_drift_correction_goes_off_and_says_so(sorter):
+    for settings, said in (({"num_channels": 4}, "4 channels"), ({"motion_applied": True}, "applied the motion")):
+        changes = []
+        arguments = SORTERS[sorter].arguments(SORTERS[sorter].params(), context(changes, **settings))
+        assert not arguments.get("do_correction", arguments.get("apply_motion_correction"))
+        assert any(said in change for change in changes)
+    skipping = SORTERS[sorter].params(skip_motion_correction=True)
+    arguments = SORTERS[sorter].arguments(skipping, context([]))
+    assert not arguments.get("do_correction", arguments.get("apply_motion_correction"))
