@@ -1,50 +1,97 @@
 """The `spikerelay` command: what one does around a run.
 
-spikerelay validate FILE    check a params file; exit code 0 good, 2 refused
-spikerelay hash RESULTS     digests of what a results folder says, the same for the same content
+spikerelay validate FILE       check a params file
+spikerelay params diff FILE    what a params file changes from the defaults
+spikerelay plan [OPTIONS]      what a run with these options would do; takes the pipeline's own options
+spikerelay hash RESULTS        digests of what a results folder says, the same for the same content
+
+Exit codes: 0 good; 1 the data or the results have a problem; 2 refused: a mistake in the command or the params file.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import sys
 from pathlib import Path
 
-from capsules.common.errors import Refused
+from capsules.common.errors import Refused, SpikeRelayError
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="spikerelay", description="Around a run of the SpikeRelay pipeline.")
+    parser = argparse.ArgumentParser(
+        prog="spikerelay", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     validate = commands.add_parser("validate", help="check a params file")
     validate.add_argument("file", type=Path)
-    validate.set_defaults(run=lambda arguments: _validate(arguments.file))
+    validate.set_defaults(run=_validate)
+    params = commands.add_parser("params", help="about params files").add_subparsers(required=True, metavar="COMMAND")
+    diff = params.add_parser("diff", help="what a params file changes from the defaults")
+    diff.add_argument("file", type=Path)
+    diff.set_defaults(run=_diff)
+    _add_plan(commands.add_parser("plan", help="what a run would do"))
     digest = commands.add_parser("hash", help="digests of what a results folder says")
     digest.add_argument("results", type=Path)
-    digest.set_defaults(run=lambda arguments: _hash(arguments.results))
+    digest.set_defaults(run=_hash)
     arguments = parser.parse_args()
-    return arguments.run(arguments)
-
-
-def _validate(file: Path) -> int:
-    from capsules.resolve_params.resolve import validate_file
-
     try:
-        validate_file(file)
+        return arguments.run(arguments)
     except Refused as refusal:
         print(*refusal.problems, sep="\n", file=sys.stderr)
         return 2
-    print(f"{file}: good")
+    except SpikeRelayError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    from capsules.resolve_params.resolve import OPTIONS
+
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the data folder [default: $DATA_PATH]")
+    for name in OPTIONS:
+        kind = {"n_jobs": {"type": int}, "overwrite": {"action": "store_true", "default": None}}.get(name, {})
+        parser.add_argument(f"--{name}", **kind, help="as on Nextflow's command line")
+    parser.set_defaults(run=_plan)
+
+
+def _validate(arguments: argparse.Namespace) -> int:
+    from capsules.resolve_params.resolve import validate_file
+
+    validate_file(arguments.file)
+    print(f"{arguments.file}: good")
     return 0
 
 
-def _hash(results: Path) -> int:
+def _diff(arguments: argparse.Namespace) -> int:
+    from capsules.resolve_params.resolve import differences, validate_file
+
+    for dotted, (default, value) in differences(validate_file(arguments.file)).items():
+        print(f"{dotted}: {json.dumps(default)} -> {json.dumps(value)}")
+    return 0
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from capsules.resolve_params.plan import plan
+    from capsules.resolve_params.resolve import OPTIONS
+    from capsules.resolve_params.stage import data_problems
+
+    data = str(arguments.data.absolute()) if arguments.data else os.environ.get("DATA_PATH")
+    if problems := data_problems(data):
+        raise Refused(problems)
+    options = {name: value for name in OPTIONS if (value := getattr(arguments, name)) is not None}
+    lines, good = plan(options, Path(data))
+    print(*lines, sep="\n")
+    return 0 if good else 1
+
+
+def _hash(arguments: argparse.Namespace) -> int:
     from capsules.results.content import content_digests, total
 
-    if not (results / "status.json").exists():
-        print(f"{results} is no results folder of a finished run: it has no status.json", file=sys.stderr)
-        return 2
-    digests = content_digests(results)
+    if not (arguments.results / "status.json").exists():
+        raise Refused([f"{arguments.results} is no results folder of a finished run: it has no status.json"])
+    digests = content_digests(arguments.results)
     for name, value in digests.items():
         print(f"{value}  {name}")
     print(f"{total(digests)}  total")

@@ -1,4 +1,4 @@
-"""The settings that SpikeInterface takes, for the sections that are handed on to it.
+"""The names that libraries know: SpikeInterface's settings, for the sections that are handed on to it, and the like.
 
 `collect` asks the installed library; `make generate` writes what it says to `pipeline/library_names.json`, which the
 checks, the schema and the parameter editor read, so that no check has to import the library.
@@ -79,6 +79,8 @@ def name_problems(document: dict[str, Any]) -> list[Problem]:
     for path, names in read().items():
         given = get_dotted(document, path)
         known = [*names, *own.get(path, ())]
+        if isinstance(given, str) and given not in known:
+            problems.append(Problem(tuple(path.split(".")), f"the library has no {given!r}{nearest(given, known)}"))
         problems += [
             Problem((*path.split("."), name), f"no such setting in the library{nearest(name, known)}")
             for name in (given if isinstance(given, dict) else ())
@@ -94,6 +96,7 @@ def collect() -> dict[str, dict[str, Any]]:
     names |= {f"{metrics}.{name}": settings for name, settings in _metrics().items()}
     names |= {f"{MOTION}.{name}": settings for name, settings in _motion().items()}
     names |= {f"{CIRCUS}.{name}": settings for name, settings in _spykingcircus2().items()}
+    names |= {f"visualization.{figure}.cmap": dict.fromkeys(_colour_maps()) for figure in ("drift", "motion")}
     steps = _preprocessing_steps()
     names[PIPELINE] = dict.fromkeys(steps)
     names |= {f"{PIPELINE}.{name}": settings for name, settings in steps.items() if settings is not None}
@@ -174,6 +177,12 @@ def _preprocessing_steps() -> dict[str, dict[str, Any] | None]:
         return None if inspect.Parameter.VAR_KEYWORD in kinds else _arguments(step)
 
     return {name: settings(step) for name, step in pp_names_to_functions.items()}
+
+
+def _colour_maps() -> list[str]:
+    from matplotlib import colormaps
+
+    return list(colormaps)
 
 
 def _arguments(*functions: Callable) -> dict[str, Any]:

@@ -212,7 +212,7 @@ def _runmode_overrides(options: dict[str, Any]) -> list[Override]:
 def _sorter_override(options: dict[str, Any], document: dict[str, Any]) -> list[Override]:
     """`--sorter` counts where the file's `spikesorting.sorter` is absent or null."""
     given = options.get("sorter")
-    if given not in SORTERS or get_dotted(document, "spikesorting.sorter") is not None:
+    if given not in list(SORTERS) or get_dotted(document, "spikesorting.sorter") is not None:
         return []
     return [Override("spikesorting.sorter", given, "--sorter")]
 
@@ -226,7 +226,7 @@ def _chosen_sorter(options: dict[str, Any], document: dict[str, Any]) -> str | N
     except Refused:
         return None
     chosen = named or get_dotted(document, "spikesorting.sorter") or options.get("sorter")
-    return chosen if chosen in SORTERS else None
+    return chosen if chosen in list(SORTERS) else None
 
 
 def _arguments(stage: str, text: Any, sorter: str | None) -> list[Override]:

@@ -18,6 +18,15 @@ def capsule_command(capsule, id, jobs, section, cpus, options) {
     """.stripIndent()
 }
 
+// What a first attempt asks for: [memory in MB, time in seconds].
+def size_of(capsule, meta) {
+    def row = new groovy.json.JsonSlurperClassic().parse(new File("${projectDir}/pipeline/sizes.json"))[capsule]
+    return [
+        (row.memory_mb + row.memory_mb_per_channel * meta.channels).longValue(),
+        (60 * row.minutes + row.seconds_per_megabyte * meta.megabytes).longValue(),
+    ]
+}
+
 process CAPSULE {
     // publish/ holds hard links named for their places in the results, with % for /. A further link costs no copy,
     // but needs one file system.
@@ -29,7 +38,7 @@ process CAPSULE {
     )
     tag "${meta.id}"
     // For the sizes in the configuration, which sees only `task`.
-    ext megabytes: { meta.megabytes.intValue() }, channels: { meta.channels }
+    ext memory_mb: { size_of(capsule_name(task.process), meta)[0] }, seconds: { size_of(capsule_name(task.process), meta)[1] }
 
     input:
     tuple val(meta), val(jobs), path(inputs, stageAs: 'inputs/*')

@@ -104,16 +104,39 @@ def test_resume_sees_a_replaced_file_and_changed_code(tmp_path, tiny_session):
     }
 
 
+QUERY = "snr > 5 and firing_rate > 0.1"
+EXAMPLE = (
+    "--n_jobs=16",
+    "--job_dispatch_args=--input spikeglx --debug --debug-duration 120",
+    "--preprocessing_args=--motion compute --motion-preset nonrigid_fast_and_accurate",
+    "--nwb_ecephys_args=--skip-lfp",
+    f"--curation_args=--query '{QUERY}'",
+)
+"""The manual's full example, and a value with blanks and quotes."""
+
+
+def test_the_manuals_example_planned(pipeline):
+    command = [sys.executable, "-m", "capsules", "plan", "--data", str(pipeline.data), "--sorter=kilosort4", *EXAMPLE]
+    planned = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert planned.returncode == 0, planned.stderr
+    assert 'curation.query: "isi_violations_ratio < 0.5' in planned.stdout
+    assert f'-> "{QUERY}" (--curation_args)' in planned.stdout
+    for text in (
+        "2 recordings",
+        "sorted by kilosort4",
+        IMEC0,
+        IMEC1,
+        "spikesorting ",
+        "GB, at most",
+        f"nwb/{BLOCK}.nwb",
+    ):
+        assert text in planned.stdout
+
+
 def test_the_manuals_example(pipeline):
-    run = pipeline.run(
-        "--n_jobs",
-        "16",
-        "--job_dispatch_args=--input spikeglx --debug --debug-duration 120",
-        "--preprocessing_args=--motion compute --motion-preset nonrigid_fast_and_accurate",
-        "--nwb_ecephys_args=--skip-lfp",
-        sorter="kilosort4",
-    )
+    run = pipeline.run(*EXAMPLE, sorter="kilosort4")
     assert run.code == 0, run.output
+    assert run.record("curation", IMEC0)["params"]["query"] == QUERY
     assert run.record("preprocessing", IMEC0)["params"]["motion_correction"]["preset"] == "nonrigid_fast_and_accurate"
     assert run.record("nwb_ecephys", BLOCK)["params"]["write_lfp"] is False
     assert run.record("spikesorting", IMEC0)["params"]["sorter"] == "kilosort4"
@@ -125,10 +148,10 @@ def test_the_manuals_example(pipeline):
 def test_hostile_text_reaches_the_capsule_unchanged(pipeline):
     text = """it's "quoted" $(touch harmed) `touch harmed`; touch harmed\nSPIKERELAY_JSON\n\\ ${HOME} %s"""
     file = pipeline.folder / "params.json"
-    file.write_text(json.dumps({"visualization": {"drift": {"cmap": text}}}))
+    file.write_text(json.dumps({"curation": {"sua_mua_classifier": text}}))
     run = pipeline.run("--params_file", str(file))
     assert run.code == 0, run.output
-    assert run.record("visualization", IMEC0)["params"]["drift"]["cmap"] == text
+    assert run.record("curation", IMEC0)["params"]["sua_mua_classifier"] == text
     assert not list(pipeline.folder.rglob("harmed"))
 
 
@@ -280,13 +303,33 @@ def test_killed_and_resumed(pipeline):
         (("--sorter", "kilosort9"), "did you mean 'kilosort4'"),
         (("--preprocesing_args", "--motion skip"), "--preprocesing_args: unknown option; did you mean"),
         (("--curation_args", "--querry 1"), "unknown argument '--querry'; did you mean '--query'"),
+        (("--curation_args", "--query 'snr >'"), "curation.query cannot be read"),
+        (("--runmode", "quick"), "--runmode: one of full, fast"),
+        (("--spikesorting_args", "--sorter.seed -1"), "--sorter.seed: must be integer >= 0; got -1"),
+        (
+            ("--params_file", "wrong.json"),
+            "line 2, column 20: preprocessing.filter_type: must be one of highpass, bandpass",
+        ),
+        (("--params_file", "text.json"), "line 1, column 17: a comma before the closing bracket"),
+        (("--params_file", "crossed.json"), "preprocessing.t_start: must be below preprocessing.t_stop; got 9 and 3"),
+        (("--params_file", "library.json"), "ms_befor: no such setting in the library; did you mean 'ms_before'"),
     ],
 )
 def test_mistakes_end_the_run_before_any_task_but_the_first(pipeline, arguments, message):
+    for name, text in WRONG_FILES.items():
+        (pipeline.folder / name).write_text(text)
     run = pipeline.run(*arguments)
     assert run.code != 0
     assert message in run.output
     assert {row["process"] for row in run.trace} <= {"RESOLVE_PARAMS"}
+
+
+WRONG_FILES = {
+    "wrong.json": '{\n "preprocessing": {"filter_type": "lowpass"}}',
+    "text.json": '{"curation": {},}',
+    "crossed.json": '{"preprocessing": {"t_start": 9, "t_stop": 3}}',
+    "library.json": '{"postprocessing": {"extensions": {"waveforms": {"ms_befor": 1}}}}',
+}
 
 
 def test_wrong_folders_end_the_run_with_one_clear_line(tmp_path, tiny_session):

@@ -225,6 +225,9 @@ CROSSED = {
         "preprocessing": {"custom_preprocessing_pipeline": {"common_reference": {"operater": "median"}}}
     },
     "curation.query": {"curation": {"query": "__import__('os')"}},
+    "visualization.drift.cmap: the library has no 'virids'; did you mean 'viridis'": {
+        "visualization": {"drift": {"cmap": "virids"}}
+    },
 }  # fmt: skip
 
 

@@ -1,0 +1,114 @@
+"""What a run would do: its recordings, stages, parameters and task sizes; nothing is run and nothing is written."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
+from capsules.common.job import Job, read_jobs
+from capsules.common.problems import shown
+from capsules.common.rules import rate_problems
+from capsules.common.task import Task
+from capsules.resolve_params.resolve import Resolved, differences, resolve
+
+SIZES = Path(__file__).parents[2] / "pipeline" / "sizes.json"
+
+
+def plan(options: dict[str, Any], data: Path) -> tuple[list[str], bool]:
+    """Plan a run.
+
+    Parameters
+    ----------
+    options : dict
+        The pipeline's options, as for `resolve`; relative paths in them start at the current folder.
+    data : Path
+        The data folder.
+
+    Returns
+    -------
+    lines : list of str
+        The plan, to be read.
+    good : bool
+        Whether every recording can be read and worked on as the parameters say.
+
+    Raises
+    ------
+    Refused
+        With every problem of the options and the params file.
+    SpikeRelayError
+        When the data folder holds nothing to sort.
+    """
+    resolved = resolve(options, Path.cwd())
+    jobs = find_jobs(resolved, data)
+    broken = {job.id: reason for job in jobs if (reason := failure(job, resolved))}
+    lines = [f"{len(jobs)} recordings in {data}, sorted by {resolved.params.spikesorting.sorter}"]
+    for job in jobs:
+        lines += _job_lines(job, broken.get(job.id))
+    for block in dict.fromkeys(job.block for job in jobs):
+        lines += _block_lines(block, [job for job in jobs if job.block == block and job.id not in broken])
+    lines += ["", "parameters that are not the default:", *_parameter_lines(resolved)]
+    return lines, not broken
+
+
+def find_jobs(resolved: Resolved, data: Path) -> list[Job]:
+    """The jobs that job dispatch would give."""
+    from capsules.job_dispatch.stage import run
+
+    with tempfile.TemporaryDirectory() as folder:
+        params = resolved.params.job_dispatch
+        run(Task(STAGES["job_dispatch"], "run", [], params, Path(folder), data, Path(folder), 1))
+        return read_jobs(Path(folder) / "jobs.json")
+
+
+def failure(job: Job, resolved: Resolved) -> str | None:
+    """Why a recording would fail, as far as it can be told now."""
+    if job.failure:
+        return job.failure
+    problems = [] if job.skip else rate_problems(resolved.document(), job.sampling_frequency_hz)
+    return "; ".join(map(str, problems)) or None
+
+
+def task_size(stage: str, channels: int, megabytes: float) -> tuple[float, float]:
+    """What a first attempt asks for: memory in GB and time in minutes, by `pipeline/sizes.json`."""
+    row = json.loads(SIZES.read_text())[stage]
+    memory_mb = row["memory_mb"] + row["memory_mb_per_channel"] * channels
+    return memory_mb / 1024, row["minutes"] + row["seconds_per_megabyte"] * megabytes / 60
+
+
+def _job_lines(job: Job, failure: str | None) -> Iterator[str]:
+    yield ""
+    yield job.id
+    if failure or job.skip:
+        yield f"  {'fails' if failure else 'skipped'}: {failure or job.skip}"
+    if failure:
+        return
+    yield (
+        f"  {job.num_channels} channels, {job.sampling_frequency_hz:g} Hz, {job.duration_s:g} s, {job.dtype}, "
+        f"{job.megabytes:.0f} MB, probe {job.probe or 'unknown'}"
+    )
+    yield from (f"  warning: {warning}" for warning in job.warnings)
+    if not job.skip:
+        yield from (_size_line(stage, [job]) for stage in RECORDING_STAGES)
+
+
+def _block_lines(block: str, jobs: list[Job]) -> Iterator[str]:
+    yield ""
+    yield f"nwb/{block}.nwb"
+    yield from (_size_line(stage, jobs) for stage in BLOCK_STAGES)
+
+
+def _size_line(stage: str, jobs: list[Job]) -> str:
+    memory_gb, minutes = task_size(stage, sum(job.num_channels for job in jobs), sum(job.megabytes for job in jobs))
+    return f"  {stage:<15} {memory_gb:5.1f} GB, at most {minutes:.0f} min"
+
+
+def _parameter_lines(resolved: Resolved) -> Iterator[str]:
+    changed = differences(resolved.params)
+    for dotted, (default, value) in changed.items():
+        yield f"  {dotted}: {shown(default)} -> {shown(value)} ({resolved.origins[dotted]})"
+    if not changed:
+        yield "  none"

@@ -1,0 +1,70 @@
+"""The `spikerelay` command: its exit codes, and what it prints."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from capsules.resolve_params.plan import SIZES, task_size
+
+
+def spikerelay(*arguments, **kwargs):
+    words = [sys.executable, "-m", "capsules", *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, check=False, **kwargs)
+
+
+@pytest.fixture
+def params_file(tmp_path):
+    def write(document):
+        file = tmp_path / "params.json"
+        file.write_text(json.dumps(document))
+        return file
+
+    return write
+
+
+def test_validate(params_file):
+    good = spikerelay("validate", params_file({"curation": {"query": None}}))
+    assert (good.returncode, good.stdout) == (0, f"{params_file({'curation': {'query': None}})}: good\n")
+    bad = spikerelay("validate", params_file({"curation": {"qery": None}}))
+    assert bad.returncode == 2
+    assert "line 1, column 15: curation.qery: unknown parameter; did you mean 'query'?" in bad.stderr
+    missing = spikerelay("validate", "nowhere.json")
+    assert (missing.returncode, missing.stderr) == (2, "nowhere.json: No such file or directory\n")
+
+
+def test_params_diff(params_file):
+    shown = spikerelay("params", "diff", params_file({"visualization": {"drift": {"n_skip": 1, "alpha": 0.15}}}))
+    assert (shown.returncode, shown.stdout) == (0, "visualization.drift.n_skip: 30 -> 1\n")
+    off = spikerelay("params", "diff", params_file({"postprocessing": {"extensions": {"isi_histograms": None}}}))
+    assert off.stdout == 'postprocessing.extensions.isi_histograms: {"window_ms": 100.0, "bin_ms": 5.0} -> null\n'
+
+
+def test_plan_refuses_what_a_run_refuses(tiny_session):
+    refused = spikerelay("plan", "--data", tiny_session, "--sorter", "kilosort", "--curation_args=--querry 1")
+    assert refused.returncode == 2
+    assert "did you mean 'kilosort4'" in refused.stderr
+    assert "did you mean '--query'" in refused.stderr
+    nowhere = spikerelay("plan", "--data", tiny_session / "nowhere", "--sorter", "spykingcircus2")
+    assert nowhere.returncode == 2
+
+
+def test_plan_tells_what_would_fail(tiny_session, params_file):
+    document = {"job_dispatch": {"input": "spikeglx"}, "preprocessing": {"highpass_filter": {"freq_min": 15000}}}
+    planned = spikerelay("plan", "--data", tiny_session, "--sorter", "spykingcircus2", "--params_file",
+                         params_file(document))  # fmt: skip
+    assert planned.returncode == 1
+    assert "fails: preprocessing.highpass_filter.freq_min: must be below half the sampling rate" in planned.stdout
+    assert 'job_dispatch.input: "openephys" -> "spikeglx" (params file)' in planned.stdout
+    none = spikerelay("plan", "--data", tiny_session, "--sorter", "spykingcircus2")
+    assert none.returncode == 1
+    assert "no Open Ephys binary recording" in none.stderr
+
+
+def test_sizes_grow_with_channels_and_megabytes():
+    sizes = json.loads(SIZES.read_text())
+    for stage in set(sizes) - {"$comment"}:
+        small, large = task_size(stage, 16, 10), task_size(stage, 384, 100_000)
+        assert small[0] < large[0]
+        assert small[1] < large[1]
