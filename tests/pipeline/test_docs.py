@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import subprocess
+import sys
 
 import pytest
 
 from tests.data import ProbeSpec, write_spikeglx
 from tests.pipeline.nextflow_runs import ROOT
+
+
+def test_adding_a_parameter(tmp_path):
+    """docs/configuring.md: its diff applies, and everything that is generated has the new parameter."""
+    diff = re.search(r"```diff\n(.*?)```", (ROOT / "docs" / "configuring.md").read_text(), re.DOTALL)[1]
+    for name in ("capsules", "pipeline", "docs"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    subprocess.run(["git", "apply", "-"], input=diff, text=True, check=True, cwd=tmp_path)
+    generate = [sys.executable, "-m", "capsules.generate"]
+    subprocess.run(generate, check=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)})
+    defaults = json.loads((tmp_path / "pipeline" / "default_params.json").read_text())
+    assert defaults["visualization"]["motion"]["point_size"] == 3.0
+    schema = json.loads((tmp_path / "pipeline" / "default_params_schema.json").read_text())["properties"]
+    assert schema["visualization"]["properties"]["motion"]["properties"]["point_size"]["exclusiveMinimum"] == 0
+    assert (
+        "| `motion.point_size` | `3.0` | number (pt), > 0 | `--point-size` |"
+        in (tmp_path / "docs" / "parameters.md").read_text()
+    )
+    assert subprocess.run([*generate, "--check"], check=False, cwd=tmp_path).returncode == 0
 
 
 @pytest.mark.slow

@@ -221,8 +221,8 @@ CROSSED = {
     "bandpas_filter: no such setting in the library; did you mean 'bandpass_filter'": {
         "preprocessing": {"custom_preprocessing_pipeline": {"bandpas_filter": {}}}
     },
-    "common_reference.operater: no such setting": {
-        "preprocessing": {"custom_preprocessing_pipeline": {"common_reference": {"operater": "median"}}}
+    "common_reference.operatorr: no such setting": {
+        "preprocessing": {"custom_preprocessing_pipeline": {"common_reference": {"operatorr": "median"}}}
     },
     "curation.query": {"curation": {"query": "__import__('os')"}},
     "visualization.drift.cmap: the library has no 'virids'; did you mean 'viridis'": {
