@@ -3,6 +3,7 @@
 spikerelay validate FILE       check a params file
 spikerelay params diff FILE    what a params file changes from the defaults
 spikerelay plan [OPTIONS]      what a run with these options would do; takes the pipeline's own options
+spikerelay inspect DATA        what a data folder holds, what would be sorted and what not
 spikerelay hash RESULTS        digests of what a results folder says, the same for the same content
 
 Exit codes: 0 good; 1 the data or the results have a problem; 2 refused: a mistake in the command or the params file.
@@ -32,6 +33,10 @@ def main() -> int:
     diff.add_argument("file", type=Path)
     diff.set_defaults(run=_diff)
     _add_plan(commands.add_parser("plan", help="what a run would do"))
+    inspect = commands.add_parser("inspect", help="what a data folder holds")
+    inspect.add_argument("data", type=Path)
+    inspect.add_argument("arguments", nargs=argparse.REMAINDER, help="as in --job_dispatch_args; default: guessed")
+    inspect.set_defaults(run=_inspect)
     digest = commands.add_parser("hash", help="digests of what a results folder says")
     digest.add_argument("results", type=Path)
     digest.set_defaults(run=_hash)
@@ -82,6 +87,25 @@ def _plan(arguments: argparse.Namespace) -> int:
         raise Refused(problems)
     options = {name: value for name in OPTIONS if (value := getattr(arguments, name)) is not None}
     lines, good = plan(options, Path(data))
+    print(*lines, sep="\n")
+    return 0 if good else 1
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    from capsules.common import cli
+    from capsules.common.task import read_section
+    from capsules.job_dispatch.params import PARAMS
+    from capsules.resolve_params.plan import inspect
+    from capsules.resolve_params.stage import data_problems
+
+    data = arguments.data.absolute()
+    if problems := data_problems(str(data)):
+        raise Refused(problems)
+    parser = cli.Parser(prog="spikerelay inspect", add_help=False)
+    cli.add_params(parser, PARAMS)
+    given = cli.parse(parser, arguments.arguments)
+    params = read_section(PARAMS, None, given, "job_dispatch") if given else None
+    lines, good = inspect(data, params)
     print(*lines, sep="\n")
     return 0 if good else 1
 

@@ -25,7 +25,9 @@ class Job(BaseModel):
 
     `block` is the id of the NWB file that the recording belongs to; `segments` are the reader's segment indices,
     concatenated when there are several. `files` are its raw files (path relative to the data folder, bytes, mtime in
-    ns), so that a replaced file makes another job. Sizes are those of the traces as they lie on disk. `skip` says why
+    ns), so that a replaced file makes another job. The clock: when each segment starts and how long it is, the
+    instrument's number of each segment's first sample, and whether time is counted by samples (`regular_clock`) or read
+    from the instrument's own timestamps. Sizes are those of the traces as they lie on disk. `skip` says why
     it is not worked on, `failure` why it could not be read; `warnings` are for the user.
     """
 
@@ -47,6 +49,10 @@ class Job(BaseModel):
     megabytes: float
     probe: str | None = None
     session_start_time: str | None = None
+    segment_starts_s: list[float] = []
+    segment_durations_s: list[float] = []
+    first_samples: list[int] | None = None
+    regular_clock: bool = True
     files: list[tuple[str, int, int]] = []
     warnings: list[str] = []
     skip: str | None = None
@@ -59,7 +65,7 @@ def read_jobs(file: Path) -> list[Job]:
     return [Job.model_validate(job) for job in (content if isinstance(content, list) else [content])]
 
 
-def load_recording(job: Job, data: Path) -> Any:
+def load_recording(job: Job, data: Path, timed: bool = False) -> Any:
     """The raw recording of a job, lazy: its segments, its channel group, clipped as the job says.
 
     Parameters
@@ -67,18 +73,21 @@ def load_recording(job: Job, data: Path) -> Any:
     job : Job
     data : Path
         The data folder; the job's paths are relative to it.
+    timed : bool
+        Keep the instrument's clock (its start, its timestamps unless the job says that they are wrong); otherwise
+        time counts from 0 by samples, which is all that the work on the traces needs.
 
     Returns
     -------
     spikeinterface.BaseRecording
         One segment.
     """
-    return cut(open_reader(job.reader, data), job)
+    return cut(open_reader(job.reader, data), job, timed)
 
 
-def load_lfp(job: Job, data: Path) -> Any | None:
+def load_lfp(job: Job, data: Path, timed: bool = False) -> Any | None:
     """The LF stream that belongs to the job's recording, or None when the instrument wrote none."""
-    return None if job.lfp_reader is None else cut(open_reader(job.lfp_reader, data), job)
+    return None if job.lfp_reader is None else cut(open_reader(job.lfp_reader, data), job, timed)
 
 
 def open_reader(reader: Reader, data: Path) -> Any:
@@ -89,6 +98,7 @@ def open_reader(reader: Reader, data: Path) -> Any:
     ValueError
         When SpikeInterface has no extractor of that name.
     """
+    import numpy as np
     import spikeinterface as si
     from spikeinterface.extractors.extractor_classes import recording_extractor_full_dict
 
@@ -103,6 +113,10 @@ def open_reader(reader: Reader, data: Path) -> Any:
         raise ValueError(
             f"SpikeInterface has no reader {reader.name!r}{nearest(reader.name, list(recording_extractor_full_dict))}"
         )
+    for segment in recording.segments:
+        if segment._t_start is not None:
+            # NWB in zarr gives an array of one.
+            segment._t_start = float(np.ravel(segment._t_start)[0])
     if reader.probe_path is not None:
         import probeinterface
 
@@ -117,10 +131,14 @@ def open_reader(reader: Reader, data: Path) -> Any:
     return recording
 
 
-def cut(recording: Any, job: Job) -> Any:
-    """Take the job's segments, group and seconds out of its stream."""
+def cut(recording: Any, job: Job, timed: bool = False) -> Any:
+    """Take the job's segments, group and seconds out of its stream, with the instrument's clock or without."""
     from spikeinterface import concatenate_recordings
 
+    if not timed:
+        recording.reset_times()
+    elif job.regular_clock:
+        drop_timestamps(recording)
     if len(job.segments) == 1:
         recording = recording.select_segments(job.segments)
     else:
@@ -130,6 +148,14 @@ def cut(recording: Any, job: Job) -> Any:
     if job.clip_s is not None and recording.get_total_duration() > job.clip_s:
         recording = recording.frame_slice(0, round(job.clip_s * recording.sampling_frequency))
     return recording
+
+
+def drop_timestamps(recording: Any) -> None:
+    """Keep each segment's start, and count on from it by samples."""
+    starts = [recording.get_start_time(segment_index=index) for index in range(recording.get_num_segments())]
+    recording.reset_times()
+    for index, start in enumerate(starts):
+        recording.segments[index]._t_start = float(start)
 
 
 def _group_key(recording: Any, group: str) -> Any:

@@ -200,7 +200,7 @@ def perform(task: Task, run: Callable[[Task], None], output: Path, publish: Path
     task.record.update(seconds=round(time.monotonic() - start, 1), peak_memory_mb=resources.peak_memory_mb())
     task.log.info("%s %s: %s %s", task.stage.name, task.id, task.record["status"], task.record["reason"] or "")
     write_json(task.out / "stage.json", task.record)
-    logging.shutdown()
+    _end_log()
     if code:
         mark.write("failed", task.record["reason"], task.out / "log.txt")
         # Job dispatch and the results end the run when they fail; their record is read for the reason.
@@ -307,6 +307,16 @@ def _start_log(task: Task) -> None:
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True
     )
     logging.captureWarnings(True)
+
+
+def _end_log() -> None:
+    """Close the log: its folder is renamed or left behind."""
+    logging.captureWarnings(False)
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if isinstance(handler, logging.FileHandler):
+            root.removeHandler(handler)
+            handler.close()
 
 
 def _pass_on_skips(task: Task) -> None:

@@ -27,6 +27,24 @@ class SpikeInterfaceInfo(Section):
     )
 
 
+class DataCheck(Section):
+    """A cheap look at a sample of each recording before it is sorted."""
+
+    chunks: int = param(10, "Chunks of traces that are looked at, evenly spaced; 0 looks at none.", ge=0)
+    chunk_duration_s: float = param(0.2, "Length of one of these chunks.", unit="s", gt=0)
+    max_flat_fraction: float = param(
+        0.5, "A recording with a larger fraction of channels that never change is not sorted.", ge=0, le=1
+    )
+    max_saturated_fraction: float = param(
+        0.2, "A recording with a larger fraction of samples at the limit of its range is not sorted.", ge=0, le=1
+    )
+    min_noise_uv: float = param(0.5, "Noise below this makes a warning: the gain looks wrong.", unit="uV", ge=0)
+    max_noise_uv: float = param(500, "Noise above this makes a warning: the gain looks wrong.", unit="uV", gt=0)
+    spike_threshold: float = param(
+        6, "Without a peak of so many deviations a warning says that no spike was seen.", unit="MAD", gt=0
+    )
+
+
 class JobDispatchParams(Section):
     """Which recordings are found in the data folder, and how they are cut into jobs."""
 
@@ -75,6 +93,7 @@ class JobDispatchParams(Section):
         flags={"--nwb-files": ...},
         min_length=1,
     )
+    data_check: DataCheck = param(DataCheck(), DataCheck.__doc__)
     min_recording_duration: float = param(
         0,
         "Recordings shorter than this are listed as skipped and not worked on; 0 takes all.",

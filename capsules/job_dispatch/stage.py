@@ -11,23 +11,48 @@ from typing import Any
 from capsules.common.errors import SpikeRelayError
 from capsules.common.job import Job, Reader
 from capsules.common.task import Task, write_json
-from capsules.job_dispatch.loaders import LOADERS, BrokenStream, Stream
+from capsules.job_dispatch.loaders import LOADERS
+from capsules.job_dispatch.loaders.streams import AnyStream, BrokenStream, LeftOutStream, Stream
+from capsules.job_dispatch.look import look
 
 
 def run(task: Task) -> None:
-    data, params = task.data, task.params
-    sessions = sorted(path for path in data.iterdir() if path.is_dir()) if params.multi_session else [data]
-    jobs = [
-        job
-        for session in sessions
-        for stream in LOADERS[params.input](session, params)
-        for job in jobs_of_stream(stream, session, data, params)
-    ]
+    jobs: list[Job] = []
+    left_out: list[str] = []
+    for session in sessions(task.data, task.params):
+        for stream in session_streams(session, task):
+            if isinstance(stream, LeftOutStream):
+                left_out.append(f"{stream.dataset} {stream.name}: {stream.reason}")
+            else:
+                jobs += jobs_of_stream(stream, session, task.data, task.params)
     if not jobs:
-        raise SpikeRelayError(f"nothing to sort in {data}: no neural stream was found by --input {params.input}")
+        reasons = "".join(f"; left out: {line}" for line in left_out)
+        raise SpikeRelayError(
+            f"nothing to sort in {task.data}: no neural stream was found by --input {task.params.input}{reasons}"
+        )
     number_collisions(jobs)
     write_json(task.out / "jobs.json", [job.model_dump(mode="json") for job in jobs])
-    task.fact(recordings=[job.id for job in jobs])
+    task.fact(recordings=[job.id for job in jobs], not_sorted=left_out)
+
+
+def sessions(data: Path, params: Any) -> list[Path]:
+    """The folders of the sessions: the data folder itself, or its sub-folders."""
+    return sorted(path for path in data.iterdir() if path.is_dir()) if params.multi_session else [data]
+
+
+def session_streams(session: Path, task: Task) -> Iterator[AnyStream]:
+    """The streams of a session; with several sessions, one that cannot be read does not take the others with it."""
+    loader = LOADERS[task.params.input]
+    if not task.params.multi_session:
+        yield from loader.streams(session, task.params)
+        return
+    if task.params.input != "spikeinterface" and not loader.found(session):
+        task.warn(f"{session.name} is left out: it holds no {task.params.input} recording")
+        return
+    try:
+        yield from loader.streams(session, task.params)
+    except SpikeRelayError as error:
+        yield BrokenStream("", "session", str(error))
 
 
 def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, params: Any) -> Iterator[Job]:
@@ -40,8 +65,10 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
     name = session.name if session != data else ""
     for chosen in [[index] for index in segments] if params.split_segments else [segments]:
         part = f"recording{chosen[0] + 1}" + (f"-{chosen[-1] + 1}" if len(chosen) > 1 else "")
-        duration_s = sum(recording.get_duration(segment_index=index) for index in chosen)
-        kept_s = min(duration_s, params.debug_duration) if params.debug else duration_s
+        durations_s = [recording.get_num_samples(index) / recording.sampling_frequency for index in chosen]
+        kept_s = min(sum(durations_s), params.debug_duration) if params.debug else sum(durations_s)
+        found = look(recording, chosen, params.data_check)
+        clock = {} if params.skip_timestamps_check else timestamps(recording, chosen)
         for group in channel_groups(recording) if params.split_groups else [None]:
             channels = recording.get_num_channels() if group is None else _group_size(recording, group)
             yield Job(
@@ -63,35 +90,52 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
                 ),
                 probe=_probe_name(recording),
                 session_start_time=stream.start_time,
+                segment_starts_s=[float(recording.get_start_time(segment_index=index)) for index in chosen],
+                segment_durations_s=durations_s,
+                first_samples=stream.first_samples and [stream.first_samples[index] for index in chosen],
+                regular_clock=clock.get("regular_clock", True),
                 files=[entry for path in stream.files for entry in stat_files(path, data)],
-                skip=too_short(duration_s, params),
-                warnings=[] if params.skip_timestamps_check else timestamp_warnings(recording, chosen),
+                skip=too_short(sum(durations_s), params),
+                failure=found.failure,
+                warnings=[*found.warnings, *clock.get("warnings", [])],
             )
 
 
-def timestamp_warnings(recording: Any, segments: list[int]) -> list[str]:
-    """What is wrong with the timestamps that a recording has of its own: steps back and gaps, where and how long.
+def timestamps(recording: Any, segments: list[int]) -> dict[str, Any]:
+    """What the instrument's own timestamps are worth: `regular_clock` when there are none or they are wrong.
 
-    The stages count time by samples, so that such timestamps change nothing but are to be known.
+    Wrong are steps back and gaps; where, and how long the largest is, stands in `warnings`.
     """
+    timed = [index for index in segments if recording.has_time_vector(segment_index=index)]
+    warnings = [
+        f"timestamps of segment {index + 1}: {problem}; time is counted by samples instead"
+        for index in timed
+        for problem in timestamp_problems(recording.get_times(segment_index=index), recording.sampling_frequency)
+    ]
+    return {"regular_clock": not timed or bool(warnings), "warnings": warnings}
+
+
+def timestamp_problems(times: Any, sampling_frequency_hz: float, chunk: int = 1_000_000) -> list[str]:
+    """Steps back and gaps in timestamps (samples,), read in chunks: how many, the largest, and where."""
     import numpy as np
 
-    warnings = []
-    for index in segments:
-        if not recording.has_time_vector(segment_index=index):
-            continue
-        times = recording.get_times(segment_index=index)
-        steps = np.diff(times)
-        period = 1 / recording.sampling_frequency
-        for wrong, what in ((steps <= 0, "steps back"), (steps > 1.5 * period, "gaps")):
-            if wrong.any():
-                places = np.flatnonzero(wrong)
-                longest = places[np.abs(steps[places]).argmax()]
-                warnings.append(
-                    f"timestamps of segment {index + 1}: {len(places)} {what}, the largest of {steps[longest]:g} s at "
-                    f"{times[longest]:.3f} s; times are counted by samples instead"
-                )
-    return warnings
+    found: dict[str, list[tuple[float, float]]] = {"steps back": [], "gaps": []}
+    counts = dict.fromkeys(found, 0)
+    for start in range(0, len(times) - 1, chunk):
+        part = np.asarray(times[start : start + chunk + 1])
+        steps = np.diff(part)
+        for what, wrong in (("steps back", steps <= 0), ("gaps", steps > 1.5 / sampling_frequency_hz)):
+            places = np.flatnonzero(wrong)
+            if len(places):
+                largest = places[np.abs(steps[places]).argmax()]
+                counts[what] += len(places)
+                found[what].append((float(steps[largest]), float(part[largest])))
+    problems = []
+    for what, largest_of_chunks in found.items():
+        if largest_of_chunks:
+            step, where = max(largest_of_chunks, key=lambda pair: abs(pair[0]))
+            problems.append(f"{counts[what]} {what}, the largest of {step:g} s at {where:.3f} s")
+    return problems
 
 
 def broken_job(stream: BrokenStream, session: Path, data: Path) -> Job:

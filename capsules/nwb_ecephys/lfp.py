@@ -43,6 +43,10 @@ def lfp_band(recording: Any, is_lfp_stream: bool, params: NwbEcephysParams, chan
         lfp = spre.decimate(lfp, params.lfp_temporal_factor, antialias=True)
     if params.lfp_spatial_factor > 1:
         lfp = lfp.select_channels(lfp.channel_ids[:: params.lfp_spatial_factor])
+    if lfp.sampling_frequency != recording.sampling_frequency:
+        # A new rate has no timestamps of its own: it counts on from the start.
+        lfp.reset_times()
+        lfp.shift_times(recording.get_start_time(segment_index=0))
     return lfp
 
 

@@ -33,11 +33,51 @@ def run(task: Task) -> None:
         identifier=f"{jobs[0].session}/{task.id}",
         session_start_time=_start_time(task, jobs),
         session_id=jobs[0].session,
+        notes="\n".join(clock_notes(jobs)),
     )
     for job in jobs:
         _add_probe(task, nwbfile, job, agar.get(job.id))
+    _add_segments(nwbfile, jobs)
     configure_and_write_nwbfile(nwbfile, nwbfile_path=task.out / "file.nwb", backend=task.params.backend)
     task.fact(probes=[job.id for job in jobs], backend=task.params.backend)
+
+
+def clock_notes(jobs: list[Job]) -> list[str]:
+    """How the times in the file were counted, for each probe."""
+    notes = [
+        f"{job.stream}: "
+        + ("time is counted by samples" if job.regular_clock else "times are the instrument's timestamps")
+        + (", its segments one after the other from 0 on" if len(job.segments) > 1 else "")
+        for job in jobs
+    ]
+    if len({job.stream for job in jobs}) > 1:
+        notes.append("The streams' clocks were not aligned to each other.")
+    return notes
+
+
+def _add_segments(nwbfile: Any, jobs: list[Job]) -> None:
+    """Where each segment of the recording lies in the file's time, when several were joined."""
+    from pynwb.epoch import TimeIntervals
+
+    joined = [job for job in jobs if len(job.segments) > 1]
+    if not joined:
+        return
+    table = TimeIntervals(name="segments", description="segments of the recording, joined one after the other")
+    table.add_column("probe", "electrode group of the probe")
+    table.add_column("segment", "number of the segment in the source, from 1")
+    table.add_column("source_start_time", "start of the segment by the source's clock, in seconds")
+    for job in joined:
+        start = 0.0
+        for index, source, duration in zip(job.segments, job.segment_starts_s, job.segment_durations_s, strict=True):
+            table.add_row(
+                start_time=start,
+                stop_time=start + duration,
+                probe=electrode_group(job),
+                segment=index + 1,
+                source_start_time=source,
+            )
+            start += duration
+    nwbfile.add_time_intervals(table)
 
 
 def agar_surfaces(text: str, jobs: list[Job]) -> dict[str, int]:
@@ -73,14 +113,14 @@ def _add_probe(task: Task, nwbfile: Any, job: Job, surface_index: int | None) ->
     from neuroconv.tools.spikeinterface import add_recording_to_nwbfile
     from neuroconv.tools.spikeinterface.spikeinterface import add_recording_metadata_to_nwbfile
 
-    raw = _with_electrode_properties(load_recording(job, task.data), job)
+    raw = _with_electrode_properties(load_recording(job, task.data, timed=True), job)
     metadata = _metadata(raw, job)
     add_recording_metadata_to_nwbfile(raw, nwbfile=nwbfile, metadata=metadata)
     options = {"nwbfile": nwbfile, "metadata": metadata, "iterator_options": {"buffer_gb": BUFFER_GB}}
     if task.params.write_raw:
         add_recording_to_nwbfile(_stub(task, raw), metadata_key="raw", **options)
     if task.params.write_lfp:
-        stream = load_lfp(job, task.data)
+        stream = load_lfp(job, task.data, timed=True)
         source = raw if stream is None else _with_electrode_properties(stream, job)
         if surface_index is not None:
             source = agar_referenced(source, surface_index)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.errors import Skip, SpikeRelayError
-from capsules.common.job import Job
+from capsules.common.job import Job, load_recording
 from capsules.common.metrics import METRIC_EXTENSIONS
 from capsules.common.nwb import electrode_group, electrode_names
 from capsules.common.resources import use_numba_cache
@@ -79,7 +79,8 @@ def _add_units(task: Task, nwbfile: Any, job: Job) -> int:
 
     analyzer = si.load(task.input("postprocessing", "postprocessed.zarr", job.id), load_extensions=True)
     sorting = si.load(task.input("curation", "curated", job.id))
-    start_s = task.input_record("postprocessing", job.id)["facts"]["start_s"]
+    raw = load_recording(job, task.data, timed=True)
+    first = round(task.input_record("postprocessing", job.id)["facts"]["start_s"] * raw.sampling_frequency)
     columns = unit_columns(analyzer, sorting, job)
     _declare_units(nwbfile, analyzer, columns)
     rows = electrode_rows(nwbfile, analyzer, job)
@@ -89,7 +90,7 @@ def _add_units(task: Task, nwbfile: Any, job: Job) -> int:
         channels = analyzer.sparsity.unit_id_to_channel_indices[unit]
         peak = int(np.ptp(means[index], axis=0).argmax())
         nwbfile.add_unit(
-            spike_times=start_s + sorting.get_unit_spike_train(unit, return_times=False) / sorting.sampling_frequency,
+            spike_times=raw.sample_index_to_time(first + sorting.get_unit_spike_train(unit, return_times=False)),
             electrodes=[rows[channel] for channel in channels],
             waveform_mean=means[index][:, peak],
             waveform_sd=deviations[index][:, peak],
@@ -143,7 +144,7 @@ def _declare_units(nwbfile: Any, analyzer: Any, columns: dict[str, tuple[str, li
     if nwbfile.units is None:
         nwbfile.units = Units(
             name="units",
-            description="curated units of every probe; spike times in seconds from the start of the recording; "
+            description="curated units of every probe; spike times in seconds, by the clock of this file's traces; "
             "waveforms are those of the channel with the largest template",
             electrode_table=nwbfile.electrodes,
             waveform_rate=float(analyzer.sampling_frequency),

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
+from capsules.common.errors import SpikeRelayError
 from capsules.common.job import Job, read_jobs
 from capsules.common.problems import shown
 from capsules.common.rules import rate_problems
 from capsules.common.task import Task
-from capsules.resolve_params.resolve import Resolved, differences, resolve
+from capsules.job_dispatch.loaders import LOADERS, guess_format
+from capsules.job_dispatch.params import JobDispatchParams
+from capsules.resolve_params.resolve import Resolved, differences, guess_input, resolve
 
 SIZES = Path(__file__).parents[2] / "pipeline" / "sizes.json"
 
@@ -43,25 +46,48 @@ def plan(options: dict[str, Any], data: Path) -> tuple[list[str], bool]:
         When the data folder holds nothing to sort.
     """
     resolved = resolve(options, Path.cwd())
-    jobs = find_jobs(resolved, data)
+    guess_input(resolved, data)
+    jobs, dispatch = find_jobs(resolved.params.job_dispatch, data)
     broken = {job.id: reason for job in jobs if (reason := failure(job, resolved))}
-    lines = [f"{len(jobs)} recordings in {data}, sorted by {resolved.params.spikesorting.sorter}"]
+    lines = [f"{len(jobs)} recordings in {data}, sorted by {resolved.params.spikesorting.sorter}", *resolved.notes]
     for job in jobs:
         lines += _job_lines(job, broken.get(job.id))
     for block in dict.fromkeys(job.block for job in jobs):
         lines += _block_lines(block, [job for job in jobs if job.block == block and job.id not in broken])
+    lines += _left_out_lines(dispatch)
     lines += ["", "parameters that are not the default:", *_parameter_lines(resolved)]
     return lines, not broken
 
 
-def find_jobs(resolved: Resolved, data: Path) -> list[Job]:
-    """The jobs that job dispatch would give."""
+def inspect(data: Path, params: JobDispatchParams | None) -> tuple[list[str], bool]:
+    """Look into a data folder: its recordings, what would not be sorted and why, and whether all is well.
+
+    Parameters
+    ----------
+    data : Path
+    params : JobDispatchParams or None
+        How to read it; None guesses the format.
+    """
+    if params is None:
+        name = guess_format(data)
+        if name is None:
+            raise SpikeRelayError(f"{data}: its format cannot be told; give --input, one of {', '.join(LOADERS)}")
+        params = JobDispatchParams(input=name)
+    jobs, dispatch = find_jobs(params, data)
+    lines = [f"{len(jobs)} recordings in {data}, read as {params.input}"]
+    for job in jobs:
+        lines += _recording_lines(job, job.failure)
+    return [*lines, *_left_out_lines(dispatch)], not any(job.failure for job in jobs)
+
+
+def find_jobs(params: JobDispatchParams, data: Path) -> tuple[list[Job], dict[str, Any]]:
+    """The jobs that job dispatch would give, and its record."""
     from capsules.job_dispatch.stage import run
 
     with tempfile.TemporaryDirectory() as folder:
-        params = resolved.params.job_dispatch
-        run(Task(STAGES["job_dispatch"], "run", [], params, Path(folder), data, Path(folder), 1))
-        return read_jobs(Path(folder) / "jobs.json")
+        task = Task(STAGES["job_dispatch"], "run", [], params, Path(folder), data, Path(folder), 1)
+        run(task)
+        return read_jobs(Path(folder) / "jobs.json"), task.record
 
 
 def failure(job: Job, resolved: Resolved) -> str | None:
@@ -80,19 +106,29 @@ def task_size(stage: str, channels: int, megabytes: float) -> tuple[float, float
 
 
 def _job_lines(job: Job, failure: str | None) -> Iterator[str]:
+    yield from _recording_lines(job, failure)
+    if not failure and not job.skip:
+        yield from (_size_line(stage, [job]) for stage in RECORDING_STAGES)
+
+
+def _recording_lines(job: Job, failure: str | None) -> Iterator[str]:
     yield ""
     yield job.id
     if failure or job.skip:
         yield f"  {'fails' if failure else 'skipped'}: {failure or job.skip}"
-    if failure:
+    if not job.num_channels:
         return
-    yield (
-        f"  {job.num_channels} channels, {job.sampling_frequency_hz:g} Hz, {job.duration_s:g} s, {job.dtype}, "
-        f"{job.megabytes:.0f} MB, probe {job.probe or 'unknown'}"
-    )
+    segments = f"segments {', '.join(str(index + 1) for index in job.segments)}"
+    facts = [f"{job.num_channels} channels", f"{job.sampling_frequency_hz:g} Hz", f"{job.duration_s:g} s ({segments})"]
+    facts += [job.dtype, f"{job.megabytes:.1f} MB", f"probe {job.probe or 'unknown'}"]
+    yield "  " + ", ".join(facts + ([f"group {job.group}"] if job.group else []))
+    yield "  time: " + ("counted by samples" if job.regular_clock else "by the instrument's timestamps")
     yield from (f"  warning: {warning}" for warning in job.warnings)
-    if not job.skip:
-        yield from (_size_line(stage, [job]) for stage in RECORDING_STAGES)
+
+
+def _left_out_lines(record: dict[str, Any]) -> list[str]:
+    left_out = [*record["facts"]["not_sorted"], *record["warnings"]]
+    return ["", "not sorted:", *(f"  {line}" for line in left_out)] if left_out else []
 
 
 def _block_lines(block: str, jobs: list[Job]) -> Iterator[str]:

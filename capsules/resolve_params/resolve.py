@@ -17,6 +17,7 @@ from capsules.common.params import get_dotted, leaves, set_dotted
 from capsules.common.problems import Problem, problems_of
 from capsules.common.rules import rule_problems
 from capsules.curation.query import QueryError, parse
+from capsules.job_dispatch.loaders import guess_format
 from capsules.job_dispatch.params import SpikeInterfaceInfo
 from capsules.resolve_params.library_names import name_problems
 from capsules.resolve_params.params import SECTION_OF_STAGE, PipelineParams
@@ -38,6 +39,7 @@ STEP_ARGS = [f"{stage}_args" for stage in SECTION_OF_STAGE]
 OPTIONS = ["n_jobs", "runmode", "sorter", "params_file", "overwrite", "max_memory", "max_time", *STEP_ARGS]
 """The pipeline's own options on Nextflow's command line."""
 
+INPUT = "job_dispatch.input"
 _ABSENT = object()
 
 
@@ -47,6 +49,9 @@ class Resolved:
 
     params: PipelineParams
     origins: dict[str, str] = field(default_factory=dict)
+    input_given: bool = True
+    """Whether the user said which format the data have."""
+    notes: list[str] = field(default_factory=list)
 
     def section(self, stage: str) -> dict[str, Any]:
         """A stage's section as JSON-ready data; of the sorters' sections only the chosen one's."""
@@ -116,10 +121,24 @@ def resolve(options: dict[str, Any], launch_folder: Path) -> Resolved:
     for override in overrides:
         set_dotted(document, override.dotted, override.value)
     params = PipelineParams.model_validate(document)
-    resolved = Resolved(params, _origins(params, file.value, overrides))
+    given = get_dotted(file.value, INPUT, _ABSENT) is not _ABSENT or any(one.dotted == INPUT for one in overrides)
+    resolved = Resolved(params, _origins(params, file.value, overrides), given)
     if problems := [_placed(problem, name, file, overrides) for problem in _whole_problems(params)]:
         raise Refused(problems)
     return resolved
+
+
+def guess_input(resolved: Resolved, data: Path) -> None:
+    """Take the one format that the data folder holds, when the user named none, and say so."""
+    params = resolved.params.job_dispatch
+    if resolved.input_given:
+        return
+    folders = [path for path in data.iterdir() if path.is_dir()] if params.multi_session else [data]
+    found = {guess_format(folder) for folder in folders} - {None}
+    if len(found) == 1 and (name := found.pop()) != params.input:
+        params.input = name
+        resolved.origins[INPUT] = "found in the data folder"
+        resolved.notes.append(f"--input {name}: no input was named, and this is the one format in the data folder")
 
 
 def read_params_file(file: Path, name: str) -> strict_json.Document:

@@ -18,7 +18,7 @@ from capsules.common.errors import Refused
 from capsules.common.task import write_json
 from capsules.common.versions import code_fingerprint
 from capsules.resolve_params.params import SECTION_OF_STAGE
-from capsules.resolve_params.resolve import resolve
+from capsules.resolve_params.resolve import guess_input, resolve
 
 RUN_RECORD = "nextflow/run.json"
 """Which data the results folder belongs to."""
@@ -67,6 +67,7 @@ def resolve_run(options: dict[str, Any], launch_folder: Path) -> dict[str, Any]:
     )
     if problems:
         raise Refused(problems)
+    guess_input(resolved, Path(os.environ["DATA_PATH"]))
     _make_ready(Path(os.environ["RESULTS_PATH"]), Path(os.environ["DATA_PATH"]))
     sections = {stage: json.dumps(resolved.section(stage)) for stage in SECTION_OF_STAGE}
     return {
@@ -77,7 +78,7 @@ def resolve_run(options: dict[str, Any], launch_folder: Path) -> dict[str, Any]:
             {
                 "params": resolved.document(),
                 "origins": resolved.origins,
-                "notes": core_notes(options.get("n_jobs")),
+                "notes": core_notes(options.get("n_jobs")) + resolved.notes,
             }
         ),
     }
@@ -98,9 +99,9 @@ def data_problems(data: str | None) -> list[str]:
     folder = Path(data)
     if not folder.is_absolute():
         return [f"DATA_PATH={data} is relative: give the whole path"]
-    if not folder.is_dir():
-        return [f"DATA_PATH={data}: no such folder"]
     try:
+        if not folder.is_dir():
+            return [f"DATA_PATH={data}: no such folder"]
         return [] if any(folder.iterdir()) else [f"DATA_PATH={data}: the folder is empty"]
     except PermissionError:
         return [f"DATA_PATH={data}: no permission to read this folder"]

@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from capsules.common.errors import SpikeRelayError
 from capsules.job_dispatch import stage
-from capsules.job_dispatch.params import PARAMS
+from capsules.job_dispatch.look import look
+from capsules.job_dispatch.params import PARAMS, DataCheck
 from tests.reach.spy import stage_leaves, task_for
 
 INFO = {"reader_type": "spikeinterface", "reader_kwargs": {"file_or_folder_path": "rec"}}
@@ -59,10 +61,13 @@ def test_debug_and_its_duration(data, tmp_path):
 def test_skip_timestamps_check(two_by_two, tmp_path):
     common = {"input": "spikeinterface", "spikeinterface_info": INFO, "split_groups": False}
     first, second = jobs(two_by_two, tmp_path, **common)
-    assert "1 steps back, the largest of -0.999967 s at 1.833 s" in first["warnings"][0]
-    assert "1 gaps, the largest of 0.500033 s at 1.000 s" in first["warnings"][1]
-    assert second["warnings"] == []
-    assert all(job["warnings"] == [] for job in jobs(two_by_two, tmp_path, **common, skip_timestamps_check=True))
+    told = " ".join(first["warnings"])
+    assert "1 steps back, the largest of -0.999967 s at 1.833 s" in told
+    assert "1 gaps, the largest of 0.500033 s at 1.000 s" in told
+    assert (first["regular_clock"], second["regular_clock"]) == (True, False)
+    for job in jobs(two_by_two, tmp_path, **common, skip_timestamps_check=True):
+        assert job["regular_clock"]
+        assert "timestamps" not in " ".join(job["warnings"])
 
 
 def test_multi_session_and_input(tiny_session, tmp_path):
@@ -101,8 +106,6 @@ def test_spikeinterface_info(two_by_two, tmp_path):
 
 @pytest.mark.parametrize("chosen", [{"keep_stream_substrings": "AP"}, {"skip_stream_substrings": ["spike"]}])
 def test_streams_that_are_not_chosen_leave_nothing(chosen, data, tmp_path):
-    from capsules.common.errors import SpikeRelayError
-
     with pytest.raises(SpikeRelayError, match="nothing to sort"):
         jobs(data, tmp_path, input="spikeinterface", spikeinterface_info=INFO | chosen)
 
@@ -125,12 +128,70 @@ def two_nwb_files(truth, tmp_path_factory):
 
 
 def test_nwb_files(two_nwb_files, tmp_path):
-    assert len(jobs(two_nwb_files, tmp_path, input="nwb")) == 2
+    with pytest.raises(SpikeRelayError, match=r"2 NWB files .* --nwb-files one.nwb,two.nwb"):
+        jobs(two_nwb_files, tmp_path, input="nwb")
+    assert len(jobs(two_nwb_files, tmp_path, input="nwb", nwb_files=["one.nwb", "two.nwb"])) == 2
     (job,) = jobs(two_nwb_files, tmp_path, input="nwb", nwb_files=["two.nwb"])
     assert job["id"].startswith("two_")
+
+
+def recorded(traces, gain=0.195):
+    """A recording of given traces (samples, channels) on a probe."""
+    from probeinterface import generate_linear_probe
+    from spikeinterface.core import NumpyRecording
+
+    recording = NumpyRecording([traces], 30000.0)
+    probe = generate_linear_probe(traces.shape[1])
+    probe.set_device_channel_indices(np.arange(traces.shape[1]))
+    recording.set_probe(probe)
+    recording.set_channel_gains(gain)
+    recording.set_channel_offsets(0.0)
+    return recording
+
+
+NOISE = np.random.default_rng(0).normal(0, 50, (60000, 4)).astype("int16")
+SPIKES = NOISE.copy()
+SPIKES[100::1000] -= 900
+ONE_NAN = np.where(np.arange(60000)[:, None] == 30000, np.nan, SPIKES)
+HALF_FLAT = SPIKES * np.array([0, 0, 1, 1], dtype="int16")
+HALF_SATURATED = np.where(np.arange(60000)[:, None] % 4 == 0, 32767, SPIKES).astype("int16")
+
+
+@pytest.mark.parametrize(
+    ("settings", "traces", "gain", "failure", "warning"),
+    [
+        ({}, SPIKES, 0.195, None, None),
+        ({}, SPIKES * 0, 0.195, "100% of the channels never change", None),
+        ({}, HALF_FLAT, 0.195, None, "2 of 4 channels never change"),
+        ({"max_flat_fraction": 0.4}, HALF_FLAT, 0.195, "max_flat_fraction = 0.4", None),
+        ({}, HALF_SATURATED, 0.195, "max_saturated_fraction = 0.2", None),
+        (
+            {"max_saturated_fraction": 0.3},
+            HALF_SATURATED,
+            0.195,
+            None,
+            "25.00% of the samples lie at",
+        ),
+        ({}, NOISE, 0.195, None, "no spike was seen"),
+        ({"spike_threshold": 2}, NOISE, 0.195, None, None),
+        ({}, SPIKES, 1e-6, None, "uV: the gain, or the sample type, looks wrong"),
+        ({"min_noise_uv": 20}, SPIKES, 0.195, None, "the gain"),
+        ({"max_noise_uv": 5}, SPIKES, 0.195, None, "the gain"),
+        ({"chunks": 0}, SPIKES * 0, 0.195, None, None),
+        ({"chunks": 2}, ONE_NAN, 0.195, None, None),
+        ({"chunks": 2, "chunk_duration_s": 2.0}, ONE_NAN, 0.195, "hold NaN", None),
+    ],
+)
+def test_data_check(settings, traces, gain, failure, warning):
+    found = look(recorded(traces, gain), [0], DataCheck.model_validate(settings))
+    assert (found.failure is not None) == (failure is not None)
+    assert failure is None or failure in found.failure
+    assert bool(found.warnings) == (warning is not None)
+    assert warning is None or warning in found.warnings[0]
 
 
 def test_every_parameter_has_a_test_above():
     covered = {"split_segments", "split_groups", "debug", "debug_duration", "skip_timestamps_check", "multi_session",
                "input", "spikeinterface_info", "nwb_files", "min_recording_duration"}  # fmt: skip
+    covered |= {f"data_check.{name}" for name in DataCheck.model_fields}
     assert set(stage_leaves("job_dispatch")) == covered

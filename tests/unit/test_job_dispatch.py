@@ -5,7 +5,9 @@ import pytest
 
 from capsules.common.errors import SpikeRelayError
 from capsules.common.job import load_lfp, load_recording
-from capsules.job_dispatch.loaders import LOADERS, read_spikeinterface_info
+from capsules.job_dispatch.loaders import LOADERS
+from capsules.job_dispatch.loaders.spikeinterface import read_spikeinterface_info
+from capsules.job_dispatch.loaders.streams import LeftOutStream
 from capsules.job_dispatch.params import JobDispatchParams, SpikeInterfaceInfo
 from capsules.job_dispatch.stage import clean_id, jobs_of_stream, number_collisions
 from tests.data import UV_PER_COUNT_AP
@@ -13,7 +15,10 @@ from tests.data import UV_PER_COUNT_AP
 
 def jobs_of(data, **settings):
     params = JobDispatchParams(**settings)
-    return [job for stream in LOADERS[params.input](data, params) for job in jobs_of_stream(stream, data, data, params)]
+    streams = [
+        stream for stream in LOADERS[params.input].streams(data, params) if not isinstance(stream, LeftOutStream)
+    ]
+    return [job for stream in streams for job in jobs_of_stream(stream, data, data, params)]
 
 
 def test_a_spikeglx_session_gives_one_job_per_probe(tiny_session):
@@ -86,6 +91,7 @@ def test_unsigned_samples_are_made_signed(tmp_path):
 
     traces = (generate_recording(num_channels=4, durations=[1.0], seed=0).get_traces() * 10).astype("int16")
     unsigned = NumpyRecording([(traces.astype("int32") + 2**15).astype("uint16")], 30000.0)
+    unsigned.set_dummy_probe_from_locations(np.array([[0, 20 * index] for index in range(4)]))
     unsigned.save(folder=tmp_path / "rec")
     info = {"reader_type": "spikeinterface", "reader_kwargs": {"file_or_folder_path": "rec"}}
     (job,) = jobs_of(tmp_path, input="spikeinterface", spikeinterface_info=info)

@@ -1,0 +1,82 @@
+"""NWB files, hdf5 or zarr: every ElectricalSeries in acquisition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from capsules.common.errors import SpikeRelayError
+from capsules.common.job import Reader
+from capsules.job_dispatch.loaders.streams import (
+    AnyStream,
+    BrokenStream,
+    LeftOutStream,
+    cause,
+    not_sorted,
+    open_stream,
+    relative,
+)
+
+SUFFIXES = (".nwb", ".nwb.zarr")
+
+
+def found(data: Path) -> bool:
+    return bool(files_in(data))
+
+
+def files_in(data: Path) -> list[Path]:
+    return sorted(path for path in data.iterdir() if path.name.endswith(SUFFIXES))
+
+
+def streams(data: Path, params: Any) -> Iterator[AnyStream]:
+    for file in chosen_files(data, params):
+        dataset = file.name.split(".nwb")[0]
+        try:
+            paths = _series(file)
+        # h5py and zarr raise whatever a broken file makes them; it is this file's failure, with its cause.
+        except Exception as error:  # noqa: BLE001
+            yield BrokenStream(dataset, file.name, f"cannot be read: {cause(error)}")
+            continue
+        for path in paths:
+            name = path.removeprefix("acquisition/")
+            reason = not_sorted(name)
+            if not path.startswith("acquisition/"):
+                reason = "not in acquisition"
+            if reason:
+                yield LeftOutStream(dataset, name, reason)
+                continue
+            reader = Reader(
+                name="nwb",
+                kwargs={"file_path": relative(file, data), "electrical_series_path": path},
+                path_arguments=["file_path"],
+            )
+            yield open_stream(dataset, name, reader, data, files=[file])
+
+
+def chosen_files(data: Path, params: Any) -> list[Path]:
+    """The files that `nwb_files` names, or the one that there is.
+
+    Raises
+    ------
+    SpikeRelayError
+        When there is none, one that is named is missing, or there are several and none is named.
+    """
+    if params.nwb_files is not None:
+        files = [data / name for name in params.nwb_files]
+        if missing := [str(file) for file in files if not file.exists()]:
+            raise SpikeRelayError(f"nwb_files: no such file: {', '.join(missing)}")
+        return files
+    files = files_in(data)
+    if not files:
+        raise SpikeRelayError(f"no NWB file (*.nwb) in {data}")
+    if len(files) > 1:
+        names = ",".join(file.name for file in files)
+        raise SpikeRelayError(f"{len(files)} NWB files in {data}: say which to sort, e.g. --nwb-files {names}")
+    return files
+
+
+def _series(file: Path) -> list[str]:
+    from spikeinterface.extractors.nwbextractors import NwbRecordingExtractor
+
+    return NwbRecordingExtractor.fetch_available_electrical_series_paths(str(file))

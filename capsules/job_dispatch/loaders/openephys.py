@@ -1,0 +1,106 @@
+"""Open Ephys: the binary format (folders with a `structure.oebin`), and the older one (`.continuous` files)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from capsules.common.errors import SpikeRelayError
+from capsules.common.job import Reader
+from capsules.job_dispatch.loaders.streams import (
+    AnyStream,
+    LeftOutStream,
+    companion,
+    folders_with,
+    not_sorted,
+    open_stream,
+    relative,
+)
+
+STRUCTURE = "structure.oebin"
+
+
+def found(data: Path) -> bool:
+    return any(data.rglob(STRUCTURE)) or any(data.rglob("*.continuous"))
+
+
+def streams(data: Path, params: Any) -> Iterator[AnyStream]:
+    """Every experiment and record node on its own."""
+    structures = sorted(data.rglob(STRUCTURE))
+    older = list(folders_with(data, "*.continuous"))
+    if not structures and not older:
+        raise SpikeRelayError(f"no Open Ephys recording ({STRUCTURE} or *.continuous) in {data}")
+    # <root>/<record node>/experiment1/recording1/structure.oebin; the node's folder may be the data folder itself.
+    for node in sorted({file.parents[2] for file in structures}):
+        yield from _binary(node, data, read_timestamps=not params.skip_timestamps_check)
+    for folder in older:
+        yield from _older(folder, data)
+
+
+def _binary(node: Path, data: Path, read_timestamps: bool) -> Iterator[AnyStream]:
+    for experiment in sorted((path for path in node.glob("experiment*") if path.is_dir()), key=_number):
+        recordings = sorted((path for path in experiment.glob("recording*") if path.is_dir()), key=_number)
+        structure = _structure(recordings[0])
+        names = [entry["folder_name"].strip("/") for entry in structure["continuous"]]
+        reader_of = partial(_reader, node, experiment, data, load_sync_timestamps=read_timestamps)
+        for name in names:
+            reason = not_sorted(name)
+            if reason:
+                yield LeftOutStream(experiment.name, name, reason)
+                continue
+            files = [
+                folder / "continuous" / band
+                for folder in recordings
+                for band in (name, companion(name, names))
+                if band and (folder / "continuous" / band).exists()
+            ]
+            lf = companion(name, names)
+            yield open_stream(
+                experiment.name,
+                full_name(node, name),
+                reader_of(name),
+                data,
+                lfp_reader=reader_of(lf) if lf else None,
+                files=[*files, *node.glob("settings*.xml")],
+            )
+
+
+def _structure(recording: Path) -> dict[str, Any]:
+    file = recording / STRUCTURE
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise SpikeRelayError(f"{file} cannot be read: {error}") from None
+
+
+def full_name(node: Path, name: str) -> str:
+    """The stream's name as neo gives it: with its record node, when the node has a folder of its own."""
+    return f"{node.name}#{name}" if node.name.startswith("Record Node") else name
+
+
+def _reader(node: Path, experiment: Path, data: Path, stream: str, **settings: Any) -> Reader:
+    kwargs = {"folder_path": relative(node, data), "experiment_name": experiment.name}
+    kwargs |= {"stream_name": full_name(node, stream)} | settings
+    return Reader(name="openephysbinary", kwargs=kwargs, path_arguments=["folder_path"])
+
+
+def _older(folder: Path, data: Path) -> Iterator[AnyStream]:
+    from spikeinterface.extractors import get_neo_streams
+
+    for name in get_neo_streams("openephyslegacy", folder_path=str(folder))[0]:
+        reason = not_sorted(name)
+        if reason:
+            yield LeftOutStream(folder.name, name, reason)
+            continue
+        kwargs = {"folder_path": relative(folder, data), "stream_name": name}
+        reader = Reader(name="openephyslegacy", kwargs=kwargs, path_arguments=["folder_path"])
+        yield open_stream(folder.name, name, reader, data, files=[folder])
+
+
+def _number(path: Path) -> int:
+    """`experiment12` -> 12, so that 10 comes after 9."""
+    digits = "".join(character for character in path.name if character.isdigit())
+    return int(digits or 0)

@@ -1,0 +1,114 @@
+"""SpikeGLX: `.ap.bin` files with their `.meta`, at any depth.
+
+Each folder is read alone, so that one broken probe does not take the others with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from capsules.common.errors import SpikeRelayError
+from capsules.common.job import Reader
+from capsules.job_dispatch.loaders.streams import (
+    AnyStream,
+    BrokenStream,
+    LeftOutStream,
+    cause,
+    companion,
+    folders_with,
+    not_sorted,
+    open_stream,
+    relative,
+)
+
+FILES = "*.ap.bin"
+
+
+def found(data: Path) -> bool:
+    return any(data.rglob(FILES))
+
+
+def streams(data: Path, params: Any) -> Iterator[AnyStream]:
+    folders = list(folders_with(data, FILES))
+    if not folders:
+        raise SpikeRelayError(f"no SpikeGLX recording ({FILES}) in {data}")
+    for folder in folders:
+        files = sorted(folder.glob(FILES))
+        try:
+            for file in sorted(folder.glob("*.bin")):
+                check_size(file)
+            yield from _streams_of(folder, data)
+        # neo raises whatever its parsing runs into; each is this probe's failure, with its cause.
+        except Exception as error:  # noqa: BLE001
+            for name in sorted({names(file) for file in files}):
+                yield BrokenStream(*name, f"{relative(folder, data)} cannot be read: {cause(error)}")
+
+
+def _streams_of(folder: Path, data: Path) -> Iterator[AnyStream]:
+    from spikeinterface.extractors import get_neo_streams
+
+    found = get_neo_streams("spikeglx", folder_path=str(folder))[0]
+    datasets = {names(file)[1]: names(file)[0] for file in sorted(folder.glob(FILES))}
+    for name in found:
+        reason = not_sorted(name)
+        if reason:
+            yield LeftOutStream(folder.name, name, reason)
+            continue
+        lf = companion(name, found)
+        files = sorted(file for band in (name, lf) if band for file in folder.glob(f"*.{band}.*"))
+        metas = [read_meta(file) for file in files if file.name.endswith(f".{name}.meta")]
+        yield open_stream(
+            datasets.get(name, folder.name),
+            name,
+            _reader(folder, data, name),
+            data,
+            lfp_reader=_reader(folder, data, lf) if lf else None,
+            files=files,
+            start_time=metas[0].get("fileCreateTime"),
+            first_samples=[int(meta["firstSample"]) for meta in metas if "firstSample" in meta] or None,
+        )
+
+
+def _reader(folder: Path, data: Path, stream: str) -> Reader:
+    kwargs = {"folder_path": relative(folder, data), "stream_name": stream}
+    return Reader(name="spikeglx", kwargs=kwargs, path_arguments=["folder_path"])
+
+
+def names(file: Path) -> tuple[str, str]:
+    """Data set and stream of a SpikeGLX file: `run_g0_t0.imec0.ap.bin` is (`run_g0`, `imec0.ap`)."""
+    dataset, _, stream = re.sub(r"_t\w+\.", "_t.", file.name, count=1).partition("_t.")
+    return dataset, stream.removesuffix(".bin").removesuffix(".meta")
+
+
+def read_meta(file: Path) -> dict[str, str]:
+    """The lines `key=value` of a `.meta` file."""
+    pairs = (line.split("=", 1) for line in file.read_text(errors="replace").splitlines() if "=" in line)
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def check_size(file: Path) -> None:
+    """Hold a `.bin` against what its `.meta` says, which neo does not.
+
+    Raises
+    ------
+    SpikeRelayError
+        When there is no `.meta`, the size is another, or it is no whole number of samples.
+    """
+    meta_file = file.with_suffix(".meta")
+    if not file.exists():
+        raise SpikeRelayError(f"{file.name} is a link to {file.readlink()}, which is not there")
+    if not meta_file.exists():
+        raise SpikeRelayError(f"{file.name} has no .meta file beside it")
+    meta, size = read_meta(meta_file), file.stat().st_size
+    if "fileSizeBytes" in meta and int(meta["fileSizeBytes"]) != size:
+        raise SpikeRelayError(
+            f"{file.name} has {size} bytes, its .meta says {meta['fileSizeBytes']}: copied or closed in part"
+        )
+    if size == 0:
+        raise SpikeRelayError(f"{file.name} is empty")
+    frame = 2 * int(meta.get("nSavedChans", 1))
+    if size % frame:
+        raise SpikeRelayError(f"{file.name} has {size} bytes, no whole number of samples of {frame} bytes")

@@ -1,0 +1,131 @@
+"""Any format that SpikeInterface reads, as `spikeinterface_info` says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from capsules.common import strict_json
+from capsules.common.errors import Refused, SpikeRelayError, nearest
+from capsules.common.job import Reader
+from capsules.common.problems import problems_of
+from capsules.job_dispatch.loaders.streams import (
+    AnyStream,
+    LeftOutStream,
+    cause,
+    not_sorted,
+    open_stream,
+    relative,
+)
+from capsules.job_dispatch.params import SpikeInterfaceInfo
+
+GENERIC = "spikeinterface"
+"""The `reader_type` of SpikeInterface's own folders, zarr stores and JSON files."""
+
+
+def found(data: Path) -> bool:
+    """Never guessed: the user has to say how the data are read."""
+    return False
+
+
+def streams(data: Path, params: Any) -> Iterator[AnyStream]:
+    info = read_spikeinterface_info(params.spikeinterface_info, data)
+    kwargs, name = info.reader_kwargs, info.reader_type
+    paths = [key for key, value in kwargs.items() if isinstance(value, str) and (data / value).exists()]
+    kwargs = {key: relative(value, data) if key in paths else value for key, value in kwargs.items()}
+    opened = {key: str(data / kwargs[key]) if key in paths else kwargs[key] for key in kwargs}
+    labels = {stream or name: stream for stream in _stream_names(name, opened)}
+    reasons = {label: _left_out(label, info) for label in labels}
+    yield from (LeftOutStream(name, label, reason) for label, reason in reasons.items() if reason)
+    chosen = [label for label, reason in reasons.items() if reason is None]
+    _check_probe_paths(info, list(labels))
+    for index, label in enumerate(chosen):
+        reader = Reader(
+            name=name,
+            kwargs=kwargs | ({"stream_name": labels[label]} if labels[label] else {}),
+            path_arguments=paths,
+            probe_path=_probe_path(info.probe_paths, index, label, len(chosen)),
+        )
+        files = [data / kwargs[key] for key in paths] + ([data / reader.probe_path] if reader.probe_path else [])
+        dataset = Path(kwargs[paths[0]]).stem if paths else name
+        yield open_stream(dataset, label, reader, data, files=files)
+
+
+def _check_probe_paths(info: SpikeInterfaceInfo, streams: list[str]) -> None:
+    for name in info.probe_paths if isinstance(info.probe_paths, dict) else ():
+        if name not in streams:
+            raise SpikeRelayError(f"spikeinterface_info.probe_paths: no stream {name!r}{nearest(name, streams)}")
+
+
+def _left_out(stream: str, info: SpikeInterfaceInfo) -> str | None:
+    """Why a stream is not sorted; the user's words go before what its name tells."""
+    keep, skip = _as_list(info.keep_stream_substrings), _as_list(info.skip_stream_substrings)
+    if keep:
+        return None if any(text in stream for text in keep) else "not among keep_stream_substrings"
+    if any(text in stream for text in skip):
+        return "among skip_stream_substrings"
+    return not_sorted(stream)
+
+
+def _probe_path(paths: str | list[str] | dict[str, str] | None, index: int, stream: str, count: int) -> str | None:
+    """The probe file of the `index`-th of `count` streams."""
+    if isinstance(paths, dict):
+        return paths.get(stream)
+    if not isinstance(paths, list):
+        return paths
+    if len(paths) != count:
+        raise SpikeRelayError(f"spikeinterface_info.probe_paths: {len(paths)} files for {count} streams")
+    return paths[index]
+
+
+def read_spikeinterface_info(info: str | SpikeInterfaceInfo | None, data: Path) -> SpikeInterfaceInfo:
+    """`spikeinterface_info` as a section: it may be one, its JSON text, or the path of a file with that text.
+
+    Raises
+    ------
+    SpikeRelayError
+        When the file is missing, the text is not JSON, has unknown keys or lacks `reader_type`.
+    """
+    if info is None:
+        raise SpikeRelayError("--input spikeinterface needs --spikeinterface-info, at least with a reader_type")
+    if isinstance(info, SpikeInterfaceInfo):
+        return info
+    file = None if info.lstrip().startswith("{") else data / info
+    try:
+        document = strict_json.read(file.read_text() if file else info).value
+    except OSError:
+        raise SpikeRelayError(f"spikeinterface_info: no such file: {file}") from None
+    except Refused as refusal:
+        raise SpikeRelayError(f"spikeinterface_info is not JSON: {refusal}") from None
+    if problems := problems_of(SpikeInterfaceInfo, document):
+        raise SpikeRelayError("\n".join(f"spikeinterface_info.{problem}" for problem in problems))
+    return SpikeInterfaceInfo.model_validate(document)
+
+
+def _stream_names(reader: str, kwargs: dict[str, Any]) -> list[str | None]:
+    """The streams that a neo-based reader finds; [None] for readers that have only one.
+
+    Raises
+    ------
+    SpikeRelayError
+        When SpikeInterface has no such reader, or it cannot read the data.
+    """
+    from spikeinterface.extractors import get_neo_streams
+    from spikeinterface.extractors.extractor_classes import recording_extractor_full_dict
+
+    known = [GENERIC, *recording_extractor_full_dict]
+    if reader not in known:
+        raise SpikeRelayError(f"spikeinterface_info.reader_type: no reader {reader!r}{nearest(reader, known)}")
+    has_streams = hasattr(recording_extractor_full_dict.get(reader), "get_streams") or reader.startswith("openephys")
+    if not has_streams or "stream_name" in kwargs or "stream_id" in kwargs:
+        return [None]
+    try:
+        return list(get_neo_streams(reader, **kwargs)[0])
+    # neo raises whatever its parsing runs into.
+    except Exception as error:
+        raise SpikeRelayError(f"the {reader} reader cannot read the data: {cause(error)}") from error
+
+
+def _as_list(value: str | list[str] | None) -> list[str]:
+    return [] if value is None else [value] if isinstance(value, str) else value
