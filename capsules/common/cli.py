@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from capsules.common import strict_json
 from capsules.common.errors import Refused, nearest
-from capsules.common.params import Leaf, OpenSection, Section, leaves, section_of, sections
+from capsules.common.params import TURN_ON, Leaf, OpenSection, Section, leaves, section_of, sections
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,6 +19,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **kwargs: Any):
         super().__init__(allow_abbrev=False, formatter_class=_HelpFormatter, **kwargs)
+        # argparse takes -2e2 for a flag otherwise.
+        self._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
     def error(self, message: str) -> None:
         raise Refused([f"{self.prog}: {message}"])
@@ -49,7 +52,10 @@ class _Override(argparse.Action):
         except ValueError as error:
             namespace.problems.append(f"{option_string}: {error}")
         else:
-            namespace.overrides.update({dotted: Given(value, option_string) for dotted, value in pairs.items()})
+            for dotted, one in pairs.items():
+                # The last word counts, also over an earlier one about a part of the same.
+                namespace.overrides.pop(dotted, None)
+                namespace.overrides[dotted] = Given(one, option_string)
 
 
 def add_params(
@@ -105,12 +111,23 @@ def parse(parser: Parser, words: Sequence[str]) -> dict[str, Given]:
     Refused
         With every flag that is unknown or whose value cannot be read.
     """
+    return parse_all(parser, words).overrides
+
+
+def parse_all(parser: Parser, words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse a whole command line (default: the program's own).
+
+    Raises
+    ------
+    Refused
+        With every flag that is unknown or whose value cannot be read.
+    """
     namespace, unknown = parser.parse_known_args(words)
     flags = [flag for action in parser._actions for flag in action.option_strings]
     problems = [f"unknown argument {word!r}{nearest(word.split('=')[0], flags)}" for word in unknown]
     if problems + namespace.problems:
         raise Refused([f"{parser.prog}: {problem}" for problem in problems + namespace.problems])
-    return namespace.overrides
+    return namespace
 
 
 def _name(prefix: tuple[str, ...], leaf: Leaf) -> str:
@@ -154,7 +171,8 @@ def _add_whole(group: Any, path: tuple[str, ...], section: type[Section], prefix
             return {".".join((*prefix, *path)): None}
         if not isinstance(document, dict):
             raise ValueError(f"needs a JSON object or null; got {text}")
-        return {".".join((*prefix, *path, name)): value for name, value in document.items()}
+        whole = {".".join((*prefix, *path)): TURN_ON}
+        return whole | {".".join((*prefix, *path, name)): value for name, value in document.items()}
 
     text = f"settings of {path[-1]} as a JSON object, the library's own too; null turns it off where that is allowed"
     _add(group, f"--{'.'.join(path)}", values, text, metavar="OBJECT")
@@ -223,6 +241,8 @@ def parse_value(leaf: Leaf, text: str) -> Any:
         return None
     if leaf.choices or leaf.type_name in ("text", "text or null"):
         return text
+    if leaf.is_boolean and text in ("true", "false"):
+        return text == "true"
     if leaf.is_text_list and not text.lstrip().startswith("["):
         return [part.strip() for part in text.split(",")]
     if "text" in leaf.type_name and not text.lstrip().startswith(("{", "[")):

@@ -68,7 +68,7 @@ STAGES: dict[str, Stage] = {
             "spikesorting",
             "recording",
             takes=("preprocessing",),
-            gives=(Part("spikesorted", "spikesorted/{id}"),),
+            gives=(Part("spikesorted", "spikesorted/{id}"), Part("sorter", "sorter_output/{id}", optional=True)),
             libraries=(*_CORE, "torch", "kilosort", "scikit-learn", "hdbscan", "networkx"),
         ),
         Stage(

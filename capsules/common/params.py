@@ -63,7 +63,7 @@ class JobKwargs(Section):
     chunk_duration: str = Field(
         "1s",
         description="Length of one chunk of traces, a number with `s` or `ms`; longer ones cost memory and save time.",
-        pattern=r"^[0-9]+(\.[0-9]+)?m?s$(?!\n)",
+        pattern=r"^(?![0.]+m?s)[0-9]+(\.[0-9]+)?m?s$(?!\n)",
     )
     progress_bar: bool = Field(False, description="Show a progress bar while the chunks are worked through.")
 
@@ -220,6 +220,10 @@ def nullable(annotation: Any) -> bool:
     return type(None) in _union_options(annotation)
 
 
+TURN_ON = object()
+"""The value that turns a section on that is null, and leaves it as it is otherwise."""
+
+
 def set_dotted(document: dict, dotted: str, value: Any) -> None:
     """Set `document["a"]["b"] = value` for the dotted name `a.b`; a null on the way becomes an object."""
     *parents, last = dotted.split(".")
@@ -227,7 +231,10 @@ def set_dotted(document: dict, dotted: str, value: Any) -> None:
         if document.get(key) is None:
             document[key] = {}
         document = document[key]
-    document[last] = value
+    if value is not TURN_ON:
+        document[last] = value
+    elif document.get(last) is None:
+        document[last] = {}
 
 
 def get_dotted(document: Any, dotted: str, absent: Any = None) -> Any:

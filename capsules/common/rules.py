@@ -6,6 +6,9 @@ The kinds of rule:
 - `needs`: `path` is set (neither null, nor false, nor empty) `when` other parameters have the values given.
 - `only_when`: `path` is not set, unless other parameters have the values given.
 - `same`: the parameters at `paths` have one value; those within a section that is null are not asked.
+- `excludes`: `path` is set only when `other` is null.
+- `requires`: `path` is set only when `other` is not null.
+- `odd`: the number at `path` is odd.
 - `depends`: of the parts of the section at `path`, one that is not null needs the others named.
 - `json_object`: the text at `path` is empty, or a JSON object whose values have the type `values`.
 - `below_half_rate`: the frequency at `path` is below half the sampling rate. No rate is known when parameters are
@@ -39,6 +42,9 @@ def rule_problems(document: dict[str, Any]) -> list[Problem]:
         "needs": _needs,
         "only_when": _only_when,
         "same": _same,
+        "excludes": _excludes,
+        "requires": _requires,
+        "odd": _odd,
         "depends": _depends,
         "json_object": _json_object,
         "below_half_rate": lambda document, rule: iter(()),
@@ -95,6 +101,22 @@ def _needs(document: dict[str, Any], rule: dict[str, Any]) -> Iterator[Problem]:
 def _only_when(document: dict[str, Any], rule: dict[str, Any]) -> Iterator[Problem]:
     if get_dotted(document, rule["path"]) and not _met(document, rule["when"]):
         yield Problem(_path(rule["path"]), f"has an effect only when {_condition(rule['when'])}")
+
+
+def _excludes(document: dict[str, Any], rule: dict[str, Any]) -> Iterator[Problem]:
+    if get_dotted(document, rule["path"]) is not None and get_dotted(document, rule["other"]) is not None:
+        yield Problem(_path(rule["path"]), f"has an effect only when {rule['other']} is null")
+
+
+def _requires(document: dict[str, Any], rule: dict[str, Any]) -> Iterator[Problem]:
+    if get_dotted(document, rule["path"]) and get_dotted(document, rule["other"]) is None:
+        yield Problem(_path(rule["path"]), f"needs {rule['other']}, which is off (null)")
+
+
+def _odd(document: dict[str, Any], rule: dict[str, Any]) -> Iterator[Problem]:
+    value = get_dotted(document, rule["path"])
+    if value is not None and value % 2 == 0:
+        yield Problem(_path(rule["path"]), f"must be odd; got {value}")
 
 
 def _same(document: dict[str, Any], rule: dict[str, Any]) -> Iterator[Problem]:

@@ -29,8 +29,8 @@ def draft07_schema(model: type[BaseModel], library_names: dict[str, dict[str, An
         node = schema
         for key in path.split("."):
             node = node["properties"][key]
-        if node.get("type") == "string":
-            node["examples"] = list(names)
+        if isinstance(names, list):
+            node["examples"] = names
             continue
         described = {
             name: {"description": "A setting of the library's, handed on as it is.", "default": default}

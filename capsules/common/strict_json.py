@@ -14,6 +14,7 @@ Path = tuple[str | int, ...]
 
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|-?[A-Za-z]+|[^\s{}\[\],:"]+', re.DOTALL)
 WORDS = {"True": "true", "False": "false", "None": "null", "undefined": "null", "nil": "null"}
+MAX_DEPTH = 100
 NOT_NUMBERS = ("NaN", "Infinity", "-Infinity")
 
 
@@ -24,6 +25,10 @@ class Document:
     value: Any
     places: dict[Path, tuple[int, int]]
     """Path of keys and indices -> line and column of the key (or of the item), counted from 1."""
+
+    def holds(self, path: Path) -> bool:
+        """Whether the text has this part."""
+        return tuple(path) in self.places
 
     def place(self, path: Path) -> str:
         """`line 3, column 5` of a path, or of the nearest part around it."""
@@ -97,12 +102,16 @@ def _walk(text: str) -> tuple[dict[Path, int], list[tuple[int, str]]]:
             key_comes = False
         elif key_comes:
             path[-1] = json.loads(token)
+            if problem := _unusable(token):
+                problems.append((offset, problem))
             if path[-1] in keys[-1]:
                 problems.append((offset, f"{_dotted(path)} is given twice in one object"))
             keys[-1].add(path[-1])
             places[tuple(path)] = offset
         else:
             places.setdefault(tuple(path), offset)
+            if token in "[{" and len(keys) == MAX_DEPTH:
+                problems.append((offset, f"{_dotted(path[:5])}...: more than {MAX_DEPTH} brackets within each other"))
             if token in "[{":
                 keys.append(set() if token == "{" else None)
                 path.append("" if token == "{" else 0)
@@ -147,6 +156,10 @@ class _LineFinder:
 
     def __init__(self, text: str):
         self.starts = [0, *(match.end() for match in re.finditer("\n", text))]
+
+    def holds(self, path: Path) -> bool:
+        """Whether the text has this part."""
+        return tuple(path) in self.places
 
     def place(self, offset: int) -> tuple[int, int]:
         from bisect import bisect_right

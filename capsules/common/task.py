@@ -125,9 +125,7 @@ def main(stage_name: str, run: Callable[[Task], None], params: type[BaseModel] |
     """The command line of a stage. Returns the exit code: 0 done or skipped, 1 failed, 2 refused."""
     stage = STAGES[stage_name]
     try:
-        arguments = _parser(stage, params).parse_args()
-        if arguments.problems:
-            raise Refused([f"{stage.name}: {problem}" for problem in arguments.problems])
+        arguments = cli.parse_all(_parser(stage, params))
         jobs = read_jobs(arguments.job) if arguments.job else []
         section = None if params is None else read_section(params, arguments.params, arguments.overrides, stage.name)
     except Refused as refusal:
@@ -252,7 +250,16 @@ def read_section(model: type[BaseModel], file: Path | None, overrides: dict[str,
     Refused
         With every problem of the file and the flags.
     """
-    document = read_json(file.read_text()).value if file else {}
+    document = {}
+    if file is not None:
+        try:
+            document = read_json(file.read_bytes().decode()).value
+        except UnicodeDecodeError:
+            raise Refused([f"{file}: not a UTF-8 text file"]) from None
+        except Refused as refusal:
+            raise Refused([f"{file}, {problem}" for problem in refusal.problems]) from None
+        if not isinstance(document, dict):
+            raise Refused([f"{file}: a JSON object is needed, with the parameters of {where}"])
     for dotted, given in overrides.items():
         set_dotted(document, dotted, given.value)
     if problems := problems_of(model, document):

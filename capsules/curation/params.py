@@ -16,10 +16,12 @@ class CurationParams(Section):
     noise_neural_classifier: str | None = param(
         "SpikeInterface/UnitRefine_noise_neural_classifier",
         "Model that tells neural units from noise: a folder, or a name on the Hugging Face hub.",
+        min_length=1,
     )
     sua_mua_classifier: str | None = param(
         "SpikeInterface/UnitRefine_sua_mua_classifier",
         "Model that tells single units from multi-unit activity: a folder, or a name on the Hugging Face hub.",
+        min_length=1,
     )
     noise_strategy: Literal["unitrefine", "bombcell", "both"] = param(
         "unitrefine",

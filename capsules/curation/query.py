@@ -35,13 +35,17 @@ def parse(query: str) -> ast.expr:
     QueryError
         Saying which part is not allowed.
     """
+    if "#" in query:
+        raise QueryError("curation.query: '#' begins a comment, and what follows would be lost: take it out")
     if len(query) > MAX_LENGTH:
         raise QueryError(f"curation.query is {len(query)} characters long, more than {MAX_LENGTH}")
     try:
         tree = ast.parse(" ".join(query.split()), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        _check(tree)
+    except SyntaxError as error:
+        raise QueryError(f"curation.query cannot be read: {error.msg}; got {query!r}") from None
+    except (ValueError, RecursionError, MemoryError) as error:
         raise QueryError(f"curation.query cannot be read: {error}") from None
-    _check(tree)
     return tree
 
 

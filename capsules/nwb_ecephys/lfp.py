@@ -36,7 +36,7 @@ def lfp_band(recording: Any, is_lfp_stream: bool, params: NwbEcephysParams, chan
     # The bands are far below a stream's usual rate on purpose; SpikeInterface's check is for spikes.
     lfp = spre.bandpass_filter(recording, freq_min=band.freq_min, freq_max=highest_hz, ignore_low_freq_error=True)
     if not is_lfp_stream and recording.sampling_frequency > params.lfp.sampling_rate:
-        lfp = spre.resample(lfp, int(params.lfp.sampling_rate))
+        lfp = spre.resample(lfp, params.lfp.sampling_rate)
     if params.lfp_highpass_freq_min > 0:
         lfp = spre.highpass_filter(lfp, freq_min=params.lfp_highpass_freq_min, ignore_low_freq_error=True)
     if params.lfp_temporal_factor > 1:

@@ -12,7 +12,7 @@ class LfpFilter(Section):
 
 class Lfp(Section):
     filter: LfpFilter = param(LfpFilter(), "The LFP band.")
-    sampling_rate: float = param(2500, "Rate to which a wide band is resampled for the LFP.", unit="Hz", gt=0)
+    sampling_rate: int = param(2500, "Rate to which a wide band is resampled for the LFP.", unit="Hz", ge=1)
 
 
 class NwbEcephysParams(Section):

@@ -1,9 +1,12 @@
 """SpikeInterface's analyzer extensions and metrics, under the manual's names (section `postprocessing.extensions`)."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from capsules.common.params import OpenSection, Section, param
 
+Percent = Annotated[float, Field(ge=0, le=100)]
 PeakSign = Literal["neg", "pos", "both"]
 Localization = Literal["monopolar_triangulation", "center_of_mass", "grid_convolution"]
 ONE_SIGN = "The same sign as `spike_amplitudes.peak_sign`: SpikeInterface has one for the whole analyzer."
@@ -143,7 +146,7 @@ class AmplitudeMedian(OpenSection):
 
 class AmplitudeCv(OpenSection):
     average_num_spikes_per_bin: int = param(50, "Spikes that a bin of time has on average.", ge=1)
-    percentiles: list[float] = param(
+    percentiles: list[Percent] = param(
         [5, 95], "Between these percentiles of the bins the range is taken.", min_length=2, max_length=2
     )
     min_num_bins: int = param(10, "Fewer bins give no value.", ge=1)
@@ -154,7 +157,7 @@ class AmplitudeCv(OpenSection):
 
 class FiringRange(OpenSection):
     bin_size_s: float = param(5, "Length of a bin of time.", unit="s", gt=0)
-    percentiles: list[float] = param(
+    percentiles: list[Percent] = param(
         [5, 95], "Between these percentiles of the firing rate the range is taken.", min_length=2, max_length=2
     )
 

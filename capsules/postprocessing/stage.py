@@ -9,7 +9,7 @@ from capsules.common.metrics import METRIC_EXTENSIONS
 from capsules.common.motion import load_motion_info, motion_corrected
 from capsules.common.task import Task
 from capsules.postprocessing.params import Sparsity
-from capsules.postprocessing.translation import extension_arguments
+from capsules.postprocessing.translation import extension_arguments, peak_sign
 
 SEED = 0
 """Of the spikes that the analyzer finds each unit's main channel with."""
@@ -21,14 +21,14 @@ def run(task: Task) -> None:
 
     recording = _traces(task)
     sorting = si.load(task.input("spikesorting", "spikesorted"))
-    extensions = extension_arguments(task.params.extensions.model_dump(), task.change)
-    amplitudes = task.params.extensions.spike_amplitudes
+    given = task.params.extensions.model_dump()
+    extensions = extension_arguments(given, task.change)
     analyzer = si.create_sorting_analyzer(
         sorting,
         recording,
         format="memory",
         sparse=True,
-        peak_sign="both" if amplitudes is None else amplitudes.peak_sign,
+        peak_sign=peak_sign(given),
         seed=SEED,
         return_in_uV=_in_uv(task, recording),
         sparsity_kwargs=sparsity_arguments(task.params.sparsity),
@@ -77,13 +77,17 @@ def _without_duplicates(task: Task, analyzer: Any, extensions: dict[str, dict]) 
     """The analyzer without the smaller one of each pair of duplicated units."""
     from capsules.postprocessing.duplicates import find_duplicates
 
-    analyzer.compute({name: extensions.get(name, {}) for name in ("random_spikes", "templates")})
+    spikes = extensions.get("random_spikes", {"seed": SEED})
+    analyzer.compute({"random_spikes": spikes, "templates": {}})
     pairs = find_duplicates(analyzer, task.params.duplicate_threshold)
     task.fact(duplicated_units_removed=[{"removed": str(removed), "kept": str(kept)} for removed, kept in pairs])
-    if not pairs:
-        return analyzer
     removed = {removed for removed, _ in pairs}
-    return analyzer.select_units([unit for unit in analyzer.unit_ids if unit not in removed])
+    if removed:
+        analyzer = analyzer.select_units([unit for unit in analyzer.unit_ids if unit not in removed])
+    for name in ("templates", "random_spikes"):
+        if name not in extensions:
+            analyzer.delete_extension(name)
+    return analyzer
 
 
 def _compute(analyzer: Any, extensions: dict[str, dict]) -> None:

@@ -13,6 +13,7 @@ METRIC_NAMES = {"isolation_distance": "mahalanobis", "l_ratio": "mahalanobis"}
 """Manual's metric -> SpikeInterface's; the columns keep the manual's names."""
 
 METRIC_NEEDS = {
+    "snr": "noise_levels",
     "mahalanobis": "principal_components",
     "d_prime": "principal_components",
     "nearest_neighbor": "principal_components",
@@ -72,6 +73,14 @@ def extension_arguments(extensions: dict[str, dict[str, Any] | None], change: Ca
     return translated
 
 
+def peak_sign(extensions: dict[str, dict[str, Any] | None]) -> str:
+    """The sign of peaks that the analyzer chooses main channels by: the one that the extensions, or metrics, name."""
+    amplitudes, metrics = extensions.get("spike_amplitudes"), extensions.get("quality_metrics")
+    if amplitudes is not None:
+        return amplitudes["peak_sign"]
+    return "both" if metrics is None else metrics["metric_params"]["snr"]["peak_sign"]
+
+
 def _quality_metrics(extensions: dict[str, dict], change: Callable[[str], None]) -> dict[str, Any]:
     settings = extensions["quality_metrics"]
     if settings.get("metric_names") is not None:
@@ -82,6 +91,8 @@ def _quality_metrics(extensions: dict[str, dict], change: Callable[[str], None])
         kept = []
         for name in dict.fromkeys(names):
             needed = METRIC_NEEDS.get(name)
+            if name == "amplitude_cv":
+                needed = (settings.get("metric_params") or {}).get(name, {}).get("amplitude_extension", needed)
             if needed is not None and needed not in extensions:
                 change(f"metric {name} left out: it needs the extension {needed}, which is not computed")
             else:

@@ -14,7 +14,7 @@ from typing import Any
 
 from capsules.common.errors import nearest
 from capsules.common.params import OpenSection, get_dotted, sections
-from capsules.common.problems import Problem
+from capsules.common.problems import Problem, shown
 from capsules.resolve_params.params import PipelineParams
 
 FILE = Path(__file__).parents[2] / "pipeline" / "library_names.json"
@@ -59,8 +59,23 @@ GIVEN_BY_CALLERS = {
 """Arguments that the pipeline or the library fills in."""
 
 
-def read() -> dict[str, dict[str, Any]]:
-    """Dotted name of a section -> names of the settings that the library takes there -> their defaults."""
+OVERRULED = {
+    f"{EXTENSIONS}.noise_levels": ["chunk_duration"],
+    f"{EXTENSIONS}.quality_metrics": ["skip_pc_metrics"],
+    f"{EXTENSIONS}.quality_metrics.metric_params.snr": ["method"],
+    f"{CIRCUS}.detection.method_kwargs": ["radius_um", "exclude_sweep_ms", "ms_before"],
+    f"{CIRCUS}.motion_correction": ["detect_kwargs"],
+    f"{CIRCUS}.clustering.method_kwargs": ["seed", "verbose", "peaks_svd", "clean_templates", "debug_folder"],
+}
+"""Settings that would be overruled by others: by `chunk_size`, `metric_names`, `peak_mode`, `general.radius_um`,
+`detection.exclude_sweep_ms` and `general.ms_before`, or by SpykingCircus2 itself."""
+
+
+def read() -> dict[str, dict[str, Any] | list[str]]:
+    """Dotted name of a section -> names of the settings that the library takes there -> their defaults.
+
+    A list in place of names and defaults: the values that the library knows for a parameter.
+    """
     return json.loads(FILE.read_text())
 
 
@@ -78,14 +93,26 @@ def name_problems(document: dict[str, Any]) -> list[Problem]:
     own, problems = declared(), []
     for path, names in read().items():
         given = get_dotted(document, path)
+        if isinstance(names, list):
+            words = given if isinstance(given, list) else [] if given is None else [given]
+            problems += [
+                Problem(tuple(path.split(".")), f"the library has no {word!r}{nearest(str(word), names)}")
+                for word in words
+                if word not in names
+            ]
+            continue
         known = [*names, *own.get(path, ())]
-        if isinstance(given, str) and given not in known:
-            problems.append(Problem(tuple(path.split(".")), f"the library has no {given!r}{nearest(given, known)}"))
         problems += [
             Problem((*path.split("."), name), f"no such setting in the library{nearest(name, known)}")
             for name in (given if isinstance(given, dict) else ())
             if name not in known
         ]
+    steps = get_dotted(document, PIPELINE) or {}
+    problems += [
+        Problem((*PIPELINE.split("."), name), f"must be an object with the step's settings; got {shown(settings)}")
+        for name, settings in steps.items()
+        if not isinstance(settings, dict)
+    ]
     return problems
 
 
@@ -96,11 +123,35 @@ def collect() -> dict[str, dict[str, Any]]:
     names |= {f"{metrics}.{name}": settings for name, settings in _metrics().items()}
     names |= {f"{MOTION}.{name}": settings for name, settings in _motion().items()}
     names |= {f"{CIRCUS}.{name}": settings for name, settings in _spykingcircus2().items()}
-    names |= {f"visualization.{figure}.cmap": dict.fromkeys(_colour_maps()) for figure in ("drift", "motion")}
     steps = _preprocessing_steps()
     names[PIPELINE] = dict.fromkeys(steps)
     names |= {f"{PIPELINE}.{name}": settings for name, settings in steps.items() if settings is not None}
-    return {path: dict(sorted(settings.items())) for path, settings in sorted(names.items())}
+    for path, hidden in OVERRULED.items():
+        names[path] = {name: default for name, default in names[path].items() if name not in hidden}
+    values = {path: sorted(map(str, known)) for path, known in _values().items()}
+    return dict(sorted({path: dict(sorted(settings.items())) for path, settings in names.items()}.items())) | values
+
+
+def _values() -> dict[str, list[str]]:
+    """Dotted name of a parameter -> the values that the library knows for it."""
+    from matplotlib import colormaps
+    from spikeinterface.extractors.extractor_classes import recording_extractor_full_dict
+    from spikeinterface.metrics.template import get_template_metric_list
+    from spikeinterface.sortingcomponents.motion.motion_estimation import estimate_motion_methods
+    from spikeinterface.sortingcomponents.peak_detection.method_list import detect_peak_methods
+    from spikeinterface.sortingcomponents.peak_localization.method_list import peak_localization_methods
+    from spikeinterface.sortingcomponents.peak_selection import _possible_methods
+
+    return {
+        "job_dispatch.spikeinterface_info.reader_type": ["spikeinterface", *recording_extractor_full_dict],
+        f"{MOTION}.detect_kwargs.method": list(detect_peak_methods),
+        f"{MOTION}.select_kwargs.method": list(_possible_methods),
+        f"{MOTION}.localize_peaks_kwargs.method": list(peak_localization_methods),
+        f"{MOTION}.estimate_motion_kwargs.method": [name for name in estimate_motion_methods if name != "medicine"],
+        f"{EXTENSIONS}.template_metrics.metric_names": get_template_metric_list(),
+        "visualization.drift.cmap": list(colormaps),
+        "visualization.motion.cmap": list(colormaps),
+    }
 
 
 def _extensions() -> dict[str, dict[str, Any]]:
@@ -159,10 +210,14 @@ def _detection() -> dict[str, Any]:
 def _spykingcircus2() -> dict[str, dict[str, Any]]:
     from spikeinterface.preprocessing.motion import correct_motion
     from spikeinterface.sorters.internal.spyking_circus2 import final_cleaning_circus
+    from spikeinterface.sortingcomponents.clustering.method_list import clustering_methods
+    from spikeinterface.sortingcomponents.matching.method_list import matching_methods
 
     return {
         "detection.method_kwargs": _detection(),
         "selection.method_kwargs": {},
+        "clustering.method_kwargs": _plain(clustering_methods["iterative-hdbscan"]._default_params),
+        "matching.method_kwargs": _arguments(*(matching_methods[name].__init__ for name in ("circus-omp", "wobble"))),
         "motion_correction": _arguments(correct_motion),
         "merging": _arguments(final_cleaning_circus),
     }
@@ -177,12 +232,6 @@ def _preprocessing_steps() -> dict[str, dict[str, Any] | None]:
         return None if inspect.Parameter.VAR_KEYWORD in kinds else _arguments(step)
 
     return {name: settings(step) for name, step in pp_names_to_functions.items()}
-
-
-def _colour_maps() -> list[str]:
-    from matplotlib import colormaps
-
-    return list(colormaps)
 
 
 def _arguments(*functions: Callable) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Everything that the user said is checked here, and every mistake is told at once
 
 from __future__ import annotations
 
+import re
 import shlex
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -38,9 +39,16 @@ RUNMODES: dict[str, dict[str, Any]] = {
 STEP_ARGS = [f"{stage}_args" for stage in SECTION_OF_STAGE]
 OPTIONS = ["n_jobs", "runmode", "sorter", "params_file", "overwrite", "max_memory", "max_time", *STEP_ARGS]
 """The pipeline's own options on Nextflow's command line."""
+FORMS = {
+    "max_memory": r"\d+(\.\d+)?[ .]?[KMGT]?B?",
+    "max_time": r"(\d+(\.\d+)?[ .]?(ms|milli|millis|s|sec|seconds?|m|min|minutes?|h|hours?|d|days?) ?)+",
+}
+"""What Nextflow takes as a size and as a time."""
+EXAMPLES = {"max_memory": "'16 GB'", "max_time": "'12 h'"}
 
 INPUT = "job_dispatch.input"
 _ABSENT = object()
+NO_SORTER = f"no sorter chosen: give --sorter, or set spikesorting.sorter; one of {', '.join(SORTERS)}"
 
 
 @dataclass
@@ -109,9 +117,18 @@ def resolve(options: dict[str, Any], launch_folder: Path) -> Resolved:
         except Refused as refusal:
             problems += refusal.problems
     overrides = _runmode_overrides(options) + _sorter_override(options, file.value)
+    sorter = None
+    try:
+        sorter = _chosen_sorter(options, file.value)
+    except Refused as refusal:
+        problems += refusal.problems
     for stage in SECTION_OF_STAGE:
+        if stage == "spikesorting" and sorter is None:
+            # What its arguments mean depends on the sorter; that there is none is told instead.
+            problems += [] if problems else [NO_SORTER]
+            continue
         try:
-            overrides += _arguments(stage, options.get(f"{stage}_args"), _chosen_sorter(options, file.value))
+            overrides += _arguments(stage, options.get(f"{stage}_args"), sorter)
         except Refused as refusal:
             problems += refusal.problems
     problems += _override_problems(overrides)
@@ -162,7 +179,26 @@ def read_params_file(file: Path, name: str) -> strict_json.Document:
     if not isinstance(document.value, dict):
         raise Refused([f"{name}: a JSON object is needed, with one section per stage"])
     if problems := problems_of(PipelineParams, document.value):
-        raise Refused([f"{name}, {document.place(problem.path)}: {problem}" for problem in problems])
+        # What is right by itself is held against the rules as well, so that all mistakes are told at once.
+        rest = PipelineParams.model_validate(_without(document.value, problems))
+        broken = [problem for problem in whole_file_problems(rest) if document.holds(problem.path)]
+        raise Refused([f"{name}, {document.place(problem.path)}: {problem}" for problem in problems + broken])
+    return document
+
+
+def _without(document: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
+    """The document without the parameters that have problems."""
+    document = deepcopy(document)
+    for problem in problems:
+        holder: Any = document
+        for index, key in enumerate(problem.path):
+            leaf = ".".join(map(str, problem.path[: index + 1])) in _LEAF_NAMES
+            if not isinstance(holder, dict) or key not in holder:
+                break
+            if leaf or index == len(problem.path) - 1:
+                del holder[key]
+                break
+            holder = holder[key]
     return document
 
 
@@ -216,6 +252,10 @@ def _option_problems(options: dict[str, Any]) -> list[str]:
     jobs = options.get("n_jobs")
     if jobs is not None and not (isinstance(jobs, int) and not isinstance(jobs, bool) and jobs >= 1):
         problems.append(f"--n_jobs: a whole number of at least 1 is needed; got {jobs!r}")
+    for name, form in FORMS.items():
+        given = options.get(name)
+        if given is not None and not re.fullmatch(form, str(given), re.IGNORECASE):
+            problems.append(f"--{name}: must be like {EXAMPLES[name]}; got {given!r}")
     for name, known in (("runmode", list(RUNMODES)), ("sorter", list(SORTERS))):
         given = options.get(name)
         if given is not None and given not in known:
@@ -224,7 +264,7 @@ def _option_problems(options: dict[str, Any]) -> list[str]:
 
 
 def _runmode_overrides(options: dict[str, Any]) -> list[Override]:
-    mode = options.get("runmode") or "full"
+    mode = str(options.get("runmode") or "full")
     return [Override(dotted, value, f"--runmode {mode}") for dotted, value in RUNMODES.get(mode, {}).items()]
 
 
@@ -237,13 +277,20 @@ def _sorter_override(options: dict[str, Any], document: dict[str, Any]) -> list[
 
 
 def _chosen_sorter(options: dict[str, Any], document: dict[str, Any]) -> str | None:
-    """The sorter that `--spikesorting_args` is about; None when nobody named one that there is."""
+    """The sorter that `--spikesorting_args` is about; None when nobody named one that there is.
+
+    Raises
+    ------
+    Refused
+        When the arguments name one that there is not, or cannot be split into words.
+    """
     parser = cli.Parser(prog="--spikesorting_args", add_help=False)
     parser.add_argument("--sorter")
-    try:
-        named = parser.parse_known_args(_split("spikesorting", str(options.get("spikesorting_args") or "")))[0].sorter
-    except Refused:
-        return None
+    named = parser.parse_known_args(_split("spikesorting", str(options.get("spikesorting_args") or "")))[0].sorter
+    if named is not None and named not in SORTERS:
+        known = list(SORTERS)
+        text = f"--sorter: must be one of {', '.join(known)}; got {named!r}{nearest(named, known)}"
+        raise Refused([f"--spikesorting_args: {text}"])
     chosen = named or get_dotted(document, "spikesorting.sorter") or options.get("sorter")
     return chosen if chosen in list(SORTERS) else None
 
@@ -302,9 +349,6 @@ def _override_problems(overrides: list[Override]) -> list[str]:
 def _whole_problems(params: PipelineParams) -> list[Problem]:
     sorter = params.spikesorting.sorter
     problems = whole_file_problems(params)
-    if sorter is None:
-        text = f"no sorter chosen: give --sorter, or set spikesorting.sorter; one of {', '.join(SORTERS)}"
-        return [*problems, Problem((), text)]
     reason = SORTERS[sorter].unavailable()
     return [*problems, Problem((), reason)] if reason else problems
 
@@ -316,7 +360,8 @@ def _text_problems(params: PipelineParams) -> list[Problem]:
         try:
             parse(params.curation.query)
         except QueryError as error:
-            problems.append(Problem((), str(error)))
+            text = str(error).removeprefix("curation.query").lstrip(": ")
+            problems.append(Problem(("curation", "query"), text))
     info = params.job_dispatch.spikeinterface_info
     if isinstance(info, str) and info.lstrip().startswith("{"):
         path = ("job_dispatch", "spikeinterface_info")
@@ -334,7 +379,7 @@ def _placed(problem: Problem, name: str | None, file: strict_json.Document, over
     for override in reversed(overrides):
         if problem.path and (dotted + ".").startswith(override.dotted + "."):
             return f"{override.where}: {problem}"
-    if name is not None and get_dotted(file.value, dotted, _ABSENT) is not _ABSENT:
+    if name is not None and problem.path and file.holds(problem.path[:1]):
         return f"{name}, {file.place(problem.path)}: {problem}"
     return str(problem)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from capsules.common.rules import check_rate
 from capsules.common.task import Task
 from capsules.spikesorting.sorters import SORTERS
 from capsules.spikesorting.sorters.base import Context, Sorter
+
+SORTER_FOLDER = "sorter"
+AROUND = ("job_kwargs", "verbose", "chunk_duration", "progress_bar")
+"""Arguments about the work and not about the spikes."""
 
 
 def run(task: Task) -> None:
@@ -32,13 +37,13 @@ def run(task: Task) -> None:
     arguments = sorter.arguments(params, _context(task, recording, params))
     task.record["seeds"] = sorter.pin_seeds(arguments)
     task.record["device"] = arguments.get("torch_device", "cpu")
-    differing = sorter.differing(arguments) if sorter.differing else _differing(params, arguments)
+    differing = differing_from_defaults(sorter, params, arguments, _context(task, recording, params))
     task.fact(sorter=name, arguments=_plain(arguments), differing_from_defaults=_plain(differing))
     try:
-        sorting = run_sorter(sorter, recording, task.out / "sorter", arguments)
+        sorting = run_sorter(sorter, recording, task.out / SORTER_FOLDER, arguments)
     except Exception as error:
         task.log.exception("the sorter failed")
-        shutil.rmtree(task.out / "sorter", ignore_errors=True)
+        shutil.rmtree(task.out / SORTER_FOLDER, ignore_errors=True)
         if any(text in str(error) for text in sorter.finds_nothing):
             raise Skip(f"{name} found no spikes") from error
         failure = SpikeRelayError if params.raise_if_fails else RecordedFailure
@@ -51,10 +56,11 @@ def run(task: Task) -> None:
     task.fact(units=sorting.get_num_units(), spikes=int(sorting.to_spike_vector().size))
 
 
-def _differing(params: Any, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that are not the defaults of the sorter's section."""
-    defaults = type(params)().sorter.model_dump()
-    return {name: value for name, value in arguments.items() if name in defaults and value != defaults[name]}
+def differing_from_defaults(sorter: Sorter, params: Any, arguments: dict[str, Any], context: Context) -> dict[str, Any]:
+    """The arguments that the default parameters would not give here, and those that the sorter's table tells."""
+    plain = sorter.arguments(type(params)(), replace(context, change=lambda text: None))
+    own = {name: value for name, value in arguments.items() if name not in AROUND and value != plain[name]}
+    return own | (sorter.differing(arguments) if sorter.differing else {})
 
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:
@@ -64,7 +70,10 @@ def _plain(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_sorter(sorter: Sorter, recording: Any, folder: Path, arguments: dict[str, Any]) -> Any:
-    """Run a sorter through SpikeInterface and hold its sorting in memory; its working folder is removed."""
+    """Run a sorter through SpikeInterface and hold its sorting in memory.
+
+    Its working folder is removed unless the arguments ask to keep something in it.
+    """
     import spikeinterface as si
     from spikeinterface.sorters import run_sorter as spikeinterface_run_sorter
 
@@ -72,7 +81,8 @@ def run_sorter(sorter: Sorter, recording: Any, folder: Path, arguments: dict[str
         sorter.spikeinterface_name, recording, folder=folder, remove_existing_folder=True, **arguments
     )
     sorting = si.NumpySorting.from_sorting(sorting, copy_spike_vector=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    if not sorter.keeps_files(arguments):
+        shutil.rmtree(folder, ignore_errors=True)
     return sorting
 
 

@@ -1,8 +1,12 @@
 """Parameters of visualization (section `visualization`)."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from capsules.common.params import JobKwargs, Section, param
+
+Inches = Annotated[float, Field(gt=0)]
 
 
 class Timeseries(Section):
@@ -17,8 +21,8 @@ class DriftDetection(Section):
 
 
 class DriftLocalization(Section):
-    ms_before: float = param(0.1, "Waveform before the peak that localises it.", unit="ms", ge=0)
-    ms_after: float = param(0.3, "Waveform after the peak that localises it.", unit="ms", ge=0)
+    ms_before: float = param(0.1, "Waveform before the peak that localises it.", unit="ms", gt=0)
+    ms_after: float = param(0.3, "Waveform after the peak that localises it.", unit="ms", gt=0)
     radius_um: float = param(100.0, "Channels within this distance localise a peak.", unit="um", gt=0)
 
 
@@ -30,13 +34,13 @@ class Drift(Section):
     vmin: float = param(-200, "Amplitude at the lower end of the colours.", unit="uV")
     vmax: float = param(0, "Amplitude at the upper end of the colours.", unit="uV")
     cmap: str = param("Greys_r", "Matplotlib colour map of the amplitudes.")
-    figsize: list[float] = param([10, 10], "Width and height of the figure.", unit="in", min_length=2, max_length=2)
+    figsize: list[Inches] = param([10, 10], "Width and height of the figure.", unit="in", min_length=2, max_length=2)
 
 
 class Motion(Section):
     cmap: str = param("Greys_r", "Matplotlib colour map of the amplitudes.")
     scatter_decimate: int = param(15, "One peak in this many is drawn.", ge=1)
-    figsize: list[float] = param([15, 10], "Width and height of the figure.", unit="in", min_length=2, max_length=2)
+    figsize: list[Inches] = param([15, 10], "Width and height of the figure.", unit="in", min_length=2, max_length=2)
 
 
 class VisualizationParams(Section):

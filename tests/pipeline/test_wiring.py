@@ -304,7 +304,7 @@ def test_killed_and_resumed(pipeline):
         (("--sorter", "kilosort9"), "did you mean 'kilosort4'"),
         (("--preprocesing_args", "--motion skip"), "--preprocesing_args: unknown option; did you mean"),
         (("--curation_args", "--querry 1"), "unknown argument '--querry'; did you mean '--query'"),
-        (("--curation_args", "--query 'snr >'"), "curation.query cannot be read"),
+        (("--curation_args", "--query 'snr >'"), "curation.query: cannot be read"),
         (("--runmode", "quick"), "--runmode: one of full, fast"),
         (("--spikesorting_args", "--sorter.seed -1"), "--sorter.seed: must be integer >= 0; got -1"),
         (

@@ -12,6 +12,7 @@ PREFIX = "postprocessing"
 METRICS = "extensions.quality_metrics.metric_params"
 ALL_COMPUTED = {
     "use_motion_corrected": False,
+    "extensions__amplitude_scalings": {},
     "extensions__quality_metrics__metric_names": DEFAULT_METRICS[::-1],
     "extensions__spike_amplitudes__peak_sign": "pos",
     **{

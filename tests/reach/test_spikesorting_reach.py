@@ -66,8 +66,12 @@ def test_every_parameter_of_the_sorter_reaches_it(sorter, sort):
         for key in name.split("."):
             found = found[key]
         assert found == value, name
-    if sorter == "spykingcircus2":
-        assert call["matching"]["matching_kwargs"] == {"some_setting": 1}
+
+
+def test_spykingcircus2_gets_the_matchings_settings_under_the_name_that_it_reads(sort):
+    settings = {"sorter": {"matching": {"method_kwargs": {"max_failures": 7}}}}
+    _, call = sort("spykingcircus2", PARAMS.model_validate({"sorter": "spykingcircus2", "spykingcircus2": settings}))
+    assert call["matching"]["matching_kwargs"] == {"max_failures": 7}
 
 
 @pytest.mark.parametrize("sorter", SORTERS)
@@ -109,10 +113,27 @@ def test_raise_if_fails(sorter, sort):
              RuntimeError("out of spikes"))  # fmt: skip
 
 
+@pytest.mark.parametrize("debug", [True, False])
+def test_the_sorters_folder_is_kept_when_asked_for(debug, inputs, tmp_path, monkeypatch, truth):
+    from spikeinterface import sorters
+
+    def leaves_a_file(*args, folder, **kwargs):
+        folder.mkdir()
+        (folder / "intermediate.npy").write_text("")
+        return truth[1]
+
+    monkeypatch.setattr(sorters, "run_sorter", leaves_a_file)
+    params = PARAMS.model_validate({"sorter": "spykingcircus2", "spykingcircus2": {"sorter": {"debug": debug}}})
+    task = task_for("spikesorting", params, tmp_path)
+    task.inputs = inputs
+    stage.run(task)
+    assert (task.out / "sorter" / "intermediate.npy").exists() == debug
+
+
 def test_what_differs_from_kilosorts_defaults_stands_in_the_record(sort):
-    params = PARAMS.model_validate({"sorter": "kilosort4", "kilosort4": {"sorter": {"Th_universal": 7}}})
-    task, _ = sort("kilosort4", params)
-    assert task.record["facts"]["differing_from_defaults"] == {"Th_universal": 7}
+    settings = {"Th_universal": 7, "invert_sign": True}
+    task, _ = sort("kilosort4", PARAMS.model_validate({"sorter": "kilosort4", "kilosort4": {"sorter": settings}}))
+    assert task.record["facts"]["differing_from_defaults"] == settings
     json.dumps(task.record, allow_nan=False)
 
 

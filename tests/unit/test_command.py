@@ -57,9 +57,26 @@ def test_plan_tells_what_would_fail(tiny_session, params_file):
     assert planned.returncode == 1
     assert "fails: preprocessing.highpass_filter.freq_min: must be below half the sampling rate" in planned.stdout
     assert 'job_dispatch.input: "openephys" -> "spikeglx" (params file)' in planned.stdout
-    none = spikerelay("plan", "--data", tiny_session, "--sorter", "spykingcircus2")
+    guessed = spikerelay("plan", "--data", tiny_session, "--sorter", "spykingcircus2")
+    assert guessed.returncode == 0
+    assert "--input spikeglx: no input was named, and this is the one format" in guessed.stdout
+    options = ("--sorter", "spykingcircus2", "--job_dispatch_args=--input openephys")
+    none = spikerelay("plan", "--data", tiny_session, *options)
     assert none.returncode == 1
-    assert "no Open Ephys binary recording" in none.stderr
+    assert "no Open Ephys recording" in none.stderr
+
+
+def test_inspect(tiny_session, tmp_path):
+    seen = spikerelay("inspect", tiny_session)
+    assert seen.returncode == 0
+    for text in ("read as spikeglx", "run_g0_imec0.ap_recording1", "4 channels, 30000 Hz", "imec0.lf: the LFP band"):
+        assert text in seen.stdout
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "notes.txt").write_text("")
+    unknown = spikerelay("inspect", tmp_path / "data")
+    assert (unknown.returncode, "its format cannot be told; give --input" in unknown.stderr) == (1, True)
+    assert spikerelay("inspect", tmp_path / "nowhere").returncode == 2
+    assert "invalid" not in spikerelay("inspect", tiny_session, "--input", "spikeglx", "--no-split-groups").stderr
 
 
 def test_sizes_grow_with_channels_and_megabytes():

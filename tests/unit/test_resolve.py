@@ -112,7 +112,7 @@ def test_short_flags_of_the_sorters_set_the_chosen_one(tmp_path):
         ),
         ({"preprocessing": {"max_bad_channel_fraction": 2}}, "must be number >= 0, <= 1; got 2"),
         ({"preprocessing": {"denoising_strategy": "car"}}, 'must be one of cmr, destripe; got "car"'),
-        ({"curation": {"query": "import os"}}, "curation.query cannot be read"),
+        ({"curation": {"query": "import os"}}, "curation.query: cannot be read"),
         ("[]", "a JSON object is needed"),
         ({"spikesorting": None}, "spikesorting: "),
         ({"nwb": []}, "nwb: "),

@@ -138,6 +138,8 @@ def test_another_good_value_is_taken_by_both(dotted):
 
 
 TEXTS = {
+    '{"curation": {"query": ' + "[" * 120 + "]" * 120 + "}}": "more than 100 brackets within each other",
+    '{"curation": {"\\ud800": 1}}': "half of a surrogate pair",
     "\ufeff{}": "byte order mark",
     "{'curation': {}}": "single quotes",
     '{"curation": {} // why\n}': "a comment",
@@ -225,6 +227,35 @@ CROSSED = {
         "preprocessing": {"custom_preprocessing_pipeline": {"common_reference": {"operatorr": "median"}}}
     },
     "curation.query": {"curation": {"query": "__import__('os')"}},
+    "begins a comment": {"curation": {"query": "snr > 5 # good\n and firing_rate > 1"}},
+    "cannot be read: ": {"curation": {"query": "not " * 1200 + "snr > 5"}},
+    "win_step_um: has an effect only when": {
+        "preprocessing": {"motion_correction": {"estimate_motion_kwargs": {"win_step_um": 50}}}
+    },
+    "nt: must be odd; got 60": {"spikesorting": {"kilosort4": {"sorter": {"nt": 60}}}},
+    "snr.method: no such setting": {
+        "postprocessing": {"extensions": {"quality_metrics": {"metric_params": {"snr": {"method": "extremum"}}}}}
+    },
+    "templates.ms_before: has an effect only when postprocessing.extensions.waveforms is null": {
+        "postprocessing": {"extensions": {"templates": {"ms_before": 1}}}
+    },
+    "random_spikes.percentage: is needed when": {
+        "postprocessing": {"extensions": {"random_spikes": {"method": "percentage"}}}
+    },
+    "valid_unit_periods: needs amplitude_scalings": {"postprocessing": {"extensions": {"valid_unit_periods": {}}}},
+    "bin_ms: must be below postprocessing.extensions.correlograms.window_ms": {
+        "postprocessing": {"extensions": {"correlograms": {"bin_ms": 60}}}
+    },
+    "lfp_highpass_freq_min: must be below": {"nwb": {"ecephys": {"lfp_highpass_freq_min": 2000}}},
+    "detect_kwargs.method: the library has no 'typo'": {
+        "preprocessing": {"motion_correction": {"detect_kwargs": {"method": "typo"}}}
+    },
+    "reader_type: the library has no 'intann'; did you mean 'intan'": {
+        "job_dispatch": {"input": "spikeinterface", "spikeinterface_info": {"reader_type": "intann"}}
+    },
+    "bandpass_filter: must be an object with the step's settings; got 5": {
+        "preprocessing": {"custom_preprocessing_pipeline": {"bandpass_filter": 5}}
+    },
     "visualization.drift.cmap: the library has no 'virids'; did you mean 'viridis'": {
         "visualization": {"drift": {"cmap": "virids"}}
     },
@@ -330,6 +361,13 @@ BAD_LINES += [
     SORTER | {"params_file": "nowhere.json"},
     {"sorter": "Kilosort4"},
     {"sorter": ["kilosort4"]},
+    SORTER | {"runmode": ["fast"]},
+    SORTER | {"max_memory": "banana"},
+    SORTER | {"max_time": "soon"},
+    SORTER | {"visualization_args": "--drift.figsize [0,1]"},
+    SORTER | {"preprocessing_args": "--job_kwargs.chunk_duration 0s"},
+    SORTER | {"nwb_ecephys_args": "--lfp.sampling_rate 0.5"},
+    SORTER | {"curation_args": "--noise_neural_classifier ''"},
 ]
 
 
@@ -340,6 +378,38 @@ def test_malformed_command_lines_are_refused_each_naming_its_flag(tmp_path):
         given = [name for name in options if name != "sorter" or len(options) == 1]
         told = (f"--{given[0]}", str(options[given[0]]))
         assert any(text in problem for text in told for problem in problems), (options, problems)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "waveforms"),
+    [
+        ("--extensions.waveforms.ms_before 1 --extensions.waveforms null --extensions.waveforms.ms_before 1.5", 1.5),
+        ("--extensions.waveforms null --extensions.waveforms {}", 2.0),
+        ('--skip-extensions waveforms --extensions.waveforms {"ms_before":4}', 4.0),
+        ("--extensions.waveforms {} --extensions.waveforms.ms_before 2.5e0", 2.5),
+    ],
+)
+def test_the_last_flag_counts(arguments, waveforms, tmp_path):
+    arguments = arguments.replace('{"ms_before":4}', """'{"ms_before":4}'""")
+    params = resolve(SORTER | {"postprocessing_args": arguments}, tmp_path).params
+    assert params.postprocessing.extensions.waveforms.ms_before == waveforms
+
+
+def test_sizes_and_negative_numbers_are_read(tmp_path):
+    options = SORTER | {"max_memory": "16 GB", "max_time": "1h 30m", "visualization_args": "--drift.vmin -2e2"}
+    assert resolve(options, tmp_path).params.visualization.drift.vmin == -200
+
+
+def test_rules_are_told_beside_structural_mistakes(tmp_path):
+    (tmp_path / "params.json").write_text('{"curation": {"qery": 1}, "preprocessing": {"t_start": 5, "t_stop": 2}}')
+    problems = refused(SORTER | {"params_file": "params.json"}, tmp_path)
+    assert any("curation.qery" in problem for problem in problems)
+    assert any("preprocessing.t_start: must be below" in problem for problem in problems)
+
+
+def test_without_a_sorter_only_that_is_told(tmp_path):
+    (problem,) = refused({"spikesorting_args": "--sorter.Th_universal 8"}, tmp_path)
+    assert "no sorter chosen" in problem
 
 
 def test_skipping_what_others_need_is_refused_naming_them(tmp_path):

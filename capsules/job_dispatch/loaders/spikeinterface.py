@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,7 @@ def _stream_names(reader: str, kwargs: dict[str, Any]) -> list[str | None]:
     """
     from spikeinterface.extractors import get_neo_streams
     from spikeinterface.extractors.extractor_classes import recording_extractor_full_dict
+    from spikeinterface.extractors.neoextractors.neo_utils import get_neo_extractor
 
     known = [GENERIC, *recording_extractor_full_dict]
     if reader not in known:
@@ -120,8 +122,9 @@ def _stream_names(reader: str, kwargs: dict[str, Any]) -> list[str | None]:
     has_streams = hasattr(recording_extractor_full_dict.get(reader), "get_streams") or reader.startswith("openephys")
     if not has_streams or "stream_name" in kwargs or "stream_id" in kwargs:
         return [None]
+    known = inspect.signature(get_neo_extractor(reader).map_to_neo_kwargs).parameters
     try:
-        return list(get_neo_streams(reader, **kwargs)[0])
+        return list(get_neo_streams(reader, **{key: value for key, value in kwargs.items() if key in known})[0])
     # neo raises whatever its parsing runs into.
     except Exception as error:
         raise SpikeRelayError(f"the {reader} reader cannot read the data: {cause(error)}") from error

@@ -30,7 +30,6 @@ class SorterParams(Section):
     clear_cache: bool = param(
         False,
         "Give GPU memory back between the steps that need much of it; only Kilosort4 can.",
-        flags={"--clear-cache": True},
         fixed=True,
     )
     sorter: Section
@@ -84,9 +83,11 @@ class Sorter:
     arguments: Callable[[SorterParams, Context], dict[str, Any]]
     """The keyword arguments of SpikeInterface's `run_sorter`: every setting, and what depends on the recording."""
     differing: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-    """Of the arguments, those that are not the sorter's default; None compares with the params model."""
+    """Of the arguments, those that the sorter's own table tells to be no default."""
     pin_seeds: Callable[[dict[str, Any]], dict[str, Any]] = lambda arguments: {}
     """Set what the sorter draws at random; returns the seeds, for the record."""
+    keeps_files: Callable[[dict[str, Any]], bool] = lambda arguments: False
+    """Whether the arguments ask to keep what the sorter writes beside its spikes."""
     threads: int | None = None
     """Threads of the sorter's own process, when their number changes its result; None: the task's cores."""
     finds_nothing: tuple[str, ...] = ()

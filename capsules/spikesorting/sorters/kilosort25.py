@@ -79,4 +79,11 @@ def unavailable() -> str | None:
     )
 
 
-SORTER = Sorter("kilosort25", "kilosort2_5", Kilosort25Params, arguments, unavailable=unavailable)
+def keeps_files(arguments: dict[str, Any]) -> bool:
+    deletes_all = arguments["delete_tmp_files"] is True and arguments["delete_recording_dat"]
+    return arguments["save_rez_to_mat"] or not deletes_all
+
+
+SORTER = Sorter(
+    "kilosort25", "kilosort2_5", Kilosort25Params, arguments, keeps_files=keeps_files, unavailable=unavailable
+)

@@ -48,7 +48,11 @@ class _Wrapper(Section):
     )
     invert_sign: bool = param(False, "Turn the traces upside down first.")
     do_correction: bool = param(True, "Correct the drift.")
-    torch_device: str = param("auto", "Device: `auto`, `cpu`, `cuda` or one of several, e.g. `cuda:1`.")
+    torch_device: str = param(
+        "auto",
+        "Device: `auto`, `cpu`, `cuda` or one of several, e.g. `cuda:1`.",
+        pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$(?!\n)",
+    )
     bad_channels: list[int] | None = param(None, "Channels, counted from 0, that are not sorted.")
     skip_kilosort_preprocessing: bool = param(False, "Leave out Kilosort's own filter and whitening.")
     keep_good_only: bool = param(False, "Keep only the units that Kilosort calls good.")
@@ -108,6 +112,11 @@ def pin_seeds(arguments: dict[str, Any]) -> dict[str, Any]:
     return {"cluster_init_seed": arguments["cluster_init_seed"]}
 
 
+def keeps_files(arguments: dict[str, Any]) -> bool:
+    kept = arguments["save_extra_vars"] or arguments["save_preprocessed_copy"]
+    return kept or not arguments["delete_recording_dat"]
+
+
 SORTER = Sorter(
     "kilosort4",
     "kilosort4",
@@ -115,5 +124,6 @@ SORTER = Sorter(
     arguments,
     differing=lambda arguments: compare_settings(arguments)[0],
     pin_seeds=pin_seeds,
+    keeps_files=keeps_files,
     finds_nothing=("No spikes detected",),
 )

@@ -39,6 +39,9 @@ class Detection(Section):
     )
     method_kwargs: DetectionKwargs = param(DetectionKwargs(), "Settings of the method.")
     pipeline_kwargs: dict[str, Any] = param({}, "Settings of SpikeInterface's node pipeline.")
+    exclude_sweep_ms: float | None = param(
+        None, "Of spikes closer than this the largest counts; null: the longer side of a template.", unit="ms", gt=0
+    )
 
 
 class SelectionKwargs(OpenSection):
@@ -64,10 +67,9 @@ class Merging(OpenSection):
 
 
 class Clustering(Section):
-    method: Literal[
-        "iterative-hdbscan", "iterative-isosplit", "hdbscan-positions", "random-projections", "graph-clustering"
-    ] = param("iterative-hdbscan", "How spikes are clustered.")
-    method_kwargs: dict[str, Any] = param({}, "Settings of the method.")
+    # What SpykingCircus2 hands on lets none of SpikeInterface's other methods run (0.105.3).
+    method: Literal["iterative-hdbscan"] = param("iterative-hdbscan", "How spikes are clustered.")
+    method_kwargs: OpenSection = param(OpenSection(), "Settings of the method.")
 
 
 class Cleaning(Section):
@@ -78,10 +80,8 @@ class Cleaning(Section):
 
 
 class Matching(Section):
-    method: Literal["circus-omp", "wobble", "tdc-peeler", "nearest", "nearest-svd"] | None = param(
-        "circus-omp", "How spikes are found with the templates."
-    )
-    method_kwargs: dict[str, Any] = param({}, "Settings of the method.")
+    method: Literal["circus-omp", "wobble"] = param("circus-omp", "How spikes are found with the templates.")
+    method_kwargs: OpenSection = param(OpenSection(), "Settings of the method.")
     pipeline_kwargs: dict[str, Any] = param({}, "Settings of SpikeInterface's node pipeline.")
 
 
@@ -133,9 +133,15 @@ def arguments(params: SorterParams, context: Context) -> dict[str, Any]:
     chosen = params.sorter.model_dump()
     # SpykingCircus2 (0.105.3) reads the matching method's settings under another name than its defaults have.
     chosen["matching"]["matching_kwargs"] = chosen["matching"]["method_kwargs"]
+    if chosen["detection"]["exclude_sweep_ms"] is None:
+        del chosen["detection"]["exclude_sweep_ms"]
     if not context.drift_correction(params):
         chosen["apply_motion_correction"] = False
     return chosen | {"job_kwargs": context.job_kwargs, "verbose": params.job_kwargs.progress_bar}
+
+
+def keeps_files(arguments: dict[str, Any]) -> bool:
+    return arguments["debug"]
 
 
 def pin_seeds(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -154,4 +160,12 @@ def pin_seeds(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 # With two BLAS threads its sums, and then some of its spikes, are others than with one; it works in n_jobs processes.
-SORTER = Sorter("spykingcircus2", "spykingcircus2", SpykingCircus2Params, arguments, pin_seeds=pin_seeds, threads=1)
+SORTER = Sorter(
+    "spykingcircus2",
+    "spykingcircus2",
+    SpykingCircus2Params,
+    arguments,
+    pin_seeds=pin_seeds,
+    keeps_files=keeps_files,
+    threads=1,
+)
