@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.data import ProbeSpec, write_spikeglx
+from tests.formats import write_aind
 from tests.pipeline.nextflow_runs import ROOT, VARIANTS, Pipeline
 
 IMEC0, IMEC1 = "run_g0_imec0.ap_recording1", "run_g0_imec1.ap_recording1"
@@ -346,6 +347,16 @@ def test_wrong_folders_end_the_run_with_one_clear_line(tmp_path, tiny_session):
         assert run.code != 0
         assert message in run.output
         assert "JOB_DISPATCH" not in run.output
+
+
+def test_the_format_is_found_when_none_is_named(tmp_path):
+    write_aind(tmp_path / "session")
+    run = Pipeline(tmp_path, tmp_path / "session").run("--job_dispatch_args=--no-split-groups")
+    assert run.code == 0, run.output
+    assert "--input aind: no input was named, and this is the one format in the data folder" in run.output
+    assert len(run.status["recordings"]) == 4
+    origins = json.loads((run.results / "params.json").read_text())["origins"]
+    assert origins["job_dispatch.input"] == "found in the data folder"
 
 
 def test_data_without_recordings_end_the_run_with_the_reason(tmp_path):

@@ -41,11 +41,12 @@ def streams(data: Path, params: Any) -> Iterator[AnyStream]:
 
 
 def _binary(node: Path, data: Path, read_timestamps: bool) -> Iterator[AnyStream]:
-    for experiment in sorted((path for path in node.glob("experiment*") if path.is_dir()), key=_number):
+    experiments = sorted((path for path in node.glob("experiment*") if path.is_dir()), key=_number)
+    for block, experiment in enumerate(experiments):
         recordings = sorted((path for path in experiment.glob("recording*") if path.is_dir()), key=_number)
         structure = _structure(recordings[0])
         names = [entry["folder_name"].strip("/") for entry in structure["continuous"]]
-        reader_of = partial(_reader, node, experiment, data, load_sync_timestamps=read_timestamps)
+        reader_of = partial(_reader, node, block, data, load_sync_timestamps=read_timestamps)
         for name in names:
             reason = not_sorted(name)
             if reason:
@@ -81,8 +82,9 @@ def full_name(node: Path, name: str) -> str:
     return f"{node.name}#{name}" if node.name.startswith("Record Node") else name
 
 
-def _reader(node: Path, experiment: Path, data: Path, stream: str, **settings: Any) -> Reader:
-    kwargs = {"folder_path": relative(node, data), "experiment_name": experiment.name}
+def _reader(node: Path, block: int, data: Path, stream: str, **settings: Any) -> Reader:
+    # By its name an experiment can be opened, but not opened again from the recording's own description (0.105.3).
+    kwargs = {"folder_path": relative(node, data), "block_index": block}
     kwargs |= {"stream_name": full_name(node, stream)} | settings
     return Reader(name="openephysbinary", kwargs=kwargs, path_arguments=["folder_path"])
 

@@ -1,0 +1,120 @@
+"""Times in the NWB file: the instrument's clock, and the map back to the segments that were joined."""
+
+import json
+
+import numpy as np
+import pytest
+
+from capsules.common.job import Job
+from capsules.job_dispatch import stage as job_dispatch
+from capsules.job_dispatch.params import PARAMS as DISPATCH
+from capsules.nwb_ecephys import stage as ecephys
+from capsules.nwb_ecephys.params import PARAMS
+from capsules.nwb_units import stage as units
+from tests import formats
+from tests.reach.conftest import write_record
+from tests.reach.spy import task_for
+
+SAMPLES = np.array([3000, 30000, 58000])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clock") / "data"
+    formats.write_openephys(folder, [formats.Probe("ProbeA", tuple(range(8)))], [2.0, 1.0])
+    return folder
+
+
+def export(data, folder, t_start=0.0, **settings):
+    """Write the NWB file of the first job, with one unit that fires at SAMPLES; returns the file."""
+    from pynwb import read_nwb
+
+    dispatch = task_for("job_dispatch", DISPATCH.model_validate({"input": "openephys"} | settings), folder, data)
+    job_dispatch.run(dispatch)
+    job = Job.model_validate(json.loads((dispatch.out / "jobs.json").read_text())[0])
+    lfp = {"lfp_temporal_factor": 2, "lfp_spatial_factor": 1, "write_raw": True}
+    first = task_for("nwb_ecephys", PARAMS.model_validate(lfp), folder, data)
+    first.jobs = [job]
+    ecephys.run(first)
+    _sorted(job, data, folder, t_start)
+    done = folder / "nwb_ecephys_b"
+    first.out.rename(done)
+    write_record(done, "nwb_ecephys")
+    second = task_for("nwb_units", PARAMS(), folder, data)
+    second.jobs = [job]
+    units.run(second)
+    return read_nwb(second.out / "file.nwb")
+
+
+def _sorted(job, data, folder, t_start):
+    import spikeinterface as si
+
+    from capsules.common.job import load_recording
+
+    traces = load_recording(job, data)
+    sorting = si.NumpySorting.from_unit_dict([{"a": SAMPLES}], 30000.0)
+    analyzer = si.create_sorting_analyzer(sorting, traces, format="memory", sparse=True)
+    analyzer.compute({"random_spikes": {}, "waveforms": {}, "templates": {}})
+    postprocessed, curated = folder / f"postprocessing_{job.id}", folder / f"curation_{job.id}"
+    postprocessed.mkdir()
+    analyzer.save_as(folder=postprocessed / "postprocessed.zarr", format="zarr")
+    write_record(postprocessed, "postprocessing", start_s=t_start)
+    sorting.save(folder=curated / "curated")
+    write_record(curated, "curation")
+
+
+def traces_of(nwbfile):
+    (raw,) = nwbfile.acquisition.values()
+    (lfp,) = nwbfile.processing["ecephys"]["LFP"].electrical_series.values()
+    return raw, lfp
+
+
+def start_of(series):
+    return series.timestamps[0] if series.timestamps is not None else series.starting_time
+
+
+def test_spikes_and_traces_share_the_instruments_clock(data, tmp_path):
+    nwbfile = export(data, tmp_path)
+    raw, lfp = traces_of(nwbfile)
+    assert (start_of(raw), start_of(lfp)) == (5.0, pytest.approx(5.0))
+    np.testing.assert_allclose(nwbfile.units["spike_times"][0], 5.0 + SAMPLES / 30000)
+    assert lfp.rate == 1250
+    assert "times are the instrument's timestamps" in nwbfile.notes
+    assert nwbfile.intervals is None or "segments" not in nwbfile.intervals
+
+
+def test_spikes_after_t_start_keep_the_clock(data, tmp_path):
+    nwbfile = export(data, tmp_path, t_start=0.05)
+    np.testing.assert_allclose(nwbfile.units["spike_times"][0], 5.05 + SAMPLES / 30000)
+
+
+def test_joined_segments_have_their_map(data, tmp_path):
+    nwbfile = export(data, tmp_path, split_segments=False)
+    raw, lfp = traces_of(nwbfile)
+    assert raw.data.shape == (90000, 8)
+    assert lfp.data.shape == (3750, 8)
+    assert (start_of(raw), start_of(lfp)) == (0, 0)
+    np.testing.assert_allclose(nwbfile.units["spike_times"][0], SAMPLES / 30000)
+    table = nwbfile.intervals["segments"].to_dataframe()
+    assert table[["start_time", "stop_time", "segment", "source_start_time"]].to_numpy().tolist() == [
+        [0.0, 2.0, 1, 5.0],
+        [2.0, 3.0, 2, 105.0],
+    ]
+    assert "segments one after the other" in nwbfile.notes
+
+
+def test_timestamps_that_jump_are_not_in_the_file(data, tmp_path):
+    import shutil
+
+    broken = tmp_path / "data"
+    shutil.copytree(data, broken)
+    for file in broken.rglob("timestamps.npy"):
+        times = np.load(file)
+        times[len(times) // 2 :] += 0.25
+        np.save(file, times)
+    nwbfile = export(broken, tmp_path)
+    for series in traces_of(nwbfile):
+        assert series.timestamps is None
+        assert series.starting_time == 5.0
+    np.testing.assert_allclose(nwbfile.units["spike_times"][0], 5.0 + SAMPLES / 30000)
+    assert "time is counted by samples" in nwbfile.notes
