@@ -62,7 +62,7 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
 
 
 def _validate(arguments: argparse.Namespace) -> int:
-    from capsules.resolve_params.resolve import validate_file
+    from capsules.resolve_params.params_file import validate_file
 
     validate_file(arguments.file)
     print(f"{arguments.file}: good")
@@ -70,7 +70,7 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 
 def _diff(arguments: argparse.Namespace) -> int:
-    from capsules.resolve_params.resolve import differences, validate_file
+    from capsules.resolve_params.params_file import differences, validate_file
 
     for dotted, (default, value) in differences(validate_file(arguments.file)).items():
         print(f"{dotted}: {json.dumps(default)} -> {json.dumps(value)}")

@@ -16,7 +16,8 @@ from capsules.common.rules import rate_problems
 from capsules.common.task import Task
 from capsules.job_dispatch.loaders import LOADERS, guess_format
 from capsules.job_dispatch.params import JobDispatchParams
-from capsules.resolve_params.resolve import Resolved, differences, guess_input, resolve
+from capsules.resolve_params.params_file import differences
+from capsules.resolve_params.resolve import Resolved, guess_input, resolve
 
 SIZES = Path(__file__).parents[2] / "pipeline" / "sizes.json"
 

@@ -7,7 +7,7 @@ import pytest
 
 from capsules.common.params import get_dotted
 from capsules.resolve_params.params import PipelineParams
-from capsules.resolve_params.resolve import dump
+from capsules.resolve_params.params_file import dump
 
 ROOT = Path(__file__).parents[2]
 MANUAL = json.loads((ROOT / "tests" / "facts" / "manual_defaults.json").read_text())

@@ -1,0 +1,134 @@
+"""A params file by itself: read, checked in its structure and as a whole, and held against the defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from capsules.common import strict_json
+from capsules.common.errors import Refused
+from capsules.common.params import leaves
+from capsules.common.problems import Problem, problems_of
+from capsules.common.rules import rule_problems
+from capsules.curation.query import QueryError, parse
+from capsules.job_dispatch.params import SpikeInterfaceInfo
+from capsules.resolve_params.library_names import name_problems
+from capsules.resolve_params.params import PipelineParams
+
+_LEAF_NAMES = {leaf.dotted for leaf in leaves(PipelineParams)}
+
+
+def dump(params: PipelineParams) -> dict[str, Any]:
+    """All parameters as JSON-ready data, as a params file holds them."""
+    return params.model_dump(mode="json", by_alias=True, exclude={"schema_"})
+
+
+def read_params_file(file: Path, name: str) -> strict_json.Document:
+    """Read a params file and check its structure; `name` is what the messages call it.
+
+    Raises
+    ------
+    Refused
+        With every problem of the file, each with line and column.
+    """
+    try:
+        text = file.read_bytes().decode()
+    except OSError as error:
+        raise Refused([f"{name}: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise Refused([f"{name}: not a UTF-8 text file"]) from None
+    try:
+        document = strict_json.read(text)
+    except Refused as refusal:
+        raise Refused([f"{name}, {problem}" for problem in refusal.problems]) from None
+    if not isinstance(document.value, dict):
+        raise Refused([f"{name}: a JSON object is needed, with one section per stage"])
+    if problems := problems_of(PipelineParams, document.value):
+        # What is right by itself is held against the rules as well, so that all mistakes are told at once.
+        rest = PipelineParams.model_validate(_without(document.value, problems))
+        broken = [problem for problem in whole_file_problems(rest) if document.holds(problem.path)]
+        raise Refused([f"{name}, {document.place(problem.path)}: {problem}" for problem in problems + broken])
+    return document
+
+
+def _without(document: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
+    """The document without the parameters that have problems."""
+    document = deepcopy(document)
+    for problem in problems:
+        holder: Any = document
+        for index, key in enumerate(problem.path):
+            leaf = ".".join(map(str, problem.path[: index + 1])) in _LEAF_NAMES
+            if not isinstance(holder, dict) or key not in holder:
+                break
+            if leaf or index == len(problem.path) - 1:
+                del holder[key]
+                break
+            holder = holder[key]
+    return document
+
+
+def validate_file(file: Path) -> PipelineParams:
+    """Check a params file on its own, whatever options a run would add.
+
+    Raises
+    ------
+    Refused
+        With every problem of the file.
+    """
+    document = read_params_file(file, str(file))
+    params = PipelineParams.model_validate(document.value)
+    if problems := whole_file_problems(params):
+        raise Refused([placed(problem, str(file), document) for problem in problems])
+    return params
+
+
+def whole_file_problems(params: PipelineParams) -> list[Problem]:
+    """What is wrong with valid parameters taken together."""
+    document = dump(params)
+    return rule_problems(document) + name_problems(document) + _text_problems(params)
+
+
+def differences(params: PipelineParams) -> dict[str, tuple[Any, Any]]:
+    """Dotted name -> (default, value) of every parameter that is not the default.
+
+    A section that is null on one side stands as a whole; so does what a section holds beyond its parameters.
+    """
+    return dict(_differences(dump(PipelineParams()), dump(params), ()))
+
+
+def _differences(default: Any, value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    whole = ".".join(path) in _LEAF_NAMES
+    if isinstance(default, dict) and isinstance(value, dict) and not whole:
+        for name in dict.fromkeys([*default, *value]):
+            yield from _differences(default.get(name), value.get(name), (*path, name))
+    elif default != value:
+        yield ".".join(path), (default, value)
+
+
+def placed(problem: Problem, name: str, file: strict_json.Document) -> str:
+    """A problem with its place in the file, or the nearest one; without, when the file has nothing of it."""
+    if problem.path and file.holds(problem.path[:1]):
+        return f"{name}, {file.place(problem.path)}: {problem}"
+    return str(problem)
+
+
+def _text_problems(params: PipelineParams) -> list[Problem]:
+    """What is wrong within texts that have a form of their own."""
+    problems = []
+    if params.curation.query and params.curation.query.strip():
+        try:
+            parse(params.curation.query)
+        except QueryError as error:
+            text = str(error).removeprefix("curation.query").lstrip(": ")
+            problems.append(Problem(("curation", "query"), text))
+    info = params.job_dispatch.spikeinterface_info
+    if isinstance(info, str) and info.lstrip().startswith("{"):
+        path = ("job_dispatch", "spikeinterface_info")
+        try:
+            found = problems_of(SpikeInterfaceInfo, strict_json.read(info).value)
+            problems += [Problem((*path, *problem.path), problem.text) for problem in found]
+        except Refused as refusal:
+            problems.append(Problem(path, f"not JSON: {refusal}"))
+    return problems
