@@ -122,7 +122,9 @@ def write_spikeglx_segments(folder: Path, durations_s: list[float], probes: tupl
 def _spikeglx_file(stem: Path, band: str, rate: float, probe: int, segment: int, duration_s: float) -> None:
     channels, samples = 8, round(duration_s * rate)
     traces = counts(f"imec{probe}.{band}", segment, samples, channels)
-    np.hstack([traces, np.zeros((samples, 1), "int16")]).tofile(f"{stem}.{band}.bin")
+    # SYNC, bit 6 of the digital word, changes every half second.
+    sync = (np.arange(samples) // round(rate / 2) % 2 * 64).astype("int16")
+    np.hstack([traces, sync[:, None]]).tofile(f"{stem}.{band}.bin")
     total = 384
     first = 0 if band == "ap" else total
     if probe == 0:

@@ -26,7 +26,8 @@ class Job(BaseModel):
     `block` is the id of the NWB file that the recording belongs to; `segments` are the reader's segment indices,
     concatenated when there are several. `files` are its raw files (path relative to the data folder, bytes, mtime in
     ns), so that a replaced file makes another job. The clock: when each segment starts and how long it is, the
-    instrument's number of each segment's first sample, and whether time is counted by samples (`regular_clock`) or read
+    instrument's number of each segment's first sample, the edges of its SYNC signal in the first seconds of the first
+    segment (None: it has none), and whether time is counted by samples (`regular_clock`) or read
     from the instrument's own timestamps. Sizes are those of the traces as they lie on disk. `skip` says why
     it is not worked on, `failure` why it could not be read; `warnings` are for the user.
     """
@@ -52,6 +53,7 @@ class Job(BaseModel):
     segment_starts_s: list[float] = []
     segment_durations_s: list[float] = []
     first_samples: list[int] | None = None
+    sync_edges_s: list[float] | None = None
     regular_clock: bool = True
     files: list[tuple[str, int, int]] = []
     warnings: list[str] = []

@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.errors import SpikeRelayError
-from capsules.common.job import Job, Reader
+from capsules.common.job import Job, Reader, open_reader
 from capsules.common.task import Task, write_json
 from capsules.job_dispatch.loaders import LOADERS
 from capsules.job_dispatch.loaders.streams import AnyStream, BrokenStream, LeftOutStream, Stream
 from capsules.job_dispatch.look import look
+
+SYNC_BIT = 6
+"""Where SpikeGLX has the SYNC signal in the digital word of an imec stream."""
+SYNC_SECONDS = 10.0
+"""What is read of it: the file interleaves it with the traces."""
 
 
 def run(task: Task) -> None:
@@ -93,12 +98,23 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
                 segment_starts_s=[float(recording.get_start_time(segment_index=index)) for index in chosen],
                 segment_durations_s=durations_s,
                 first_samples=stream.first_samples and [stream.first_samples[index] for index in chosen],
+                sync_edges_s=stream.sync_reader and sync_edges(open_reader(stream.sync_reader, session), chosen[0]),
                 regular_clock=clock.get("regular_clock", True),
                 files=[entry for path in stream.files for entry in stat_files(path, data)],
                 skip=too_short(sum(durations_s), params),
                 failure=found.failure,
                 warnings=[*found.warnings, *clock.get("warnings", [])],
             )
+
+
+def sync_edges(recording: Any, segment: int) -> list[float]:
+    """Seconds from the segment's start at which the SYNC bit of a digital stream changes, in its first seconds."""
+    import numpy as np
+
+    end = min(recording.get_num_samples(segment_index=segment), round(SYNC_SECONDS * recording.sampling_frequency))
+    words = recording.get_traces(segment_index=segment, end_frame=end)[:, 0].astype("int64")
+    edges = np.flatnonzero(np.diff((words >> SYNC_BIT) & 1)) + 1
+    return [round(float(edge), 6) for edge in edges / recording.sampling_frequency]
 
 
 def timestamps(recording: Any, segments: list[int]) -> dict[str, Any]:

@@ -68,6 +68,7 @@ def _streams_of(folder: Path, data: Path) -> Iterator[AnyStream]:
             lfp_reader=_reader(folder, data, lf) if lf else None,
             files=files,
             start_time=metas[0].get("fileCreateTime"),
+            sync_reader=_reader(folder, data, f"{name}-SYNC") if f"{name}-SYNC" in found else None,
             first_samples=[int(meta["firstSample"]) for meta in metas if "firstSample" in meta] or None,
         )
 

@@ -30,6 +30,7 @@ class Stream:
     files: list[Path] = field(default_factory=list)
     start_time: str | None = None
     first_samples: list[int] | None = None
+    sync_reader: Reader | None = None
 
 
 @dataclass
