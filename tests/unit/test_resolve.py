@@ -175,3 +175,63 @@ def test_the_default_file_meets_the_schema_and_changes_nothing():
     assert PipelineParams.model_validate(defaults) == PipelineParams()
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"curation": {"qery": ""}}, schema)
+
+
+SHORT_FLAGS = {
+    "job_dispatch": "--input spikeinterface --debug --debug-duration 5 --no-split-segments --no-split-groups "
+    "--skip-timestamps-check --multi-session --min-recording-duration 3 "
+    '--spikeinterface-info \'{"reader_type": "intan"}\'',
+    "preprocessing": "--denoising destripe --filter-type bandpass --no-remove-out-channels --no-remove-bad-channels "
+    "--max-bad-channel-fraction 0.3 --motion apply --motion-preset dredge --motion-temporal-bin-s 2 --t-start 1 "
+    "--t-stop 9 --min-duration-for-preprocessing 7",
+    "spikesorting": "--raise-if-fails --skip-motion-correction --min-drift-channels 9 --clear-cache",
+    "postprocessing": "--use-motion-corrected --skip-extensions isi_histograms,correlograms",
+    "curation": "--noise-strategy both",
+    "visualization": "--output-format svg",
+    "nwb_ecephys": "--backend hdf5 --stub --stub-seconds 4 --skip-lfp --write-raw --lfp_temporal_factor 3 "
+    "--lfp_spatial_factor 5 --lfp_highpass_freq_min 0.5 --surface_channel_agar_probes_indices '{\"ProbeA\": 3}'",
+}
+"""The flags that users type, all of them."""
+
+
+def test_every_short_flag_sets_its_parameter(tmp_path):
+    options = {"sorter": "kilosort4"} | {f"{stage}_args": text for stage, text in SHORT_FLAGS.items()}
+    params = resolve(options, tmp_path).params
+    dispatch, traces, sorting = params.job_dispatch, params.preprocessing, params.spikesorting.kilosort4
+    assert (dispatch.input, dispatch.debug, dispatch.debug_duration) == ("spikeinterface", True, 5)
+    assert (dispatch.split_segments, dispatch.split_groups, dispatch.multi_session) == (False, False, True)
+    assert (dispatch.skip_timestamps_check, dispatch.min_recording_duration) == (True, 3)
+    assert dispatch.spikeinterface_info.reader_type == "intan"
+    assert (traces.denoising_strategy, traces.filter_type) == ("destripe", "bandpass")
+    assert (traces.remove_out_channels, traces.remove_bad_channels) == (False, False)
+    assert (traces.max_bad_channel_fraction, traces.min_preprocessing_duration) == (0.3, 7)
+    assert (traces.t_start, traces.t_stop) == (1, 9)
+    motion = traces.motion_correction
+    assert (motion.compute, motion.apply, motion.preset) == (True, True, "dredge")
+    assert motion.estimate_motion_kwargs.bin_s == 2
+    assert (sorting.raise_if_fails, sorting.skip_motion_correction) == (True, True)
+    assert (sorting.min_drift_channels, sorting.clear_cache) == (9, True)
+    extensions = params.postprocessing.extensions
+    assert params.postprocessing.use_motion_corrected
+    assert (extensions.isi_histograms, extensions.correlograms) == (None, None)
+    assert params.curation.noise_strategy == "both"
+    assert params.visualization.output_format == "svg"
+    nwb = params.nwb.ecephys
+    assert (nwb.backend, nwb.stub, nwb.stub_seconds) == ("hdf5", True, 4)
+    assert (nwb.write_lfp, nwb.write_raw) == (False, True)
+    assert (nwb.lfp_temporal_factor, nwb.lfp_spatial_factor, nwb.lfp_highpass_freq_min) == (3, 5, 0.5)
+    assert nwb.surface_channel_agar_probes_indices == '{"ProbeA": 3}'
+
+
+def test_nwb_files_may_be_a_list_of_names(tmp_path):
+    for text in ("a.nwb,b.nwb", '\'["a.nwb", "b.nwb"]\''):
+        options = SORTER | {"job_dispatch_args": f"--input nwb --nwb-files {text}"}
+        assert resolve(options, tmp_path).params.job_dispatch.nwb_files == ["a.nwb", "b.nwb"]
+
+
+def test_the_default_file_equals_no_file_but_for_its_input_being_named():
+    named = SORTER | {"params_file": "pipeline/default_params.json"}
+    with_file, without = resolve(named, generate.ROOT), resolve(SORTER, generate.ROOT)
+    assert with_file.params == without.params
+    assert with_file.origins == without.origins == {"spikesorting.sorter": "--sorter"}
+    assert (with_file.input_given, without.input_given) == (True, False)
