@@ -51,7 +51,7 @@ class Section(BaseModel):
 class OpenSection(Section):
     """A group of parameters that is handed on to a library: it may hold more of the library's own settings.
 
-    Their names are checked against `pipeline/library_names.json`, by `capsules.resolve_params.rules`.
+    Their names are checked against `pipeline/library_names.json`, by `capsules.resolve_params.library_names`.
     """
 
     model_config = ConfigDict(extra="allow")

@@ -11,6 +11,8 @@ from capsules.common.task import Task
 from capsules.postprocessing.params import Sparsity
 from capsules.postprocessing.translation import extension_arguments, peak_sign
 
+MIN_SPATIAL_CHANNELS = 3
+"""With fewer, SpikeInterface's spread and velocity of a template fail."""
 SEED = 0
 """Of the spikes that the analyzer finds each unit's main channel with."""
 
@@ -23,6 +25,13 @@ def run(task: Task) -> None:
     sorting = si.load(task.input("spikesorting", "spikesorted"))
     given = task.params.extensions.model_dump()
     extensions = extension_arguments(given, task.change)
+    in_uv = _in_uv(task, recording)
+    if not in_uv and extensions.pop("template_metrics", None) is not None:
+        task.change("template_metrics left out: SpikeInterface computes them from templates in microvolts alone")
+    shape = extensions.get("template_metrics", {})
+    if recording.get_num_channels() < MIN_SPATIAL_CHANNELS and shape.get("include_multi_channel_metrics"):
+        shape["include_multi_channel_metrics"] = False
+        task.change(f"multi-channel template metrics left out: fewer than {MIN_SPATIAL_CHANNELS} channels")
     analyzer = si.create_sorting_analyzer(
         sorting,
         recording,
@@ -30,7 +39,7 @@ def run(task: Task) -> None:
         sparse=True,
         peak_sign=peak_sign(given),
         seed=SEED,
-        return_in_uV=_in_uv(task, recording),
+        return_in_uV=in_uv,
         sparsity_kwargs=sparsity_arguments(task.params.sparsity),
     )
     analyzer = _without_duplicates(task, analyzer, extensions)

@@ -64,8 +64,13 @@ def _find_bad_channels(task: Task, raw: Any) -> dict[str, str]:
     if params.detect_bad_channels.seed is None:
         task.change("detect_bad_channels.seed = 0 in place of null, so that a second run gives the same")
     task.record["seeds"]["detect_bad_channels"] = params.detect_bad_channels.seed or 0
+    reason = None
     if raw.get_num_channels() < 2:
-        task.change("bad channels not looked for: one channel has no neighbours")
+        reason = "one channel has no neighbours"
+    elif params.detect_bad_channels.method == "coherence+psd" and not raw.has_scaleable_traces():
+        reason = "coherence+psd needs traces in uV, and the recording has no gains"
+    if reason:
+        task.change(f"bad channels not looked for: {reason}")
         labels = {str(channel): "good" for channel in raw.channel_ids}
     else:
         labels = steps.channel_labels(raw, params)
@@ -114,6 +119,7 @@ def _correct_motion(task: Task, saved: Any) -> None:
         shutil.rmtree(task.out / "traces")
         (task.out / "corrected").rename(task.out / "traces")
         task.fact(motion_applied=True)
+        task.change("preprocessed.json describes the traces before the interpolation, which cannot be written as JSON")
 
 
 MIN_MOTION_CHANNELS = 6
