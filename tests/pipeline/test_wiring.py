@@ -265,9 +265,17 @@ def test_skipped_recordings_are_listed_and_exit_0(pipeline):
 
 
 def test_nothing_waits_for_the_slow_probe(pipeline):
-    """With one core a task, the quick probe is postprocessed while the slow one is still being sorted."""
+    """With one core a task, the quick probe is postprocessed while the slow one is still being sorted.
+
+    The slow sort goes on until the quick probe's postprocessing has begun, or for a minute.
+    """
+    begun = pipeline.folder / "begun"
+    wait = f"for i in {{1..60}}; do [ -e {begun} ] && break; sleep 1; done"
     config = pipeline.config_with(
-        "process { withName: 'SPIKESORTING' { beforeScript = { task.tag == '%s' ? 'sleep 9' : 'sleep 3' } } }" % IMEC0
+        f"""process {{
+            withName: 'SPIKESORTING' {{ beforeScript = {{ task.tag == '{IMEC0}' ? '{wait}' : '' }} }}
+            withName: 'POSTPROCESSING' {{ beforeScript = {{ task.tag == '{IMEC1}' ? 'touch {begun}' : '' }} }}
+        }}"""
     )
     run = pipeline.run("--n_jobs", "2", config=config)
     assert run.code == 0, run.output
