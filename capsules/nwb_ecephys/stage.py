@@ -44,12 +44,13 @@ def run(task: Task) -> None:
 
 def clock_notes(jobs: list[Job]) -> list[str]:
     """How the times in the file were counted, for each probe."""
-    notes = [
-        f"{job.stream}: "
-        + ("time is counted by samples" if job.regular_clock else "times are the instrument's timestamps")
-        + (", its segments one after the other from 0 on" if len(job.segments) > 1 else "")
-        for job in jobs
-    ]
+    notes = []
+    for job in jobs:
+        if len(job.segments) > 1:
+            clock = "time is counted by samples, its segments one after the other from 0 on"
+        else:
+            clock = "time is counted by samples" if job.regular_clock else "times are the instrument's timestamps"
+        notes.append(f"{job.stream}: {clock}")
     if len({job.stream for job in jobs}) > 1:
         notes.append("The streams' clocks were not aligned to each other.")
     return notes
