@@ -107,6 +107,8 @@ def _metric_params(
     given: dict[str, dict], names: list[str] | None, change: Callable[[str], None]
 ) -> dict[str, dict[str, Any]]:
     """The settings of the metrics that are computed, without those that SpikeInterface has in another place."""
+    import numpy as np
+
     metrics = {name: settings for name, settings in given.items() if names is None or name in names}
     # One sign for the whole analyzer, and one set of sizes: the parameters are checked to have no other.
     for name, setting in AT_ANOTHER_PLACE:
@@ -115,6 +117,10 @@ def _metric_params(
     if "peak_mode" in snr:
         snr["method"] = snr.pop("peak_mode")
         change("snr.peak_mode handed on as method")
+    sliding = metrics.get("sliding_rp_violation", {})
+    if sliding.get("contamination_values") is not None:
+        # SpikeInterface calculates with them as an array.
+        sliding["contamination_values"] = np.array(sliding["contamination_values"])
     silhouette = metrics.get("silhouette", {})
     if isinstance(silhouette.get("method"), list):
         (silhouette["method"],) = silhouette["method"]
