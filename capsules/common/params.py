@@ -209,6 +209,16 @@ def sections(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tup
             yield from sections(nested, (*path, name))
 
 
+def open_sections(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
+    """Walk the sections within a section that are handed on to a library, with the fields that declare them."""
+    for name, field in model.model_fields.items():
+        nested = section_of(field.annotation)
+        if nested is not None and issubclass(nested, OpenSection):
+            yield (*path, name), field
+        if nested is not None:
+            yield from open_sections(nested, (*path, name))
+
+
 def section_of(annotation: Any) -> type[Section] | None:
     """The section class that an annotation holds, nullable or not, or None for a plain parameter."""
     options = [option for option in _union_options(annotation) if option is not type(None)]

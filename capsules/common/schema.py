@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from capsules.common.params import Section, leaves, section_of
+from capsules.common.params import Section, leaves, nullable, open_sections, section_of
 
 DRAFT_07 = "http://json-schema.org/draft-07/schema#"
 
@@ -102,4 +102,10 @@ def _section_page(name: str, section: type[Section], about: str) -> list[str]:
         default = json.dumps(leaf.default)
         shown = f"`{default}`" if len(default) <= 60 else "see default_params.json"
         rows.append(f"| `{leaf.dotted}` | {shown} | {kind} | {flags} | {leaf.field.description} |")
+    for path, field in open_sections(section):
+        value = field.get_default(call_default_factory=True)
+        default = "`null`" if value is None else "its parts'" if value.model_dump() else "`{}`"
+        kind = "object or null" if nullable(field.annotation) else "object"
+        about_it = f"{field.description} It takes the library's other settings too."
+        rows.append(f"| `{'.'.join(path)}` | {default} | {kind} |  | {about_it} |")
     return [f"## `{name}`", "", about, "", *rows, ""]
