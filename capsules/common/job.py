@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,11 @@ class Job(BaseModel):
     warnings: list[str] = []
     skip: str | None = None
     failure: str | None = None
+
+
+def stream_stem(name: str) -> str:
+    """A stream's name without its band: `imec0.ap` and `imec0.lf` are `imec0`."""
+    return re.sub(r"[.-]?(ap|lfp?)$", "", name, flags=re.IGNORECASE)
 
 
 def read_jobs(file: Path) -> list[Job]:

@@ -1,16 +1,8 @@
-"""An estimated drift: reading it, and interpolating traces along it."""
+"""Interpolating traces along an estimated drift."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-
-
-def load_motion_info(folder: Path) -> dict[str, Any]:
-    """The drift that preprocessing saved: `motion`, `peaks` and `peak_locations`, in SpikeInterface's forms."""
-    import spikeinterface.preprocessing as spre
-
-    return spre.load_motion_info(folder)
 
 
 def motion_corrected(recording: Any, motion: Any, preset: str, interpolate_kwargs: dict[str, Any]) -> Any:

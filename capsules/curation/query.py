@@ -24,7 +24,11 @@ COMPARISONS = {
 
 
 class QueryError(SpikeRelayError):
-    """The query is not in the language, or names a metric that is not there."""
+    """The query is not in the language, or names a metric that is not there; `problem` says it without the path."""
+
+    def __init__(self, problem: str):
+        super().__init__(f"curation.query: {problem}")
+        self.problem = problem
 
 
 def parse(query: str) -> ast.expr:
@@ -36,16 +40,16 @@ def parse(query: str) -> ast.expr:
         Saying which part is not allowed.
     """
     if "#" in query:
-        raise QueryError("curation.query: '#' begins a comment, and what follows would be lost: take it out")
+        raise QueryError("'#' begins a comment, and what follows would be lost: take it out")
     if len(query) > MAX_LENGTH:
-        raise QueryError(f"curation.query is {len(query)} characters long, more than {MAX_LENGTH}")
+        raise QueryError(f"is {len(query)} characters long, more than {MAX_LENGTH}")
     try:
         tree = ast.parse(" ".join(query.split()), mode="eval").body
         _check(tree)
     except SyntaxError as error:
-        raise QueryError(f"curation.query cannot be read: {error.msg}; got {query!r}") from None
+        raise QueryError(f"cannot be read: {error.msg}; got {query!r}") from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise QueryError(f"curation.query cannot be read: {error}") from None
+        raise QueryError(f"cannot be read: {error}") from None
     return tree
 
 
@@ -68,7 +72,7 @@ def evaluate(query: str, metrics: Any) -> Any:
     columns = [str(column) for column in metrics.columns]
     for name in (node.id for node in ast.walk(tree) if isinstance(node, ast.Name)):
         if name not in columns:
-            raise QueryError(f"curation.query: no metric {name!r}{nearest(name, columns)}")
+            raise QueryError(f"no metric {name!r}{nearest(name, columns)}")
     return np.broadcast_to(np.asarray(_value(tree, metrics), dtype=bool), len(metrics)).copy()
 
 
@@ -86,11 +90,11 @@ def _check(node: ast.expr) -> None:
             _check(part)
         case ast.Compare(left=left, ops=operators, comparators=rights):
             if not all(type(sign) in COMPARISONS for sign in operators):
-                raise QueryError("curation.query: only < <= > >= == != compare")
+                raise QueryError("only < <= > >= == != compare")
             for side in (left, *rights):
                 _check_operand(side)
         case _:
-            raise QueryError(f"curation.query: {ast.unparse(node)!r} is not a comparison")
+            raise QueryError(f"{ast.unparse(node)!r} is not a comparison")
 
 
 def _check_operand(node: ast.expr) -> None:
@@ -99,7 +103,7 @@ def _check_operand(node: ast.expr) -> None:
             return
         case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=ast.Constant(value=int() | float())):
             return
-    raise QueryError(f"curation.query: {ast.unparse(node)!r} is neither a metric's name nor a number")
+    raise QueryError(f"{ast.unparse(node)!r} is neither a metric's name nor a number")
 
 
 def _value(node: ast.expr, metrics: Any) -> Any:

@@ -67,14 +67,18 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
         return
     recording = stream.recording
     segments = list(range(recording.get_num_segments()))
-    name = session.name if session != data else ""
+    name = id_prefix(session, data)
+    groups = channel_groups(recording) if params.split_groups else [None]
+    files = [entry for path in stream.files for entry in stat_files(path, data)]
+    sync = None if stream.sync_reader is None else open_reader(stream.sync_reader, session)
     for chosen in [[index] for index in segments] if params.split_segments else [segments]:
         part = f"recording{chosen[0] + 1}" + (f"-{chosen[-1] + 1}" if len(chosen) > 1 else "")
         durations_s = [recording.get_num_samples(index) / recording.sampling_frequency for index in chosen]
         kept_s = min(sum(durations_s), params.debug_duration) if params.debug else sum(durations_s)
         found = look(recording, chosen, params.data_check)
         clock = {} if params.skip_timestamps_check else timestamps(recording, chosen)
-        for group in channel_groups(recording) if params.split_groups else [None]:
+        edges = None if sync is None else sync_edges(sync, chosen[0])
+        for group in groups:
             channels = recording.get_num_channels() if group is None else _group_size(recording, group)
             yield Job(
                 id=clean_id(name, stream.dataset, stream.name, part, "" if group is None else f"group{group}"),
@@ -98,13 +102,18 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
                 segment_starts_s=[float(recording.get_start_time(segment_index=index)) for index in chosen],
                 segment_durations_s=durations_s,
                 first_samples=stream.first_samples and [stream.first_samples[index] for index in chosen],
-                sync_edges_s=stream.sync_reader and sync_edges(open_reader(stream.sync_reader, session), chosen[0]),
+                sync_edges_s=edges,
                 regular_clock=clock.get("regular_clock", True),
-                files=[entry for path in stream.files for entry in stat_files(path, data)],
+                files=files,
                 skip=too_short(sum(durations_s), params),
                 failure=found.failure,
                 warnings=[*found.warnings, *clock.get("warnings", [])],
             )
+
+
+def id_prefix(session: Path, data: Path) -> str:
+    """What keeps the ids of several sessions apart: the session's name, or nothing when there is one."""
+    return session.name if session != data else ""
 
 
 def sync_edges(recording: Any, segment: int) -> list[float]:
@@ -156,7 +165,7 @@ def timestamp_problems(times: Any, sampling_frequency_hz: float, chunk: int = 1_
 
 def broken_job(stream: BrokenStream, session: Path, data: Path) -> Job:
     """The job of a stream that cannot be read: it is listed, and fails in preprocessing with its cause."""
-    name = session.name if session != data else ""
+    name = id_prefix(session, data)
     return Job(
         id=clean_id(name, stream.dataset, stream.name, "recording1"),
         session=name or data.resolve().name,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime
 from typing import Any
 
 from capsules.common.errors import Skip, SpikeRelayError
-from capsules.common.job import Job, load_lfp, load_recording
+from capsules.common.job import Job, load_lfp, load_recording, stream_stem
 from capsules.common.nwb import electrode_group, electrode_names
 from capsules.common.task import Task
 from capsules.nwb_ecephys.lfp import agar_referenced, lfp_band
@@ -105,7 +104,7 @@ def agar_surfaces(text: str, jobs: list[Job]) -> dict[str, int]:
 
 def probe_names(job: Job) -> set[str]:
     """The names that a job's probe goes by."""
-    bare = re.sub(r"[.-]?(ap|lfp?)$", "", job.stream, flags=re.IGNORECASE)
+    bare = stream_stem(job.stream)
     return {job.stream, bare, bare.rsplit(".", 1)[-1]}
 
 

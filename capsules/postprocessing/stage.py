@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 from capsules.common.metrics import METRIC_EXTENSIONS
-from capsules.common.motion import load_motion_info, motion_corrected
+from capsules.common.motion import motion_corrected
 from capsules.common.task import Task
 from capsules.postprocessing.params import Sparsity
 from capsules.postprocessing.translation import extension_arguments, peak_sign
@@ -56,6 +56,7 @@ def run(task: Task) -> None:
 def _traces(task: Task) -> Any:
     """The written traces, interpolated along the drift when the parameters ask and it was not done before."""
     import spikeinterface as si
+    import spikeinterface.preprocessing as spre
 
     recording = si.load(task.input("preprocessing", "traces"))
     if not task.params.use_motion_corrected:
@@ -65,7 +66,7 @@ def _traces(task: Task) -> Any:
         task.change("use_motion_corrected has no effect: motion was applied in preprocessing, or not estimated")
         return recording
     estimated = record["params"]["motion_correction"]
-    drift = load_motion_info(motion)["motion"]
+    drift = spre.load_motion_info(motion)["motion"]
     return motion_corrected(recording, drift, estimated["preset"], estimated["interpolate_motion_kwargs"])
 
 

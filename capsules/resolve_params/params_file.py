@@ -121,8 +121,7 @@ def _text_problems(params: PipelineParams) -> list[Problem]:
         try:
             parse(params.curation.query)
         except QueryError as error:
-            text = str(error).removeprefix("curation.query").lstrip(": ")
-            problems.append(Problem(("curation", "query"), text))
+            problems.append(Problem(("curation", "query"), error.problem))
     info = params.job_dispatch.spikeinterface_info
     if isinstance(info, str) and info.lstrip().startswith("{"):
         path = ("job_dispatch", "spikeinterface_info")

@@ -34,10 +34,11 @@ def run(task: Task) -> None:
 
     recording = si.load(task.input("preprocessing", "traces"))
     check_rate("spikesorting", task.params, recording.sampling_frequency)
-    arguments = sorter.arguments(params, _context(task, recording, params))
+    context = _context(task, recording, params)
+    arguments = sorter.arguments(params, context)
     task.record["seeds"] = sorter.pin_seeds(arguments)
     task.record["device"] = arguments.get("torch_device", "cpu")
-    differing = differing_from_defaults(sorter, params, arguments, _context(task, recording, params))
+    differing = differing_from_defaults(sorter, params, arguments, context)
     task.fact(sorter=name, arguments=_plain(arguments), differing_from_defaults=_plain(differing))
     try:
         sorting = run_sorter(sorter, recording, task.out / SORTER_FOLDER, arguments)

@@ -8,7 +8,6 @@ from typing import Any
 
 from capsules.common.job import load_recording
 from capsules.common.metrics import metrics_table
-from capsules.common.motion import load_motion_info
 from capsules.common.task import Task
 
 
@@ -16,6 +15,7 @@ def run(task: Task) -> None:
     task.use_spikeinterface(task.params.job_kwargs)
     import matplotlib as mpl
     import spikeinterface as si
+    import spikeinterface.preprocessing as spre
 
     mpl.use("Agg")
     # Else an svg's ids are drawn at random.
@@ -34,7 +34,7 @@ def run(task: Task) -> None:
     _draw_drift(task, traces, shown)
     motion = task.input("preprocessing", "motion")
     if motion.exists():
-        info = load_motion_info(motion)
+        info = spre.load_motion_info(motion)
         amplitudes = _in_uv(traces, info["peaks"])
         _save(
             task,

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.errors import SpikeRelayError
-from capsules.common.job import Reader, open_reader
+from capsules.common.job import Reader, open_reader, stream_stem
 
 NOT_NEURAL = re.compile(r"nidq|ni-?daq|sync|adc|obx|events|rhythm", re.IGNORECASE)
 LFP = re.compile(r"(?<![a-z])lfp?$", re.IGNORECASE)
-BAND = re.compile(r"[.-]?(ap|lfp?)$", re.IGNORECASE)
 MIN_SPIKE_RATE_HZ = 5000.0
 """Slower streams cannot hold spikes: they are LFP, or no neural signal."""
 
@@ -63,12 +62,7 @@ def not_sorted(name: str) -> str | None:
 
 def companion(name: str, names: list[str]) -> str | None:
     """The LF stream that belongs to a wide-band stream."""
-    return next((other for other in names if LFP.search(other) and stem(other) == stem(name)), None)
-
-
-def stem(name: str) -> str:
-    """A stream's name without its band: `imec0.ap` and `imec0.lf` are `imec0`."""
-    return BAND.sub("", name)
+    return next((other for other in names if LFP.search(other) and stream_stem(other) == stream_stem(name)), None)
 
 
 def open_stream(dataset: str, name: str, reader: Reader, data: Path, **facts: Any) -> AnyStream:

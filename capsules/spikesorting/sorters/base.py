@@ -46,6 +46,12 @@ class Context:
     change: Callable[[str], None]
     """Records an automatic change of a setting."""
 
+    def own_reference(self, name: str, chosen: bool | None) -> bool:
+        """Whether the sorter subtracts a reference itself; null does unless preprocessing did, which is recorded."""
+        if chosen is None and self.referenced:
+            self.change(f"{name} = false: preprocessing subtracted the common reference already")
+        return not self.referenced if chosen is None else chosen
+
     def drift_correction(self, params: SorterParams) -> bool:
         """Whether the sorter may correct drift itself; a `no` that the parameters do not say is recorded."""
         if params.skip_motion_correction:

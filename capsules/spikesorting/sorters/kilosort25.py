@@ -58,10 +58,7 @@ class Kilosort25Params(SorterParams):
 
 def arguments(params: SorterParams, context: Context) -> dict[str, Any]:
     chosen = params.sorter.model_dump()
-    if chosen["car"] is None:
-        chosen["car"] = not context.referenced
-        if context.referenced:
-            context.change("car = false: preprocessing subtracted the common reference already")
+    chosen["car"] = context.own_reference("car", chosen["car"])
     if not context.drift_correction(params):
         chosen |= {"nblocks": 0, "do_correction": False}
     return chosen | {

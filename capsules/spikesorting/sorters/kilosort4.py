@@ -95,10 +95,7 @@ def arguments(params: SorterParams, context: Context) -> dict[str, Any]:
         chosen["artifact_threshold"] = inf
     if chosen["torch_device"] == "auto":
         chosen["torch_device"] = "cuda" if torch.cuda.is_available() else "cpu"
-    if chosen["do_CAR"] is None:
-        chosen["do_CAR"] = not context.referenced
-        if context.referenced:
-            context.change("do_CAR = false: preprocessing subtracted the common reference already")
+    chosen["do_CAR"] = context.own_reference("do_CAR", chosen["do_CAR"])
     if not context.drift_correction(params):
         chosen |= {"nblocks": 0, "do_correction": False}
     return chosen | {
