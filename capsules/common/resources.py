@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import sys
@@ -29,13 +30,39 @@ def job_kwargs(n_jobs: int, settings: JobKwargs, pool_engine: str = "thread") ->
     """SpikeInterface's `job_kwargs` for a task with `n_jobs` cores and a section's `job_kwargs`.
 
     Threads rather than processes: they share the traces and start at once, and are as fast on numpy and numba work.
+    `show_progress` says what becomes of the progress that is asked for here.
     """
     return {
         "n_jobs": n_jobs,
         "pool_engine": pool_engine,
         "chunk_duration": settings.chunk_duration,
-        "progress_bar": settings.progress_bar,
+        "progress_bar": True,
     }
+
+
+PROGRESS_INTERVAL_S = 30
+
+
+def show_progress(bars: bool, log: logging.Logger) -> None:
+    """Show SpikeInterface's progress as bars, or as a line in the log every PROGRESS_INTERVAL_S.
+
+    Parameters
+    ----------
+    bars : bool
+        Whether bars are wanted; without a terminal to draw them in, it is lines nevertheless.
+    log : logging.Logger
+    """
+    from spikeinterface.core import job_tools
+    from tqdm import tqdm
+
+    class Lines(tqdm):
+        def __init__(self, *args: Any, **kwargs: Any):
+            super().__init__(*args, **(kwargs | {"mininterval": PROGRESS_INTERVAL_S, "delay": PROGRESS_INTERVAL_S}))
+
+        def display(self, *args: Any, **kwargs: Any) -> None:
+            log.info("%s: %d of %d chunks", self.desc, self.n, self.total)
+
+    job_tools.tqdm = tqdm if bars and sys.stderr.isatty() else Lines
 
 
 def peak_memory_mb() -> float:

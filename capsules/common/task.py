@@ -118,6 +118,7 @@ class Task:
 
         job_kwargs = resources.job_kwargs(self.n_jobs, settings)
         spikeinterface.set_global_job_kwargs(**job_kwargs)
+        resources.show_progress(settings.progress_bar, self.log)
         return job_kwargs
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-from pathlib import Path
 from typing import Any
 
 from capsules.common.errors import Skip
@@ -12,40 +9,43 @@ from capsules.common.job import load_recording
 from capsules.common.motion import motion_corrected
 from capsules.common.rules import check_rate
 from capsules.common.task import Task, write_json
-from capsules.preprocessing import steps
+from capsules.preprocessing import drift, steps
+from capsules.preprocessing.traces import new_folder, traces_digest
+
+MIN_MOTION_CHANNELS = 6
+"""Drift cannot be told from fewer channels: there is too little depth to compare."""
 
 
 def run(task: Task) -> None:
-    job_kwargs = task.use_spikeinterface(task.params.job_kwargs)
+    task.use_spikeinterface(task.params.job_kwargs)
+    import spikeinterface as si
+
     for warning in task.job.warnings:
         task.warn(warning)
     raw = load_recording(task.job, task.data)
     check_rate("preprocessing", task.params, raw.sampling_frequency)
     _check_duration(task, raw)
     raw = _cut(task, raw)
-    lazy = _chain(task, raw)
+    lazy = _in_stored_type(task, _chain(task, raw))
     lazy.dump_to_json(task.out / "preprocessed.json", relative_to=task.data.resolve().parent)
-    saved = steps.as_int16(lazy).save(folder=task.out / "traces", format="binary", **job_kwargs)
+    info = _write(task, lazy)
+    written = si.load(task.out / "traces")
     task.fact(
-        channels=saved.get_num_channels(),
-        duration_s=round(saved.get_total_duration(), 3),
+        channels=written.get_num_channels(),
+        duration_s=round(written.get_total_duration(), 3),
+        dtype=str(written.get_dtype()),
         start_s=task.params.t_start or 0.0,
-        motion_applied=False,
+        motion_applied=info is not None and task.params.motion_correction.apply,
         referenced=task.params.denoising_strategy == "cmr" and task.params.custom_preprocessing_pipeline is None,
+        traces_digest=traces_digest(task.out / "traces"),
     )
-    if task.params.motion_correction.compute:
-        _correct_motion(task, saved)
-    task.fact(traces_digest=traces_digest(task.out / "traces"))
 
 
 def _chain(task: Task, raw: Any) -> Any:
     """The lazy chain of preprocessing steps, as the parameters ask."""
     params = task.params
     if params.custom_preprocessing_pipeline is not None:
-        import spikeinterface.preprocessing as spre
-
-        write_json(task.out / "bad_channels.json", {str(channel): "good" for channel in raw.channel_ids})
-        return spre.apply_preprocessing_pipeline(raw, params.custom_preprocessing_pipeline)
+        return _custom(task, raw)
     filtered = steps.filtered(raw, params)
     shifted = steps.aligned(filtered, params)
     if shifted is None:
@@ -55,8 +55,78 @@ def _chain(task: Task, raw: Any) -> Any:
     kept = steps.without(shifted, labels, params)
     if kept.get_num_channels() < 2:
         task.change("no common reference: of one channel it would leave nothing")
-        return kept
-    return steps.denoised(kept, params, task.change)
+    else:
+        kept = steps.denoised(kept, params, task.change)
+    return steps.rounded(kept) if raw.get_dtype().kind == "i" and raw.get_dtype().itemsize <= 2 else kept
+
+
+def _custom(task: Task, raw: Any) -> Any:
+    """The user's own pipeline."""
+    import spikeinterface.preprocessing as spre
+
+    lazy = spre.apply_preprocessing_pipeline(raw, task.params.custom_preprocessing_pipeline)
+    kept = set(lazy.channel_ids)
+    labels = {str(channel): "good" if channel in kept else "removed" for channel in raw.channel_ids}
+    write_json(task.out / "bad_channels.json", labels)
+    task.fact(bad_channels=_by_label(labels))
+    return lazy
+
+
+def _in_stored_type(task: Task, lazy: Any) -> Any:
+    """The recording in the sample type that it is written in: int16 unless it is something else by now."""
+    import spikeinterface.preprocessing as spre
+
+    if lazy.get_dtype() == "int16":
+        return lazy
+    task.change("traces are written as float32: as 16-bit integers they would lose scale or range")
+    return spre.astype(lazy, "float32")
+
+
+def _write(task: Task, lazy: Any) -> dict[str, Any] | None:
+    """Write the traces once, and estimate the drift in the same pass; interpolated traces need it known before."""
+    import spikeinterface as si
+
+    params, folder = task.params.motion_correction, task.out / "traces"
+    recipe = _recipe(task, lazy)
+    if recipe is None:
+        lazy.save(folder=folder, format="binary")
+        return None
+    if not params.apply:
+        return _estimate(task, lazy, recipe, also=[new_folder(lazy, folder)], again=lambda: si.load(folder))
+    info = _estimate(task, lazy, recipe)
+    corrected = motion_corrected(lazy, info["motion"], params.preset, params.interpolate_motion_kwargs.model_dump())
+    (steps.rounded(corrected) if lazy.get_dtype() == "int16" else corrected).save(folder=folder, format="binary")
+    task.change("preprocessed.json describes the traces before the interpolation, which cannot be written as JSON")
+    return info
+
+
+def _recipe(task: Task, lazy: Any) -> drift.Recipe | None:
+    """How the drift is estimated; None when it is not."""
+    params = task.params.motion_correction
+    if not params.compute:
+        return None
+    if lazy.get_num_channels() < MIN_MOTION_CHANNELS:
+        task.change(f"motion not estimated: fewer than {MIN_MOTION_CHANNELS} channels")
+        return None
+    return drift.recipe(lazy, params)
+
+
+def _estimate(task: Task, lazy: Any, recipe: drift.Recipe, **passes: Any) -> dict[str, Any]:
+    """Estimate the drift, and save it with the peaks that it was told from; `passes` as `drift.estimate_motion`."""
+    import numpy as np
+    import spikeinterface.preprocessing as spre
+
+    # The estimate draws from numpy's global generator in places that take no seed.
+    np.random.seed(0)
+    task.record["seeds"]["motion"] = 0
+    info = drift.estimate_motion(lazy, recipe, **passes)
+    spre.save_motion_info(info, task.out / "motion")
+    moved_um = np.ptp(np.concatenate([np.ravel(displacement) for displacement in info["motion"].displacement]))
+    task.fact(
+        motion={"preset": task.params.motion_correction.preset, "range_um": round(float(moved_um), 2)},
+        peaks={"count": len(info["peaks"]), "settings": recipe.peak_settings()},
+    )
+    return info
 
 
 def _find_bad_channels(task: Task, raw: Any) -> dict[str, str]:
@@ -75,15 +145,22 @@ def _find_bad_channels(task: Task, raw: Any) -> dict[str, str]:
     else:
         labels = steps.channel_labels(raw, params)
     write_json(task.out / "bad_channels.json", labels)
-    bad = {label: sum(value == label for value in labels.values()) for label in ("dead", "noise", "out")}
+    bad = _by_label(labels)
     task.fact(bad_channels=bad)
-    fraction = sum(bad.values()) / len(labels)
+    fraction = sum(map(len, bad.values())) / len(labels)
     if fraction > params.max_bad_channel_fraction:
+        told = ", ".join(f"{len(channels)} {label}" for label, channels in bad.items())
         raise Skip(
-            f"{fraction:.0%} of channels are bad ({bad['dead']} dead, {bad['noise']} noisy, {bad['out']} out of the "
-            f"brain), more than max_bad_channel_fraction = {params.max_bad_channel_fraction}"
+            f"{fraction:.0%} of channels are bad ({told}), more than "
+            f"max_bad_channel_fraction = {params.max_bad_channel_fraction}"
         )
     return labels
+
+
+def _by_label(labels: dict[str, str]) -> dict[str, list[str]]:
+    """Label -> its channels, without the good ones."""
+    bad = sorted(set(labels.values()) - {"good"})
+    return {label: [channel for channel, given in labels.items() if given == label] for label in bad}
 
 
 def _cut(task: Task, raw: Any) -> Any:
@@ -96,36 +173,6 @@ def _cut(task: Task, raw: Any) -> Any:
     return steps.between(raw, task.params.t_start, stop)
 
 
-def _correct_motion(task: Task, saved: Any) -> None:
-    """Estimate the drift from the written traces, and interpolate them along it when the parameters ask."""
-    import numpy as np
-    import spikeinterface.preprocessing as spre
-
-    params = task.params.motion_correction
-    if saved.get_num_channels() < MIN_MOTION_CHANNELS:
-        task.change(f"motion not estimated: fewer than {MIN_MOTION_CHANNELS} channels")
-        return
-    # The estimate draws from numpy's global generator in places that take no seed.
-    np.random.seed(0)
-    task.record["seeds"]["motion"] = 0
-    info = steps.estimate_motion(saved, steps.motion_arguments(saved, params))
-    spre.save_motion_info(info, task.out / "motion")
-    motion = info["motion"]
-    drift = np.ptp(np.concatenate([np.ravel(displacement) for displacement in motion.displacement]))
-    task.fact(motion={"preset": params.preset, "range_um": round(float(drift), 2)})
-    if params.apply:
-        corrected = motion_corrected(saved, motion, params.preset, params.interpolate_motion_kwargs.model_dump())
-        steps.as_int16(corrected).save(folder=task.out / "corrected", format="binary")
-        shutil.rmtree(task.out / "traces")
-        (task.out / "corrected").rename(task.out / "traces")
-        task.fact(motion_applied=True)
-        task.change("preprocessed.json describes the traces before the interpolation, which cannot be written as JSON")
-
-
-MIN_MOTION_CHANNELS = 6
-"""Drift cannot be told from fewer channels: there is too little depth to compare."""
-
-
 def _check_duration(task: Task, raw: Any) -> None:
     if task.job.clip_s is not None:
         task.change("minimum durations do not apply: debug is on")
@@ -134,16 +181,3 @@ def _check_duration(task: Task, raw: Any) -> None:
             f"{raw.get_total_duration():.1f} s long, shorter than min_preprocessing_duration = "
             f"{task.params.min_preprocessing_duration:g} s"
         )
-
-
-def traces_digest(folder: Path, blocks: int = 64, block_bytes: int = 1 << 20) -> str:
-    """A digest of written traces, from evenly spaced blocks, so that it costs the same for any length."""
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.raw")):
-        size = file.stat().st_size
-        digest.update(size.to_bytes(8, "little"))
-        with file.open("rb") as stream:
-            for index in range(blocks):
-                stream.seek(max(0, size - block_bytes) * index // max(1, blocks - 1))
-                digest.update(stream.read(block_bytes))
-    return digest.hexdigest()

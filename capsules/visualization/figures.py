@@ -122,6 +122,8 @@ def probe_figure(locations: np.ndarray, labels: list[str]) -> Any:
     """The contacts of the probe, coloured by their label."""
     figure, axis = plt.subplots(figsize=(4, 8), layout="constrained")
     colours = {"good": "0.75", "dead": "C3", "noise": "C1", "out": "C0"}
+    if "removed" in labels:
+        colours["removed"] = "C4"
     for label, colour in colours.items():
         chosen = np.array([value == label for value in labels])
         name = f"{label} ({chosen.sum()})"

@@ -8,6 +8,7 @@ from typing import Any
 
 from capsules.common.job import load_recording
 from capsules.common.metrics import metrics_table
+from capsules.common.peaks import complete_settings, find_peaks
 from capsules.common.task import Task
 
 
@@ -65,36 +66,36 @@ def _draw_traces(task: Task, raw: Any, traces: Any, folder: Path) -> None:
 
 
 def _draw_drift(task: Task, traces: Any, folder: Path) -> None:
-    """The drift map: peaks detected and localised on the preprocessed traces."""
-    from spikeinterface.core import get_noise_levels
-    from spikeinterface.sortingcomponents.peak_detection import detect_peaks
-    from spikeinterface.sortingcomponents.peak_localization import localize_peaks
-
+    """The drift map: peaks and where they are, on the preprocessed traces."""
     from capsules.visualization import figures
 
     settings = task.params.drift
-    noise_levels = get_noise_levels(traces, return_in_uV=False, random_slices_kwargs={"seed": 0})
-    peaks = detect_peaks(
-        traces,
-        method="locally_exclusive",
-        method_kwargs=settings.detection.model_dump()
-        | {"radius_um": settings.localization.radius_um, "noise_levels": noise_levels},
-    )
+    peaks, places = _peaks(task, traces)
     if len(peaks) == 0:
         task.warn("no drift map: no peak was found")
         return
-    window = settings.localization
-    places = localize_peaks(
-        traces,
-        peaks,
-        method="center_of_mass",
-        ms_before=window.ms_before,
-        ms_after=window.ms_after,
-        method_kwargs={"radius_um": window.radius_um},
-    )
     figure = figures.drift_figure(peaks, places["y"], _in_uv(traces, peaks), traces.sampling_frequency, settings)
     _save(task, figure, folder, "drift_map")
-    task.fact(peaks=len(peaks))
+
+
+def _peaks(task: Task, traces: Any) -> tuple[Any, Any]:
+    """The peaks of the drift map: those that preprocessing kept when it would find the same ones, else its own."""
+    import spikeinterface.preprocessing as spre
+
+    settings = task.params.drift
+    localization = {"method": "center_of_mass", **settings.localization.model_dump()}
+    detection = {"method": "locally_exclusive", **settings.detection.model_dump()}
+    detection["radius_um"] = settings.localization.radius_um
+    before = task.input_record("preprocessing")["facts"]
+    kept = before.get("peaks")
+    same = kept and not before["motion_applied"] and kept["settings"] == complete_settings(detection, localization)
+    if same:
+        info = spre.load_motion_info(task.input("preprocessing", "motion"))
+        peaks, places = info["peaks"], info["peak_locations"]
+    else:
+        peaks, places = find_peaks(traces, detection, localization)
+    task.fact(peaks=len(peaks), peaks_found_by="preprocessing" if same else "visualization")
+    return peaks, places
 
 
 def _in_uv(traces: Any, peaks: Any) -> Any:

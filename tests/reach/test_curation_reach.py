@@ -2,6 +2,7 @@
 
 import pytest
 
+from capsules.common import resources
 from capsules.curation import classifiers, stage
 from capsules.curation.params import PARAMS
 from tests.reach.spy import Spy, stage_leaves, task_for
@@ -75,9 +76,10 @@ def test_job_kwargs(analyzed, tmp_path, monkeypatch):
 
     spy = Spy(monkeypatch)
     spy.watch(si, "set_global_job_kwargs")
+    spy.watch(resources, "show_progress")
     run(analyzed, tmp_path, job_kwargs={"chunk_duration": "2s", "progress_bar": True})
     assert spy.saw("set_global_job_kwargs", "chunk_duration", "2s")
-    assert spy.saw("set_global_job_kwargs", "progress_bar", True)
+    assert spy.saw("show_progress", "bars", True)
 
 
 def test_every_parameter_has_a_test_above():

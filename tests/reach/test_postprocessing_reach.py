@@ -2,6 +2,7 @@
 
 import pytest
 
+from capsules.common import resources
 from capsules.postprocessing import stage
 from capsules.postprocessing.extension_params import DEFAULT_METRICS
 from capsules.postprocessing.params import PARAMS
@@ -37,6 +38,7 @@ def seen(spy, inputs, tmp_path_factory):
     spy.watch(si.SortingAnalyzer, "compute", compute_what_is_needed)
     spy.watch(si, "create_sorting_analyzer")
     spy.watch(si, "set_global_job_kwargs")
+    spy.watch(resources, "show_progress")
     for variant, overrides in {
         # In counts there are no template metrics.
         "radius": {"sparsity__method": "radius", "return_in_uV": True},
@@ -59,7 +61,7 @@ def sparsity(spy, key):
 
 ELSEWHERE = {
     "job_kwargs.chunk_duration": lambda spy, value: spy.saw("set_global_job_kwargs", "chunk_duration", value),
-    "job_kwargs.progress_bar": lambda spy, value: spy.saw("set_global_job_kwargs", "progress_bar", value),
+    "job_kwargs.progress_bar": lambda spy, value: spy.saw("show_progress", "bars", value),
     "sparsity.method": lambda spy, value: sparsity(spy, "method") == ["radius", "best_channels"],
     "sparsity.radius_um": lambda spy, value: sparsity(spy, "radius_um") == [value, None],
     "sparsity.num_channels": lambda spy, value: sparsity(spy, "num_channels") == [None, 7],

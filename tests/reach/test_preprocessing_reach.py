@@ -2,8 +2,9 @@
 
 import pytest
 
+from capsules.common import resources
 from capsules.common.errors import Skip
-from capsules.preprocessing import stage
+from capsules.preprocessing import drift, stage
 from capsules.preprocessing.params import PARAMS
 from tests.leaf_values import LEAVES, other_value
 from tests.reach.spy import changed_section, stage_leaves, task_for
@@ -47,9 +48,12 @@ def seen(spy, data, tmp_path_factory):
     from spikeinterface.sortingcomponents import motion
 
     for name in ("highpass_filter", "bandpass_filter", "phase_shift", "detect_bad_channels", "common_reference",
-                 "highpass_spatial_filter", "compute_motion", "apply_preprocessing_pipeline"):  # fmt: skip
+                 "highpass_spatial_filter", "apply_preprocessing_pipeline"):  # fmt: skip
         spy.watch(spre, name)
+    spy.watch(drift, "find_peaks")
+    spy.watch(motion, "estimate_motion")
     spy.watch(si, "set_global_job_kwargs")
+    spy.watch(resources, "show_progress")
     spy.watch(motion, "interpolate_motion")
     spy.watch(selection, "select_peaks")
     tasks = {}
@@ -131,8 +135,8 @@ def setting(function, argument, given):
 def window(argument, fraction):
     def check(spy, tasks, name, value):
         span = 7 * 20.0
-        (call, *_) = spy.calls["compute_motion"]
-        assert call["estimate_motion_kwargs"][argument] == pytest.approx(fraction * span)
+        (call, *_) = spy.calls["estimate_motion"]
+        assert call[argument] == pytest.approx(fraction * span)
 
     return check
 
@@ -140,7 +144,7 @@ def window(argument, fraction):
 MOTION = "motion_correction"
 EVIDENCE = {
     "job_kwargs.chunk_duration": passed("set_global_job_kwargs"),
-    "job_kwargs.progress_bar": passed("set_global_job_kwargs"),
+    "job_kwargs.progress_bar": passed("show_progress", "bars"),
     "min_preprocessing_duration": by_skip(10, "min_preprocessing_duration = 10"),
     "t_start": cut,
     "t_stop": cut,
@@ -153,14 +157,14 @@ EVIDENCE = {
     f"{MOTION}.compute": motion_folder,
     f"{MOTION}.apply": interpolated,
     "highpass_spatial_filter.n_channel_pad": setting("highpass_spatial_filter", "n_channel_pad", 5),
-    f"{MOTION}.preset": setting("compute_motion", "preset", "nonrigid_fast_and_accurate"),
-    f"{MOTION}.detect_kwargs": setting("compute_motion", "detect_kwargs.detect_threshold", 6.5),
+    f"{MOTION}.preset": setting("estimate_motion", "method", "decentralized"),
+    f"{MOTION}.detect_kwargs": setting("find_peaks", "detection.detect_threshold", 6.5),
     f"{MOTION}.select_kwargs": setting("select_peaks", "n_peaks", 40),
-    f"{MOTION}.localize_peaks_kwargs": setting("compute_motion", "localize_peaks_kwargs.radius_um", 61.0),
+    f"{MOTION}.localize_peaks_kwargs": setting("find_peaks", "localization.radius_um", 61.0),
     f"{MOTION}.interpolate_motion_kwargs": setting("interpolate_motion", "sigma_um", 21.5),
     f"{MOTION}.estimate_motion_kwargs.win_step_norm": window("win_step_um", 0.35),
     f"{MOTION}.estimate_motion_kwargs.win_scale_norm": window("win_scale_um", 0.35),
-    f"{MOTION}.estimate_motion_kwargs.bin_s": passed("compute_motion", "estimate_motion_kwargs.bin_s"),
+    f"{MOTION}.estimate_motion_kwargs.bin_s": passed("estimate_motion", "bin_s"),
 }
 FUNCTIONS = {
     "highpass_filter": "highpass_filter",

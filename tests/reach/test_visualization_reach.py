@@ -1,8 +1,12 @@
 """Every parameter of visualization: what the libraries are called with, or what comes out otherwise."""
 
+import shutil
+
 import numpy as np
 import pytest
 
+from capsules.common import resources
+from capsules.common.peaks import complete_settings, find_peaks
 from capsules.visualization import stage
 from capsules.visualization.params import PARAMS
 from tests.leaf_values import LEAVES, other_value
@@ -35,15 +39,13 @@ def seen(curated, data, tmp_path_factory, module_patch):
     import matplotlib.axes
     import matplotlib.figure
     import spikeinterface as si
-    import spikeinterface.sortingcomponents.peak_detection as detection
-    import spikeinterface.sortingcomponents.peak_localization as localization
 
     from capsules.visualization import figures
 
     spy = Spy(module_patch)
     spy.watch(si, "set_global_job_kwargs")
-    spy.watch(detection, "detect_peaks")
-    spy.watch(localization, "localize_peaks")
+    spy.watch(stage, "find_peaks")
+    spy.watch(resources, "show_progress")
     spy.watch(figures, "drift_figure")
     spy.watch(figures, "motion_figure")
     spy.watch(figures, "traces_figure")
@@ -82,16 +84,16 @@ def drawn(owner, name):
 
 EVIDENCE = {
     "job_kwargs.chunk_duration": argument("set_global_job_kwargs", "chunk_duration"),
-    "job_kwargs.progress_bar": argument("set_global_job_kwargs", "progress_bar"),
+    "job_kwargs.progress_bar": argument("show_progress", "bars"),
     "output_format": lambda spy, task, sizes, value: {file.stem for file in task.out.rglob(f"*.{value}")} >= FIGURES,
     "timeseries.n_snippets_per_segment": lambda spy, task, sizes, value: len(spy.calls["traces_figure"]) == value,
     "timeseries.snippet_duration_s": argument("traces_figure", "duration_s"),
-    "drift.detection.peak_sign": argument("detect_peaks", "method_kwargs.peak_sign"),
-    "drift.detection.detect_threshold": argument("detect_peaks", "method_kwargs.detect_threshold"),
-    "drift.detection.exclude_sweep_ms": argument("detect_peaks", "method_kwargs.exclude_sweep_ms"),
-    "drift.localization.ms_before": argument("localize_peaks", "ms_before"),
-    "drift.localization.ms_after": argument("localize_peaks", "ms_after"),
-    "drift.localization.radius_um": argument("localize_peaks", "method_kwargs.radius_um"),
+    "drift.detection.peak_sign": argument("find_peaks", "detection.peak_sign"),
+    "drift.detection.detect_threshold": argument("find_peaks", "detection.detect_threshold"),
+    "drift.detection.exclude_sweep_ms": argument("find_peaks", "detection.exclude_sweep_ms"),
+    "drift.localization.ms_before": argument("find_peaks", "localization.ms_before"),
+    "drift.localization.ms_after": argument("find_peaks", "localization.ms_after"),
+    "drift.localization.radius_um": argument("find_peaks", "localization.radius_um"),
     "drift.n_skip": lambda spy, task, sizes, value: (
         points(spy, "drift") == len(range(0, len(spy.calls["drift_figure"][0]["peaks"]), value))
     ),
@@ -124,3 +126,36 @@ def test_equal_figures_are_equal_files(form, curated, data, tmp_path):
         written.append({file.name: file.read_bytes() for file in task.out.rglob(f"*.{form}")})
     assert written[0] == written[1]
     assert len(written[0]) >= 5
+
+
+@pytest.mark.parametrize(
+    ("kept", "taken"), [({}, True), ({"detect_threshold": 6}, False), ({"motion_applied": True}, False)]
+)
+def test_peaks_kept_by_preprocessing_are_drawn_when_they_are_the_same(kept, taken, curated, data, tmp_path):
+    """Settings that differ in one number, or traces that were moved since, are other peaks."""
+    import json
+
+    import spikeinterface as si
+    import spikeinterface.preprocessing as spre
+
+    settings = PARAMS().drift
+    radius = settings.localization.radius_um
+    detection = {"method": "locally_exclusive", **settings.detection.model_dump(), "radius_um": radius}
+    localization = {"method": "center_of_mass", **settings.localization.model_dump()}
+    traces = si.load(curated / "preprocessing_r" / "traces")
+    peaks, places = find_peaks(traces, detection, localization)
+    inputs = tmp_path / "inputs"
+    shutil.copytree(curated, inputs)
+    info = spre.load_motion_info(inputs / "preprocessing_r" / "motion") | {"peaks": peaks, "peak_locations": places}
+    spre.save_motion_info(info, inputs / "preprocessing_r" / "motion", overwrite=True)
+    file = inputs / "preprocessing_r" / "stage.json"
+    record = json.loads(file.read_text())
+    detection |= {name: value for name, value in kept.items() if name in detection}
+    record["facts"]["peaks"] = {"count": len(peaks), "settings": complete_settings(detection, localization)}
+    record["facts"]["motion_applied"] = kept.get("motion_applied", False)
+    file.write_text(json.dumps(record))
+    task = task_for("visualization", PARAMS(), tmp_path, data)
+    task.inputs = inputs
+    stage.run(task)
+    assert task.record["facts"]["peaks_found_by"] == ("preprocessing" if taken else "visualization")
+    assert task.record["facts"]["peaks"] == len(peaks)

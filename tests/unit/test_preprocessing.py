@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from capsules.preprocessing import steps
+from capsules.common.peaks import complete_settings
+from capsules.preprocessing import drift, steps
 from capsules.preprocessing.params import MotionCorrection, PreprocessingParams
-from capsules.preprocessing.stage import traces_digest
+from capsules.preprocessing.traces import new_folder, traces_digest
 
 
 @pytest.fixture(scope="module")
@@ -17,13 +18,27 @@ def recording():
 
 
 def test_the_chain_equals_plain_spikeinterface_calls(recording):
+    """Those that keep float32 to the end exactly; those that cut to integers after each of three steps within two."""
     import spikeinterface.preprocessing as spre
 
     params = PreprocessingParams()
-    ours = steps.denoised(steps.aligned(steps.filtered(recording, params), params), params, print)
-    plain = spre.highpass_filter(recording, freq_min=300.0, margin_ms=5.0)
-    plain = spre.common_reference(spre.phase_shift(plain, margin_ms=100.0), reference="global", operator="median")
-    assert np.array_equal(ours.get_traces(), plain.get_traces())
+    ours = steps.rounded(steps.denoised(steps.aligned(steps.filtered(recording, params), params), params, print))
+    for dtype, tolerance in (("float32", 0), (None, 2)):
+        plain = spre.highpass_filter(recording, freq_min=300.0, margin_ms=5.0, dtype=dtype)
+        plain = spre.common_reference(spre.phase_shift(plain, margin_ms=100.0), reference="global", operator="median")
+        plain = np.round(plain.get_traces()).astype(int)
+        assert np.abs(ours.get_traces() - plain).max() <= tolerance
+
+
+def test_a_pulse_beyond_16_bits_does_not_wrap_around():
+    """From one rail to the other: 64,000 counts when the filter has taken the rail away."""
+    from spikeinterface.core import NumpyRecording
+
+    traces = np.full((3000, 4), -32000, dtype="int16")
+    traces[1500:1510] = 32000
+    recording = NumpyRecording([traces], 30000.0)
+    filtered = steps.rounded(steps.filtered(recording, PreprocessingParams())).get_traces()
+    assert filtered[1500:1510].min() == 32767
 
 
 def test_only_the_labels_asked_for_are_removed(recording):
@@ -41,8 +56,8 @@ def test_only_the_labels_asked_for_are_removed(recording):
 def test_window_norms_are_fractions_of_the_probes_span(recording):
     motion = MotionCorrection(estimate_motion_kwargs={"win_step_norm": 0.5, "win_scale_norm": 0.25, "rigid": True})
     span = np.ptp(recording.get_channel_locations()[:, 1])
-    arguments = steps.motion_arguments(recording, motion)["estimate_motion_kwargs"]
-    assert arguments == {"win_step_um": 0.5 * span, "win_scale_um": 0.25 * span, "rigid": True}
+    estimate = drift.recipe(recording, motion).estimate
+    assert (estimate["win_step_um"], estimate["win_scale_um"], estimate["rigid"]) == (0.5 * span, 0.25 * span, True)
 
 
 def test_the_digest_sees_a_change_at_either_end(tmp_path):
@@ -60,7 +75,8 @@ def test_the_digest_sees_a_change_at_either_end(tmp_path):
 
 def test_motion_windows_are_left_to_the_preset_when_no_norm_is_given(recording):
     motion = MotionCorrection(estimate_motion_kwargs={"win_step_norm": None, "win_scale_norm": None})
-    assert steps.motion_arguments(recording, motion)["estimate_motion_kwargs"] == {}
+    estimate = drift.recipe(recording, motion).estimate
+    assert (estimate["win_step_um"], estimate["win_scale_um"]) == (400.0, 400.0)
 
 
 def test_traces_move_against_the_drift(recording):
@@ -73,3 +89,67 @@ def test_traces_move_against_the_drift(recording):
         motion = Motion([np.full((3, 2), shift)], [np.array([0.5, 1.0, 1.5])], np.array([depths.min(), depths.max()]))
         moved = motion_corrected(recording, motion, "dredge_fast", {}).get_traces()
         assert np.allclose(moved, recording.get_traces(), atol=1) == same
+
+
+@pytest.fixture(scope="module")
+def spikes():
+    from spikeinterface.core import generate_ground_truth_recording
+
+    recording, _ = generate_ground_truth_recording(num_channels=16, num_units=6, durations=[20.0], seed=1)
+    return recording.save(format="memory")
+
+
+@pytest.mark.parametrize("preset", ["dredge_fast", "rigid_fast"])
+@pytest.mark.parametrize("select", [{}, {"method": "uniform", "n_peaks": 40}])
+def test_the_drift_of_one_pass_is_that_of_compute_motion(spikes, preset, select, tmp_path):
+    """The traces that the same pass writes are the recording's, in chunks that do not divide it."""
+    import spikeinterface as si
+    import spikeinterface.preprocessing as spre
+
+    si.set_global_job_kwargs(n_jobs=2, pool_engine="thread", chunk_duration="0.7s")
+    recipe = drift.recipe(spikes, MotionCorrection(preset=preset, select_kwargs=select))
+    folder = tmp_path / "traces"
+    ours = drift.estimate_motion(spikes, recipe, [new_folder(spikes, folder)], lambda: si.load(folder))
+    written = si.load(folder)
+    assert np.array_equal(written.get_traces(), spikes.get_traces())
+    assert not {"provenance.json"} & {file.name for file in folder.iterdir()}
+    assert np.array_equal(written.get_channel_locations(), spikes.get_channel_locations())
+    if select:
+        # compute_motion (0.105.3) cannot select.
+        assert 0 < len(ours["peaks"]) < 40 * 16
+        return
+    estimate = {name: value for name, value in recipe.estimate.items() if name.startswith("win_s")}
+    plain, info = spre.compute_motion(
+        spikes, preset=preset, estimate_motion_kwargs=estimate, output_motion_info=True, n_jobs=1
+    )
+    assert len(info["peaks"]) == pytest.approx(len(ours["peaks"]), rel=0.01)
+    np.testing.assert_allclose(plain.displacement[0], ours["motion"].displacement[0], atol=1.0)
+
+
+def test_settings_of_peaks_are_equal_when_only_their_spelling_differs():
+    full = {"method": "center_of_mass", "radius_um": 75.0, "feature": "ptp", "ms_before": 0.1, "ms_after": 0.3}
+    detection = {"method": "locally_exclusive", "detect_threshold": 5}
+    assert complete_settings(detection, full) == complete_settings(detection, {"method": "center_of_mass"})
+    assert complete_settings(detection, full) != complete_settings(detection, full | {"radius_um": 100.0})
+
+
+def test_bad_channels_and_destriping_go_shank_by_shank():
+    """Shank b's silent channel is found among b's own; destriping leaves the channels in their order."""
+    from spikeinterface.core import generate_recording
+
+    recording = generate_recording(num_channels=32, durations=[3.0], seed=0)
+    recording.set_property("group", np.array(["a", "b"] * 16))
+    recording.set_channel_gains(1.0)
+    recording.set_channel_offsets(0.0)
+    params = PreprocessingParams(detect_bad_channels={"n_neighbors": 40}, highpass_spatial_filter={"n_channel_pad": 60})
+    labels = steps.channel_labels(recording, params)
+    assert list(labels) == [str(channel) for channel in recording.channel_ids]
+    told = []
+    params = PreprocessingParams(denoising_strategy="destripe")
+    destriped = steps.denoised(recording, params, told.append)
+    assert destriped.channel_ids.tolist() == recording.channel_ids.tolist()
+    assert np.array_equal(destriped.get_channel_locations(), recording.get_channel_locations())
+    assert told == ["highpass_spatial_filter.n_channel_pad = 16: there are no more channels along the shank"] * 2
+    alone = steps.denoised(recording.split_by("group", outputs="dict")["b"], params, told.append)
+    shown = destriped.get_traces(start_frame=0, end_frame=3000, channel_ids=alone.channel_ids)
+    np.testing.assert_allclose(shown, alone.get_traces(start_frame=0, end_frame=3000), rtol=1e-5, atol=1e-4)

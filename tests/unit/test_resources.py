@@ -2,6 +2,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from capsules.common.orphan import EXIT_CODE
 from capsules.common.resources import THREAD_VARIABLES
 
@@ -62,3 +64,35 @@ def test_a_task_ends_with_its_nextflow(tmp_path):
     (task,) = psutil.Process(parent.pid).children()
     parent.kill()
     assert task.wait(timeout=20) in (None, EXIT_CODE)
+
+
+PASS = """
+import logging, sys, time
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+from capsules.common import resources
+resources.PROGRESS_INTERVAL_S = 0.2
+if sys.argv[1] == "terminal":
+    sys.stderr.isatty = lambda: True
+resources.show_progress(sys.argv[2] == "bars", logging.getLogger())
+from spikeinterface.core import generate_recording
+from spikeinterface.core.job_tools import TimeSeriesChunkExecutor
+recording = generate_recording(durations=[8.0], num_channels=2)
+work = lambda segment, start, end, worker: time.sleep(0.1)
+TimeSeriesChunkExecutor(
+    recording, work, dict, (), job_name="work", progress_bar=True, n_jobs=1, chunk_duration="1s"
+).run()
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "wanted", "bar"),
+    [("terminal", "bars", True), ("terminal", "lines", False), ("file", "bars", False), ("file", "lines", False)],
+)
+def test_progress_is_a_bar_for_a_person_and_lines_for_a_log(where, wanted, bar):
+    done = subprocess.run([sys.executable, "-c", PASS, where, wanted], capture_output=True, text=True, check=True)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("work") and line.endswith("of 8 chunks")]
+    assert ("it/s" in done.stderr) == bar
+    assert bar == (not lines)
+    if not bar:
+        assert 1 <= len(lines) <= 6
+        assert lines[-1].endswith("8 of 8 chunks")

@@ -1,0 +1,99 @@
+"""Detecting peaks in traces and telling where they are: one pass over the traces for all that reads them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Sequence
+from typing import Any
+
+WINDOW_MS = {"ms_before": 0.1, "ms_after": 0.3}
+"""The traces around a peak that SpikeInterface's `compute_motion` tells its place from."""
+
+
+def find_peaks(
+    recording: Any, detection: dict[str, Any], localization: dict[str, Any] | None, also: Sequence[Any] = ()
+) -> tuple[Any, Any]:
+    """Detect peaks and tell where they are, in one pass over the traces.
+
+    Parameters
+    ----------
+    recording : BaseRecording
+    detection : dict
+        `method`, one of SpikeInterface's peak detection methods, and its arguments.
+    localization : dict or None
+        `method`, one of SpikeInterface's peak localization methods, and its arguments; `ms_before` and `ms_after`
+        are the traces around a peak, WINDOW_MS unless given. None: the peaks are only detected.
+    also : sequence of PipelineNode
+        Nodes that see the same chunks of traces.
+
+    Returns
+    -------
+    peaks : array, (peaks,)
+        SpikeInterface's peak vector.
+    locations : array, (peaks,), or None
+        `x`, `y` (and `z`) in um.
+    """
+    from spikeinterface.core.node_pipeline import run_node_pipeline
+
+    detector = _detector(recording, detection)
+    locating = [] if localization is None else _locating(recording, detector, localization)
+    found = run_node_pipeline(
+        recording, [detector, *locating, *also], {}, job_name="detect peaks", squeeze_output=False
+    )
+    return found if localization is not None else (found[0], None)
+
+
+def locate(recording: Any, peaks: Any, localization: dict[str, Any]) -> Any:
+    """Tell where given peaks are, as `find_peaks` does for those that it detects."""
+    from spikeinterface.core.node_pipeline import PeakRetriever, run_node_pipeline
+
+    given = PeakRetriever(recording, peaks)
+    return run_node_pipeline(
+        recording, [given, *_locating(recording, given, localization)], {}, job_name="localize peaks"
+    )
+
+
+def _detector(recording: Any, detection: dict[str, Any]) -> Any:
+    from spikeinterface.core import get_noise_levels
+    from spikeinterface.sortingcomponents.peak_detection.method_list import detect_peak_methods
+
+    method, settings = _method(detect_peak_methods, detection)
+    if method.need_noise_levels:
+        settings["noise_levels"] = get_noise_levels(
+            recording, return_in_uV=False, random_slices_kwargs={"seed": 0}, progress_bar=False
+        )
+    return method(recording, **settings)
+
+
+def _locating(recording: Any, source: Any, localization: dict[str, Any]) -> list[Any]:
+    """The nodes that tell where the peaks of a source are."""
+    from spikeinterface.core.node_pipeline import ExtractDenseWaveforms
+    from spikeinterface.sortingcomponents.peak_localization.method_list import peak_localization_methods
+
+    method, settings = _method(peak_localization_methods, localization)
+    window = {name: settings.pop(name, default) for name, default in WINDOW_MS.items()}
+    waveforms = ExtractDenseWaveforms(recording, parents=[source], return_output=False, **window)
+    return [waveforms, method(recording, parents=[source, waveforms], **settings)]
+
+
+def complete_settings(detection: dict[str, Any], localization: dict[str, Any]) -> dict[str, Any]:
+    """All settings that the peaks depend on, with the library's defaults, as JSON holds them: equal for equal peaks."""
+    from spikeinterface.sortingcomponents.peak_detection.method_list import detect_peak_methods
+    from spikeinterface.sortingcomponents.peak_localization.method_list import peak_localization_methods
+
+    settings = {
+        "detection": _defaults(detect_peak_methods[detection["method"]]) | detection,
+        "localization": _defaults(peak_localization_methods[localization["method"]]) | WINDOW_MS | localization,
+    }
+    return json.loads(json.dumps(settings, default=lambda array: array.tolist()))
+
+
+def _method(methods: dict[str, Any], settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    return methods[settings["method"]], {name: value for name, value in settings.items() if name != "method"}
+
+
+def _defaults(method: Any) -> dict[str, Any]:
+    parameters = inspect.signature(method.__init__).parameters.values()
+    given = {"noise_levels", "return_output", "parents"}
+    return {one.name: one.default for one in parameters if one.default is not one.empty and one.name not in given}

@@ -1,0 +1,91 @@
+"""The drift of the probe: peaks found while the traces are written, and the motion told from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from capsules.common.peaks import complete_settings, find_peaks, locate
+from capsules.preprocessing.params import MotionCorrection
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """SpikeInterface's preset with the user's changes: the settings of each step of the estimate."""
+
+    detect: dict[str, Any]
+    select: dict[str, Any]
+    localize: dict[str, Any]
+    estimate: dict[str, Any]
+
+    def peak_settings(self) -> dict[str, Any] | None:
+        """What the kept peaks depend on; None when only some of them were kept."""
+        return None if self.select else complete_settings(self.detect, self.localize)
+
+
+def recipe(recording: Any, params: MotionCorrection) -> Recipe:
+    """The settings of each step, as SpikeInterface's `compute_motion` puts them together.
+
+    `win_step_norm` and `win_scale_norm` are fractions of the probe's span along y; SpikeInterface takes micrometres.
+    """
+    from spikeinterface.preprocessing.motion import motion_options_preset
+
+    estimate = params.estimate_motion_kwargs.model_dump()
+    depths = recording.get_channel_locations()[:, 1]
+    span_um = float(depths.max() - depths.min())
+    for name in ("win_step", "win_scale"):
+        fraction = estimate.pop(f"{name}_norm")
+        if fraction is not None:
+            estimate[f"{name}_um"] = fraction * span_um
+    if estimate["bin_s"] is None:
+        del estimate["bin_s"]
+    preset = motion_options_preset[params.preset]
+    return Recipe(
+        preset["detect_kwargs"] | params.detect_kwargs.model_dump(),
+        preset["select_kwargs"] | params.select_kwargs.model_dump(),
+        preset["localize_peaks_kwargs"] | params.localize_peaks_kwargs.model_dump(),
+        preset["estimate_motion_kwargs"] | estimate,
+    )
+
+
+def estimate_motion(
+    recording: Any, steps: Recipe, also: Sequence[Any] = (), again: Callable[[], Any] | None = None
+) -> dict[str, Any]:
+    """Estimate the drift in one pass over the traces; a choice of peaks needs a second look at the chosen ones.
+
+    SpikeInterface's `compute_motion` takes the same steps, but lets nothing else see the traces, and its way with a
+    choice of peaks is broken in 0.105.3 (it calls `detect_peaks` as that was before).
+
+    Parameters
+    ----------
+    recording : BaseRecording
+        One segment, filtered and referenced.
+    steps : Recipe
+    also : sequence of PipelineNode
+        Nodes that see the same chunks of traces, e.g. one that writes them.
+    again : callable, optional
+        Gives the recording for the second look, e.g. as it is written by then.
+
+    Returns
+    -------
+    dict
+        SpikeInterface's `motion_info`: `motion`, `peaks`, `peak_locations`, `parameters`.
+    """
+    from spikeinterface.sortingcomponents import motion
+    from spikeinterface.sortingcomponents.peak_selection import select_peaks
+
+    if steps.select:
+        peaks, _ = find_peaks(recording, steps.detect, None, also)
+        peaks = select_peaks(peaks, recording=recording, **({"seed": 0} | steps.select))
+        locations = locate(again() if again else recording, peaks, steps.localize)
+    else:
+        peaks, locations = find_peaks(recording, steps.detect, steps.localize, also)
+    return {
+        "peaks": peaks,
+        "peak_locations": locations,
+        "motion": motion.estimate_motion(recording, peaks, locations, **steps.estimate),
+        "parameters": {f"{name}_kwargs": settings for name, settings in vars(steps).items()},
+        # Times would make equal results differ; stage.json has them.
+        "run_times": {},
+    }

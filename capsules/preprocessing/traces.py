@@ -1,0 +1,57 @@
+"""Traces on disk: SpikeInterface's binary folder, written while something else looks at the same chunks."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+
+def new_folder(recording: Any, folder: Path) -> Any:
+    """Make a binary folder for a recording, whose traces are still to be written; returns the node that writes them.
+
+    SpikeInterface writes such folders in a pass of its own. Here it writes the folder with one sample, which gives it
+    all else that belongs there, and the node writes the traces in whichever pass it takes part.
+
+    Parameters
+    ----------
+    recording : BaseRecording
+        One segment.
+    folder : Path
+        Must not exist yet; `si.load` reads it when the pass is done.
+
+    Returns
+    -------
+    PipelineNode
+        For SpikeInterface's `run_node_pipeline`, in threads.
+    """
+    from spikeinterface.core.node_pipeline import PipelineNode
+
+    recording.frame_slice(0, 1).save(folder=folder, format="binary", n_jobs=1)
+    # It tells of the one sample; preprocessed.json has the true one.
+    (folder / "provenance.json").unlink(missing_ok=True)
+    (file,) = folder.glob("*.raw")
+
+    class TraceWriter(PipelineNode):
+        _compute_has_extended_signature = True
+
+        def compute(self, traces, start_frame, end_frame, segment_index, max_margin):
+            chunk = traces[max_margin : max_margin + end_frame - start_frame]
+            with file.open("r+b") as stream:
+                stream.seek(start_frame * chunk.strides[0])
+                stream.write(chunk.data)
+
+    return TraceWriter(recording, return_output=False)
+
+
+def traces_digest(folder: Path, blocks: int = 64, block_bytes: int = 1 << 20) -> str:
+    """A digest of written traces, from evenly spaced blocks, so that it costs the same for any length."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*.raw")):
+        size = file.stat().st_size
+        digest.update(size.to_bytes(8, "little"))
+        with file.open("rb") as stream:
+            for index in range(blocks):
+                stream.seek(max(0, size - block_bytes) * index // max(1, blocks - 1))
+                digest.update(stream.read(block_bytes))
+    return digest.hexdigest()
