@@ -5,6 +5,7 @@ include { RESOLVE_PARAMS } from './pipeline/modules/resolve_params'
 include { JOB_DISPATCH } from './pipeline/modules/job_dispatch'
 include { CAPSULE as PREPROCESSING } from './pipeline/modules/capsule'
 include { CAPSULE as SPIKESORTING } from './pipeline/modules/capsule'
+include { CAPSULE as SPIKESORTING_GPU } from './pipeline/modules/capsule'
 include { CAPSULE as POSTPROCESSING } from './pipeline/modules/capsule'
 include { CAPSULE as CURATION } from './pipeline/modules/capsule'
 include { CAPSULE as VISUALIZATION } from './pipeline/modules/capsule'
@@ -56,6 +57,7 @@ def failures() {
 }
 
 workflow {
+    gpus = "${params.n_gpus}".isInteger() ? "${params.n_gpus}".toInteger() : 0
     RESOLVE_PARAMS(groovy.json.JsonOutput.toJson([options: params, launch_folder: "${workflow.launchDir}"]))
     resolved = RESOLVE_PARAMS.out.map { file -> checked(readJson(file)) }
 
@@ -69,18 +71,40 @@ workflow {
         }
 
     PREPROCESSING(jobs.map { meta, job -> tuple(meta, job, []) }, section(resolved, 'preprocessing'), code(resolved, 'preprocessing'))
-    SPIKESORTING(jobs.join(PREPROCESSING.out.folder), section(resolved, 'spikesorting'), code(resolved, 'spikesorting'))
-    sorted = PREPROCESSING.out.folder.join(SPIKESORTING.out.folder)
+    // Preprocessed once, sorted by each sorter. A sorting has the recording's id, and the sorter's name when there are several.
+    sortings = jobs
+        .combine(resolved.map { run -> run.sorters }.flatMap())
+        .map { meta, job, sorter ->
+            tuple(meta, meta + [id: meta.id + sorter.suffix, sorter: sorter.name, gpu: sorter.gpu && gpus > 0], job, sorter.section)
+        }
+    preprocessed = sortings.combine(PREPROCESSING.out.folder, by: 0).map { _recording, meta, job, params, traces -> tuple(meta, job, params, traces) }
+    toSort = preprocessed.branch { row ->
+        gpu: row[0].gpu
+        cpu: true
+    }
+    onCpu = toSort.cpu.multiMap { meta, job, params, traces ->
+        task: tuple(meta, job, traces)
+        section: params
+    }
+    onGpu = toSort.gpu.multiMap { meta, job, params, traces ->
+        task: tuple(meta, job, traces)
+        section: params
+    }
+    SPIKESORTING(onCpu.task, onCpu.section, code(resolved, 'spikesorting'))
+    SPIKESORTING_GPU(onGpu.task, onGpu.section, code(resolved, 'spikesorting'))
+    spikes = SPIKESORTING.out.folder.mix(SPIKESORTING_GPU.out.folder)
+    sortingJobs = sortings.map { _recording, meta, job, _params -> tuple(meta, job) }
+    traces = preprocessed.map { meta, _job, _params, folder -> tuple(meta, folder) }
     POSTPROCESSING(
-        jobs.join(sorted).map { meta, job, traces, units -> tuple(meta, job, [traces, units]) },
+        sortingJobs.join(traces).join(spikes).map { meta, job, recording, units -> tuple(meta, job, [recording, units]) },
         section(resolved, 'postprocessing'),
         code(resolved, 'postprocessing'),
     )
-    CURATION(jobs.join(POSTPROCESSING.out.folder), section(resolved, 'curation'), code(resolved, 'curation'))
+    CURATION(sortingJobs.join(POSTPROCESSING.out.folder), section(resolved, 'curation'), code(resolved, 'curation'))
     curated = POSTPROCESSING.out.folder.join(CURATION.out.folder)
     VISUALIZATION(
-        jobs.join(PREPROCESSING.out.folder).join(curated).map { meta, job, traces, analyzer, units ->
-            tuple(meta, job, [traces, analyzer, units])
+        sortingJobs.join(traces).join(curated).map { meta, job, recording, analyzer, units ->
+            tuple(meta, job, [recording, analyzer, units])
         },
         section(resolved, 'visualization'),
         code(resolved, 'visualization'),
@@ -101,7 +125,7 @@ workflow {
     NWB_UNITS(files, section(resolved, 'nwb_units'), code(resolved, 'nwb_units'))
 
     done = PREPROCESSING.out.folder
-        .mix(SPIKESORTING.out.folder, POSTPROCESSING.out.folder, CURATION.out.folder, VISUALIZATION.out.folder)
+        .mix(spikes, POSTPROCESSING.out.folder, CURATION.out.folder, VISUALIZATION.out.folder)
         .mix(NWB_ECEPHYS.out.folder, NWB_UNITS.out.folder)
         .map { _meta, folder -> folder }
         .toSortedList { a, b -> a.name <=> b.name }

@@ -1,7 +1,7 @@
 """What each stage takes and gives: the one list of stages, their inputs, their parts and where parts are published.
 
 A stage writes one folder `<stage>_<id>/` with a `stage.json`, a `log.txt` and its parts. `{id}` in `published` is the
-recording's (or block's) id; a part without `published` is handed on but not shown in the results folder.
+recording's (or sorting's, or block's) id; a part without `published` is handed on but not shown in the results folder.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ LOG_PARTS = (Part("stage.json", "logs/{id}/{stage}.json"), Part("log.txt", "logs
 class Stage:
     """One stage of the pipeline.
 
-    `takes` names the stages whose folders it reads. A stage works per `recording`, per `block` (all recordings of
-    one NWB file) or once per `run`. `libraries` are the distributions whose upgrade makes its results stale.
+    `takes` names the stages whose folders it reads. A stage works per `recording`, per `sorting` (one recording by
+    one sorter), per `block` (all recordings of one NWB file) or once per `run`. `libraries` are the distributions
+    whose upgrade makes its results stale.
     """
 
     name: str
@@ -66,28 +67,28 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "spikesorting",
-            "recording",
+            "sorting",
             takes=("preprocessing",),
             gives=(Part("spikesorted", "spikesorted/{id}"), Part("sorter", "sorter_output/{id}", optional=True)),
             libraries=(*_CORE, "torch", "kilosort", "scikit-learn", "hdbscan", "networkx"),
         ),
         Stage(
             "postprocessing",
-            "recording",
+            "sorting",
             takes=("preprocessing", "spikesorting"),
             gives=(Part("postprocessed.zarr", "postprocessed/{id}.zarr"),),
             libraries=(*_CORE, "scikit-learn", "pandas", "zarr", "numcodecs"),
         ),
         Stage(
             "curation",
-            "recording",
+            "sorting",
             takes=("postprocessing",),
             gives=(Part("curated", "curated/{id}"),),
             libraries=(*_CORE, "scikit-learn", "skops", "pandas", "zarr", "numcodecs"),
         ),
         Stage(
             "visualization",
-            "recording",
+            "sorting",
             takes=("preprocessing", "postprocessing", "curation"),
             gives=(
                 Part("visualization", "visualization/{id}"),
@@ -116,14 +117,15 @@ STAGES: dict[str, Stage] = {
                 Part("status.json", "status.json"),
                 Part("processing.json", "processing.json"),
                 Part("params.json", "params.json"),
+                Part("sorter_agreement.json", "sorter_agreement.json"),
                 Part("visualization_output.json", "visualization_output.json"),
                 Part("report.html", "report.html"),
                 Part("summary.txt"),
             ),
-            libraries=("jinja2",),
+            libraries=("jinja2", "spikeinterface"),
         ),
     )
 }
 
-RECORDING_STAGES = [stage.name for stage in STAGES.values() if stage.level == "recording"]
+RECORDING_STAGES = [stage.name for stage in STAGES.values() if stage.level in ("recording", "sorting")]
 BLOCK_STAGES = [stage.name for stage in STAGES.values() if stage.level == "block"]

@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from capsules.common import cli, resources
-from capsules.common.contract import STAGES, Stage
+from capsules.common.contract import RECORDING_STAGES, STAGES, Stage
 from capsules.common.errors import RecordedFailure, Refused, Skip, SpikeRelayError
 from capsules.common.job import Job, read_jobs
 from capsules.common.orphan import end_with_nextflow
@@ -35,7 +35,8 @@ class Task:
     Attributes
     ----------
     id : str
-        The recording, or the block, that this task is about.
+        The recording, the sorting of it, or the block, that this task is about. A sorting has the recording's id,
+        and the sorter's name after it when several sorters run.
     jobs : list of Job
         One job, or all jobs of the block.
     params : pydantic model
@@ -67,6 +68,7 @@ class Task:
         self.record: dict[str, Any] = {
             "stage": stage.name,
             "id": id,
+            "recording": self.job.id if stage.level == "sorting" else None,
             "status": "ok",
             "reason": None,
             "params": None if params is None else params.model_dump(mode="json"),
@@ -89,8 +91,10 @@ class Task:
         return job
 
     def input(self, stage: str, part: str, id: str | None = None) -> Path:
-        """The path of a part that an earlier stage gave for this recording (or for `id`)."""
-        return self.inputs / STAGES[stage].folder(id or self.id) / part
+        """The path of a part that an earlier stage gave for this recording or sorting (or for `id`)."""
+        if id is None:
+            id = self.job.id if STAGES[stage].level == "recording" else self.id
+        return self.inputs / STAGES[stage].folder(id) / part
 
     def input_record(self, stage: str, id: str | None = None) -> dict[str, Any] | None:
         """An earlier stage's `stage.json`, or None when that stage left nothing."""
@@ -135,7 +139,7 @@ def main(stage_name: str, run: Callable[[Task], None], params: type[BaseModel] |
     except OSError as error:
         print(f"{stage.name}: cannot read {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
-    id = arguments.id or (jobs[0].id if stage.level == "recording" else jobs[0].block if jobs else stage.name)
+    id = arguments.id or (jobs[0].id if stage.name in RECORDING_STAGES else jobs[0].block if jobs else stage.name)
     out = arguments.output / f".{stage.folder(id)}.partial"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -335,7 +339,7 @@ def _pass_on_skips(task: Task) -> None:
     SpikeRelayError
         When an input folder is missing.
     """
-    if task.stage.level != "recording":
+    if task.stage.name not in RECORDING_STAGES:
         return
     if task.job.failure:
         raise SpikeRelayError(task.job.failure)

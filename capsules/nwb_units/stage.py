@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -23,16 +24,16 @@ def run(task: Task) -> None:
     use_numba_cache()
     target = task.out / "file.nwb"
     copy_file(task.input("nwb_ecephys", "file.nwb"), target)
-    sorted_jobs = [job for job in task.jobs if _is_sorted(task, job)]
-    if sorted_jobs:
+    found = [(job, id) for job in task.jobs for id in _sortings(task, job)]
+    if found:
         with _open_io(target) as io:
             nwbfile = io.read()
-            units = sum(_add_units(task, nwbfile, job) for job in sorted_jobs)
+            units = sum(_add_units(task, nwbfile, job, id) for job, id in found)
             io.write(nwbfile)
     else:
         units = 0
         task.warn("no recording of this block has units: the file has no units table")
-    task.fact(units=units, recordings=[job.id for job in sorted_jobs])
+    task.fact(units=units, recordings=[id for _, id in found])
 
 
 def copy_file(source: Path, target: Path) -> None:
@@ -64,24 +65,29 @@ def _open_io(file: Path) -> Any:
     return NWBZarrIO(str(file), mode="r+")
 
 
-def _is_sorted(task: Task, job: Job) -> bool:
-    record = task.input_record("curation", job.id)
-    if record is None or record["status"] != "ok":
-        task.warn(f"{job.id} has no units: {record['reason'] if record else 'an earlier stage failed'}")
-        return False
-    return True
+def _sortings(task: Task, job: Job) -> list[str]:
+    """The ids of a recording's curated sortings: one, or one of each sorter."""
+    records = [json.loads(file.read_text()) for file in sorted(task.inputs.glob("curation_*/stage.json"))]
+    records = [record for record in records if record["recording"] == job.id]
+    if not records:
+        task.warn(f"{job.id} has no units: an earlier stage failed")
+    for record in records:
+        if record["status"] != "ok":
+            task.warn(f"{record['id']} has no units: {record['reason']}")
+    return [record["id"] for record in records if record["status"] == "ok"]
 
 
-def _add_units(task: Task, nwbfile: Any, job: Job) -> int:
-    """Add one recording's curated units; returns how many."""
+def _add_units(task: Task, nwbfile: Any, job: Job, id: str) -> int:
+    """Add one sorting's curated units; returns how many."""
     import numpy as np
     import spikeinterface as si
 
-    analyzer = si.load(task.input("postprocessing", "postprocessed.zarr", job.id), load_extensions=True)
-    sorting = si.load(task.input("curation", "curated", job.id))
+    analyzer = si.load(task.input("postprocessing", "postprocessed.zarr", id), load_extensions=True)
+    sorting = si.load(task.input("curation", "curated", id))
     raw = load_recording(job, task.data, timed=True)
-    first = round(task.input_record("postprocessing", job.id)["facts"]["start_s"] * raw.sampling_frequency)
-    columns = unit_columns(analyzer, sorting, job)
+    facts = task.input_record("postprocessing", id)["facts"]
+    first = round(facts["start_s"] * raw.sampling_frequency)
+    columns = unit_columns(analyzer, sorting, job, facts["sorter"])
     _declare_units(nwbfile, analyzer, columns)
     rows = electrode_rows(nwbfile, analyzer, job)
     templates = analyzer.get_extension("templates")
@@ -99,7 +105,7 @@ def _add_units(task: Task, nwbfile: Any, job: Job) -> int:
     return len(analyzer.unit_ids)
 
 
-def unit_columns(analyzer: Any, sorting: Any, job: Job) -> dict[str, tuple[str, list]]:
+def unit_columns(analyzer: Any, sorting: Any, job: Job, sorter: str) -> dict[str, tuple[str, list]]:
     """The units table's columns besides spikes and waveforms: name -> (description, one value per unit)."""
     import numpy as np
 
@@ -108,6 +114,7 @@ def unit_columns(analyzer: Any, sorting: Any, job: Job) -> dict[str, tuple[str, 
     columns: dict[str, tuple[str, list]] = {
         "unit_name": ("id of the unit within its recording", [str(unit) for unit in analyzer.unit_ids]),
         "recording": ("recording that the unit was sorted in", [job.id] * count),
+        "sorter": ("sorter that found the unit", [sorter] * count),
         "default_qc": ("good or bad by the curation query", _texts(labels["default_qc"], count)),
         "decoder_label": ("label of the classifiers", _texts(labels["decoder_label"], count)),
     }

@@ -46,8 +46,12 @@ def run(task: Task) -> None:
     _compute(analyzer, extensions)
     _report_nan_metrics(task, analyzer)
     analyzer.save_as(folder=task.out / "postprocessed.zarr", format="zarr")
-    start_s = task.input_record("preprocessing")["facts"]["start_s"]
-    task.fact(units=analyzer.get_num_units(), extensions=sorted(extensions), start_s=start_s)
+    task.fact(
+        units=analyzer.get_num_units(),
+        extensions=sorted(extensions),
+        start_s=task.input_record("preprocessing")["facts"]["start_s"],
+        sorter=task.input_record("spikesorting")["facts"]["sorter"],
+    )
     task.record["seeds"] = {"sorting_analyzer": SEED} | {
         name: arguments["seed"] for name, arguments in extensions.items() if arguments.get("seed") is not None
     }

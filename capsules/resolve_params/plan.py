@@ -50,7 +50,7 @@ def plan(options: dict[str, Any], data: Path) -> tuple[list[str], bool]:
     guess_input(resolved, data)
     jobs, dispatch = find_jobs(resolved.params.job_dispatch, data)
     broken = {job.id: reason for job in jobs if (reason := failure(job, resolved))}
-    lines = [f"{len(jobs)} recordings in {data}, sorted by {resolved.params.spikesorting.sorter}", *resolved.notes]
+    lines = [f"{len(jobs)} recordings in {data}, sorted by {' and by '.join(resolved.sorters)}", *resolved.notes]
     for job in jobs:
         lines += _job_lines(job, broken.get(job.id))
     for block in dict.fromkeys(job.block for job in jobs):
@@ -95,8 +95,9 @@ def failure(job: Job, resolved: Resolved) -> str | None:
     """Why a recording would fail, as far as it can be told now."""
     if job.failure:
         return job.failure
-    problems = [] if job.skip else rate_problems(resolved.document(), job.sampling_frequency_hz)
-    return "; ".join(map(str, problems)) or None
+    documents = [] if job.skip else [resolved.document(sorter) for sorter in resolved.sorters]
+    problems = [str(one) for document in documents for one in rate_problems(document, job.sampling_frequency_hz)]
+    return "; ".join(dict.fromkeys(problems)) or None
 
 
 def task_size(stage: str, channels: int, megabytes: float) -> tuple[float, float]:

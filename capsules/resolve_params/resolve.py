@@ -34,7 +34,7 @@ RUNMODES: dict[str, dict[str, Any]] = {
 """Run mode -> the single parameters that it sets."""
 
 STEP_ARGS = [f"{stage}_args" for stage in SECTION_OF_STAGE]
-OPTIONS = ["n_jobs", "runmode", "sorter", "params_file", "overwrite", "max_memory", "max_time", *STEP_ARGS]
+OPTIONS = ["n_jobs", "n_gpus", "runmode", "sorter", "params_file", "overwrite", "max_memory", "max_time", *STEP_ARGS]
 """The pipeline's own options on Nextflow's command line."""
 FORMS = {
     "max_memory": r"\d+(\.\d+)?[ .]?[KMGT]?B?",
@@ -46,30 +46,52 @@ EXAMPLES = {"max_memory": "'16 GB'", "max_time": "'12 h'"}
 INPUT = "job_dispatch.input"
 _ABSENT = object()
 NO_SORTER = f"no sorter chosen: give --sorter, or set spikesorting.sorter; one of {', '.join(SORTERS)}"
+LEAST = {"n_jobs": 1, "n_gpus": 0}
+"""Options that are counts -> the smallest one."""
 
 
 @dataclass
 class Resolved:
-    """The checked parameters, and where each value that is not a default comes from."""
+    """The checked parameters, and where each value that is not a default comes from.
+
+    With several sorters `spikesorting.sorter` is null, and each has a section of its own.
+    """
 
     params: PipelineParams
+    sorters: list[str]
     origins: dict[str, str] = field(default_factory=dict)
     input_given: bool = True
     """Whether the user said which format the data have."""
     notes: list[str] = field(default_factory=list)
 
     def section(self, stage: str) -> dict[str, Any]:
-        """A stage's section as JSON-ready data; of the sorters' sections only the chosen one's."""
+        """A stage's section as JSON-ready data."""
         section: Any = self.params
         for name in SECTION_OF_STAGE[stage]:
             section = getattr(section, name)
-        if stage == "spikesorting":
-            return section.model_dump(mode="json", include={"sorter", section.sorter})
         return section.model_dump(mode="json")
 
-    def document(self) -> dict[str, Any]:
-        """All parameters, as a params file holds them."""
-        return dump(self.params)
+    def sortings(self) -> list[dict[str, Any]]:
+        """For each sorter its `name`, whether it works on a `gpu`, its `section`, and what its recordings' ids end in.
+
+        A single sorter leaves the ids as they are.
+        """
+        spikesorting = self.params.spikesorting
+        return [
+            {
+                "name": name,
+                "suffix": f"_{name}" if len(self.sorters) > 1 else "",
+                "gpu": SORTERS[name].uses_gpu(getattr(spikesorting, name)),
+                "section": spikesorting.model_dump(mode="json", include={name}) | {"sorter": name},
+            }
+            for name in self.sorters
+        ]
+
+    def document(self, sorter: str | None = None) -> dict[str, Any]:
+        """All parameters, as a params file holds them, with one of the sorters chosen."""
+        document = dump(self.params)
+        document["spikesorting"]["sorter"] = sorter or self.params.spikesorting.sorter
+        return document
 
 
 @dataclass(frozen=True)
@@ -110,18 +132,18 @@ def resolve(options: dict[str, Any], launch_folder: Path) -> Resolved:
         except Refused as refusal:
             problems += refusal.problems
     overrides = _runmode_overrides(options) + _sorter_override(options, file.value)
-    sorter = None
+    sorters: list[str] = []
     try:
-        sorter = _chosen_sorter(options, file.value)
+        sorters = _chosen_sorters(options, file.value)
     except Refused as refusal:
         problems += refusal.problems
     for stage in SECTION_OF_STAGE:
-        if stage == "spikesorting" and sorter is None:
+        if stage == "spikesorting" and not sorters:
             # What its arguments mean depends on the sorter; that there is none is told instead.
             problems += [] if problems else [NO_SORTER]
             continue
         try:
-            overrides += _arguments(stage, options.get(f"{stage}_args"), sorter)
+            overrides += _arguments(stage, options.get(f"{stage}_args"), sorters)
         except Refused as refusal:
             problems += refusal.problems
     problems += _override_problems(overrides)
@@ -132,9 +154,13 @@ def resolve(options: dict[str, Any], launch_folder: Path) -> Resolved:
         set_dotted(document, override.dotted, override.value)
     params = PipelineParams.model_validate(document)
     given = get_dotted(file.value, INPUT, _ABSENT) is not _ABSENT or any(one.dotted == INPUT for one in overrides)
-    resolved = Resolved(params, _origins(params, file.value, overrides), given)
-    if problems := [_placed(problem, name, file, overrides) for problem in _whole_problems(params)]:
-        raise Refused(problems)
+    resolved = Resolved(params, sorters, _origins(params, file.value, overrides), given)
+    if problems := [_placed(problem, name, file, overrides) for problem in _whole_problems(resolved)]:
+        raise Refused(list(dict.fromkeys(problems)))
+    if (asked := options.get("sorter")) not in (None, ",".join(sorters)):
+        resolved.notes.append(f"--sorter {asked} has no effect: the parameters name {', '.join(sorters)}")
+    if len(sorters) > 1:
+        resolved.notes.append(f"each recording is sorted {len(sorters)} times, by {' and '.join(sorters)}")
     return resolved
 
 
@@ -157,18 +183,31 @@ def _option_problems(options: dict[str, Any]) -> list[str]:
         # Nextflow offers `--some-thing` as someThing too; the user typed only one of them.
         if name not in OPTIONS and not any(other != name and _camel(other) == name for other in options):
             problems.append(f"--{name}: unknown option{nearest(name, OPTIONS)}")
-    jobs = options.get("n_jobs")
-    if jobs is not None and not (isinstance(jobs, int) and not isinstance(jobs, bool) and jobs >= 1):
-        problems.append(f"--n_jobs: a whole number of at least 1 is needed; got {jobs!r}")
+    for name, least in LEAST.items():
+        given = options.get(name)
+        if given is not None and not (isinstance(given, int) and not isinstance(given, bool) and given >= least):
+            problems.append(f"--{name}: a whole number of at least {least} is needed; got {given!r}")
     for name, form in FORMS.items():
         given = options.get(name)
         if given is not None and not re.fullmatch(form, str(given), re.IGNORECASE):
             problems.append(f"--{name}: must be like {EXAMPLES[name]}; got {given!r}")
-    for name, known in (("runmode", list(RUNMODES)), ("sorter", list(SORTERS))):
-        given = options.get(name)
-        if given is not None and given not in known:
-            problems.append(f"--{name}: one of {', '.join(known)}; got {given!r}{nearest(str(given), known)}")
-    return problems
+    known = list(RUNMODES)
+    mode = options.get("runmode")
+    if mode is not None and mode not in known:
+        problems.append(f"--runmode: one of {', '.join(known)}; got {mode!r}{nearest(str(mode), known)}")
+    return problems + _sorter_problems(options.get("sorter"))
+
+
+def _sorter_problems(given: Any) -> list[str]:
+    """What is wrong with `--sorter`: one name, or several separated by commas."""
+    known = list(SORTERS)
+    names = [] if given is None else str(given).split(",")
+    problems = [
+        f"--sorter: one of {', '.join(known)}, or several with commas between; got {name!r}{nearest(name, known)}"
+        for name in names
+        if name not in known
+    ]
+    return problems + [f"--sorter: {name} is named twice" for name in dict.fromkeys(names) if names.count(name) > 1]
 
 
 def _runmode_overrides(options: dict[str, Any]) -> list[Override]:
@@ -184,8 +223,8 @@ def _sorter_override(options: dict[str, Any], document: dict[str, Any]) -> list[
     return [Override("spikesorting.sorter", given, "--sorter")]
 
 
-def _chosen_sorter(options: dict[str, Any], document: dict[str, Any]) -> str | None:
-    """The sorter that `--spikesorting_args` is about; None when nobody named one that there is.
+def _chosen_sorters(options: dict[str, Any], document: dict[str, Any]) -> list[str]:
+    """The sorters that run, which `--spikesorting_args` is about; none when nobody named one that there is.
 
     Raises
     ------
@@ -199,11 +238,12 @@ def _chosen_sorter(options: dict[str, Any], document: dict[str, Any]) -> str | N
         known = list(SORTERS)
         text = f"--sorter: must be one of {', '.join(known)}; got {named!r}{nearest(named, known)}"
         raise Refused([f"--spikesorting_args: {text}"])
-    chosen = named or get_dotted(document, "spikesorting.sorter") or options.get("sorter")
-    return chosen if chosen in list(SORTERS) else None
+    chosen = named or get_dotted(document, "spikesorting.sorter") or options.get("sorter") or ""
+    names = str(chosen).split(",")
+    return names if all(name in SORTERS for name in names) else []
 
 
-def _arguments(stage: str, text: Any, sorter: str | None) -> list[Override]:
+def _arguments(stage: str, text: Any, sorters: list[str]) -> list[Override]:
     """What `--<stage>_args` sets.
 
     Raises
@@ -214,7 +254,7 @@ def _arguments(stage: str, text: Any, sorter: str | None) -> list[Override]:
     if text in (None, ""):
         return []
     origin, path = f"--{stage}_args", SECTION_OF_STAGE[stage]
-    given = cli.parse(_parser(stage, sorter), _split(stage, str(text)))
+    given = cli.parse(_parser(stage, sorters), _split(stage, str(text)))
     return [Override(".".join((*path, dotted)), one.value, origin, one.flag) for dotted, one in given.items()]
 
 
@@ -226,8 +266,8 @@ def _split(stage: str, text: str) -> list[str]:
         raise Refused([f"--{stage}_args: {error}: {text!r}"]) from None
 
 
-def _parser(stage: str, sorter: str | None) -> cli.Parser:
-    """The parser of `--<stage>_args`; sorting's knows the chosen sorter alone, with and without its name."""
+def _parser(stage: str, sorters: list[str]) -> cli.Parser:
+    """The parser of `--<stage>_args`; sorting's knows the chosen sorters alone, a single one without its name too."""
     model: Any = PipelineParams
     for name in SECTION_OF_STAGE[stage]:
         model = model.model_fields[name].annotation
@@ -235,10 +275,10 @@ def _parser(stage: str, sorter: str | None) -> cli.Parser:
     if stage != "spikesorting":
         cli.add_params(parser, model)
         return parser
-    others = [name for name in SORTERS if name != sorter]
+    others = [name for name in SORTERS if name not in sorters]
     cli.add_params(parser, model, keep=lambda path: path[0] not in others, short=False)
-    if sorter is not None:
-        cli.add_params(parser, SORTERS[sorter].params, prefix=(sorter,))
+    if len(sorters) == 1:
+        cli.add_params(parser, SORTERS[sorters[0]].params, prefix=(sorters[0],))
     return parser
 
 
@@ -254,11 +294,16 @@ def _override_problems(overrides: list[Override]) -> list[str]:
     return problems
 
 
-def _whole_problems(params: PipelineParams) -> list[Problem]:
-    sorter = params.spikesorting.sorter
-    problems = whole_file_problems(params)
-    reason = SORTERS[sorter].unavailable()
-    return [*problems, Problem((), reason)] if reason else problems
+def _whole_problems(resolved: Resolved) -> list[Problem]:
+    """What the parameters break together, with each of the sorters, and which sorters cannot run here."""
+    problems = []
+    for name in resolved.sorters:
+        chosen = resolved.params.model_copy(deep=True)
+        chosen.spikesorting.sorter = name
+        problems += whole_file_problems(chosen)
+        if reason := SORTERS[name].unavailable():
+            problems.append(Problem((), reason))
+    return problems
 
 
 def _placed(problem: Problem, name: str | None, file: strict_json.Document, overrides: list[Override]) -> str:

@@ -49,7 +49,8 @@ def resolve_run(options: dict[str, Any], launch_folder: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        `problems` (empty), `sections` and `code` by stage (JSON text and fingerprint), `params` and `origins`.
+        `problems` (empty), `sections` and `code` by stage (JSON text and fingerprint), `sorters` with a section each,
+        and `params`, which the results folder gets: parameters, sorters, origins and notes.
 
     Raises
     ------
@@ -69,14 +70,17 @@ def resolve_run(options: dict[str, Any], launch_folder: Path) -> dict[str, Any]:
         raise Refused(problems)
     guess_input(resolved, Path(os.environ["DATA_PATH"]))
     _make_ready(Path(os.environ["RESULTS_PATH"]), Path(os.environ["DATA_PATH"]))
-    sections = {stage: json.dumps(resolved.section(stage)) for stage in SECTION_OF_STAGE}
+    sections = {stage: json.dumps(resolved.section(stage)) for stage in SECTION_OF_STAGE if stage != "spikesorting"}
+    sortings = resolved.sortings()
     return {
         "problems": [],
         "sections": {stage: sections.get(stage, "{}") for stage in STAGES},
+        "sorters": [sorting | {"section": json.dumps(sorting["section"])} for sorting in sortings],
         "code": {stage.name: code_fingerprint(stage) for stage in STAGES.values()},
         "params": json.dumps(
             {
                 "params": resolved.document(),
+                "sorters": [{"name": sorting["name"], "suffix": sorting["suffix"]} for sorting in sortings],
                 "origins": resolved.origins,
                 "notes": core_notes(options.get("n_jobs")) + resolved.notes,
             }

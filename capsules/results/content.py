@@ -26,10 +26,12 @@ def content_digests(results: Path) -> dict[str, str]:
     """
     status = json.loads((results / "status.json").read_text())
     digests = {"statuses": _digest(_statuses(status))}
-    for id in status["recordings"]:
-        record = results / "logs" / id / "preprocessing.json"
+    for id, entry in status["recordings"].items():
+        record = results / "logs" / entry["recording"] / "preprocessing.json"
         if record.exists():
-            digests[f"traces {id}"] = _digest(json.loads(record.read_text())["facts"].get("traces_digest"))
+            digests[f"traces {entry['recording']}"] = _digest(
+                json.loads(record.read_text())["facts"].get("traces_digest")
+            )
         if (results / "curated" / id).exists():
             digests |= {f"{name} {id}": value for name, value in _sorting(results / "curated" / id).items()}
         metrics = results / "quality_control" / id / "metrics.csv"

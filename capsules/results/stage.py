@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
 from capsules.common.job import Job
 from capsules.common.task import Task, results_folder, write_json
+from capsules.results.agreement import agreement
 from capsules.results.report import render
 
 LAYOUT_VERSION = 1
@@ -22,22 +24,24 @@ NEXT_STEP = {
 
 
 def run(task: Task) -> None:
+    params = json.loads((task.inputs / "params.json").read_text())
     records = {(record["stage"], record["id"]): record for record in read_records(task.inputs)}
     failures = {
         (failure["stage"], failure["id"]): failure
         for failure in json.loads((task.inputs / "failures.json").read_text())
     }
-    status = status_document(task.jobs, records, failures)
+    status = status_document(task.jobs, params["sorters"], records, failures)
     write_json(task.out / "status.json", status)
     for place in stale_places(task.inputs, status, results_folder()):
         task.change(f"{place.name} of an earlier run removed from {place.parent.name}/: this run did not make it")
         shutil.rmtree(place) if place.is_dir() else place.unlink()
     write_json(task.out / "processing.json", {"stages": [records[key] for key in sorted(records)]})
-    params = json.loads((task.inputs / "params.json").read_text())
     write_json(task.out / "params.json", params)
+    compared = agreement(curated_sortings(task, params["sorters"], status))
+    write_json(task.out / "sorter_agreement.json", compared)
     figures = figure_links(records)
     write_json(task.out / "visualization_output.json", figures)
-    (task.out / "report.html").write_text(render(status, figures, params))
+    (task.out / "report.html").write_text(render(status, figures, params, compared))
     (task.out / "summary.txt").write_text(summary(status, params["notes"]))
 
 
@@ -51,6 +55,7 @@ def stale_places(inputs: Path, status: dict[str, Any], results: Path | None) -> 
         return []
     documents = (status, json.loads(earlier.read_text()))
     ids = {id for document in documents for kind in ("recordings", "blocks") for id in document[kind]}
+    ids |= {entry.get("recording", id) for document in documents for id, entry in document["recordings"].items()}
     return sorted(
         results / part.place(stage.name, id)
         for stage in STAGES.values()
@@ -69,9 +74,34 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(file.read_text()) for file in files]
 
 
-def status_document(jobs: list[Job], records: dict, failures: dict) -> dict[str, Any]:
-    """The state of every recording and block: per stage ok, skipped, failed or not reached, and why."""
-    recordings = {job.id: _stages(job.id, RECORDING_STAGES, records, failures) for job in jobs}
+def curated_sortings(task: Task, sorters: list[dict[str, str]], status: dict[str, Any]) -> dict[str, dict[str, Path]]:
+    """Recording -> sorter -> folder of its curated sorting, of those that were curated."""
+    folders: dict[str, dict[str, Path]] = {job.id: {} for job in task.jobs}
+    for job, sorter in product(task.jobs, sorters):
+        id = job.id + sorter["suffix"]
+        if status["recordings"][id].get("units"):
+            folders[job.id][sorter["name"]] = task.input("curation", "curated", id)
+    return folders
+
+
+def status_document(jobs: list[Job], sorters: list[dict[str, str]], records: dict, failures: dict) -> dict[str, Any]:
+    """The state of every recording (by each sorter) and block: per stage ok, skipped, failed or not reached, and why.
+
+    Parameters
+    ----------
+    jobs : list of Job
+    sorters : list of dict
+        `name`, and the `suffix` that the recordings' ids get.
+    records : dict
+        (stage, id) -> `stage.json`.
+    failures : dict
+        (stage, id) -> what a failed task left.
+    """
+    recordings = {
+        job.id + sorter["suffix"]: {"recording": job.id, "sorter": sorter["name"]}
+        | _stages(job.id + sorter["suffix"], RECORDING_STAGES, records, failures, job.id)
+        for job, sorter in product(jobs, sorters)
+    }
     blocks = {
         block: _stages(block, BLOCK_STAGES, records, failures) for block in dict.fromkeys(job.block for job in jobs)
     }
@@ -84,15 +114,20 @@ def status_document(jobs: list[Job], records: dict, failures: dict) -> dict[str,
     }
 
 
-def _stages(id: str, stages: list[str], records: dict, failures: dict) -> dict[str, Any]:
+def _stages(id: str, stages: list[str], records: dict, failures: dict, recording: str | None = None) -> dict[str, Any]:
+    """The state of each stage; stages of the recording itself go by its own id."""
+
+    def key(stage: str) -> tuple[str, str]:
+        return (stage, recording if STAGES[stage].level == "recording" else id)
+
     entry: dict[str, Any] = {"status": "ok", "stage": None, "reason": None, "next_step": None, "stages": {}}
     for stage in stages:
-        record, failure = records.get((stage, id)), failures.get((stage, id))
+        record, failure = records.get(key(stage)), failures.get(key(stage))
         if record is not None:
             state, reason, kind = record["status"], record["reason"], "recorded"
         elif failure is not None:
             state, reason, kind = "failed", failure["reason"], failure["kind"]
-        elif entry["status"] == "failed" or _failed_before(id, stage, records, failures):
+        elif entry["status"] == "failed" or any(key(name) not in records for name in _awaited(stage)):
             state, reason, kind = "not reached", None, None
         else:
             state, reason, kind = "failed", "the task left no record: it never ran, or was lost", "killed"
@@ -116,9 +151,9 @@ def _stages(id: str, stages: list[str], records: dict, failures: dict) -> dict[s
     return entry
 
 
-def _failed_before(id: str, stage: str, records: dict, failures: dict) -> bool:
-    """Whether a stage that this one needs is missing for this id (nwb_units waits for nwb_ecephys alone)."""
-    return any((name, id) not in records for name in STAGES[stage].takes if STAGES[name].level == STAGES[stage].level)
+def _awaited(stage: str) -> list[str]:
+    """The stages without which this one does not run (nwb_units waits for nwb_ecephys alone)."""
+    return [name for name in STAGES[stage].takes if stage not in BLOCK_STAGES or name in BLOCK_STAGES]
 
 
 def figure_links(records: dict) -> dict[str, list[str]]:

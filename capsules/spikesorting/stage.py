@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -13,6 +15,7 @@ from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError
 from capsules.common.resources import job_kwargs, limit_threads
 from capsules.common.rules import check_rate
 from capsules.common.task import Task
+from capsules.spikesorting import gpu
 from capsules.spikesorting.sorters import SORTERS
 from capsules.spikesorting.sorters.base import Context, Sorter
 
@@ -34,27 +37,83 @@ def run(task: Task) -> None:
 
     recording = si.load(task.input("preprocessing", "traces"))
     check_rate("spikesorting", task.params, recording.sampling_frequency)
+    _check_traces(recording)
     context = _context(task, recording, params)
-    arguments = sorter.arguments(params, context)
-    task.record["seeds"] = sorter.pin_seeds(arguments)
-    task.record["device"] = arguments.get("torch_device", "cpu")
-    differing = differing_from_defaults(sorter, params, arguments, context)
-    task.fact(sorter=name, arguments=_plain(arguments), differing_from_defaults=_plain(differing))
-    try:
-        sorting = run_sorter(sorter, recording, task.out / SORTER_FOLDER, arguments)
-    except Exception as error:
-        task.log.exception("the sorter failed")
-        shutil.rmtree(task.out / SORTER_FOLDER, ignore_errors=True)
-        if any(text in str(error) for text in sorter.finds_nothing):
-            raise Skip(f"{name} found no spikes") from error
-        failure = SpikeRelayError if params.raise_if_fails else RecordedFailure
-        # SpikeInterface's message is the sorter's whole traceback, which stands in the log; its last line is the cause.
-        raise failure(f"{name} failed: {str(error).strip().splitlines()[-1]}") from error
+    with gpu.own_gpu() if sorter.uses_gpu(params) else nullcontext():
+        arguments = sorter.arguments(params, context)
+        _note_device(task, sorter, params, arguments, recording)
+        task.record["seeds"] = sorter.pin_seeds(arguments)
+        differing = differing_from_defaults(sorter, params, arguments, context)
+        task.fact(sorter=name, arguments=_plain(arguments), differing_from_defaults=_plain(differing))
+        try:
+            sorting = sort(task, sorter, recording, arguments)
+        except Exception as error:
+            task.log.exception("the sorter failed")
+            shutil.rmtree(task.out / SORTER_FOLDER, ignore_errors=True)
+            raise ending(sorter, params, error) from error
     sorting = clean(task, sorting, recording)
     if sorting.get_num_units() == 0:
         raise Skip(f"{name} found no unit")
     sorting.save(folder=task.out / "spikesorted")
     task.fact(units=sorting.get_num_units(), spikes=int(sorting.to_spike_vector().size))
+
+
+def _check_traces(recording: Any) -> None:
+    """Skip a recording that has no signal to sort: sorters fail on it in ways that tell nothing."""
+    import numpy as np
+    from spikeinterface.core import get_noise_levels
+
+    levels = get_noise_levels(recording, return_in_uV=False, random_slices_kwargs={"seed": 0}, progress_bar=False)
+    recording.delete_property("noise_level_mad_raw")
+    if not np.isfinite(levels).all():
+        raise SpikeRelayError("the traces hold values that are no numbers: look for the channels where they come from")
+    if not levels.any():
+        raise Skip("no channel has any signal: all of its samples are the same")
+
+
+def _note_device(task: Task, sorter: Sorter, params: Any, arguments: dict[str, Any], recording: Any) -> None:
+    """Record the device, and say so when a sorter that is made for GPUs works on the CPU, and for how long."""
+    device = arguments.get("torch_device", "cpu")
+    task.record["device"] = device if device == "cpu" else f"{device} of {os.environ.get(gpu.DEVICES_VARIABLE, 'all')}"
+    if device != "cpu" or sorter.cpu_seconds is None:
+        return
+    seconds = sorter.cpu_seconds(arguments, recording.get_num_channels(), recording.get_total_duration())
+    minutes = seconds / task.n_jobs / 60
+    task.fact(estimated_minutes=round(minutes, 1))
+    why = "no GPU was found" if sorter.uses_gpu(params) else "torch_device is cpu"
+    if sorter.uses_gpu(params) and gpu.unused_gpu():
+        why = "this machine has a GPU, but torch cannot use it (does its version fit the driver?)"
+    task.warn(f"{why}: {sorter.name} runs on the CPU, for roughly {minutes:.0f} min with {task.n_jobs} cores")
+
+
+def sort(task: Task, sorter: Sorter, recording: Any, arguments: dict[str, Any]) -> Any:
+    """Run the sorter; when the GPU's memory runs out, again with what it needs less of, which is recorded."""
+    for changed in [*sorter.when_memory_is_short(arguments), None]:
+        try:
+            return run_sorter(sorter, recording, task.out / SORTER_FOLDER, arguments)
+        except Exception as error:
+            if changed is None or not gpu.out_of_memory(error):
+                raise
+        shown = ", ".join(f"{name} = {json.dumps(value)}" for name, value in changed.items())
+        task.change(f"CUDA ran out of memory: sorted again with {shown}")
+        arguments = arguments | changed
+        task.fact(arguments=_plain(arguments))
+        gpu.free_memory()
+    raise AssertionError("the last attempt returns or raises")
+
+
+def ending(sorter: Sorter, params: Any, error: Exception) -> Exception:
+    """How the task ends for a sorter's error: skipped when there was nothing to find, failed otherwise."""
+    if reason := next((why for text, why in sorter.finds_nothing.items() if text in str(error)), None):
+        return Skip(f"{sorter.name}: {reason}")
+    failure = SpikeRelayError if params.raise_if_fails else RecordedFailure
+    return failure(f"{sorter.name} failed: {cause(error)}")
+
+
+def cause(error: Exception) -> str:
+    """What went wrong, in one line: SpikeInterface's message is the sorter's whole traceback, which the log has."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
 
 
 def differing_from_defaults(sorter: Sorter, params: Any, arguments: dict[str, Any], context: Context) -> dict[str, Any]:
@@ -88,15 +147,26 @@ def run_sorter(sorter: Sorter, recording: Any, folder: Path, arguments: dict[str
 
 
 def clean(task: Task, sorting: Any, recording: Any) -> Any:
-    """Remove empty units and spikes beyond the end of the recording, and record how many."""
-    from spikeinterface.curation import remove_excess_spikes
+    """Remove spikes beyond the end of the recording, spikes that a unit has twice, and empty units; record how many.
 
-    before = sorting.to_spike_vector().size
-    sorting = remove_excess_spikes(sorting, recording)
-    excess = int(before - sorting.to_spike_vector().size)
+    A spike is there twice when its unit has another one at the same sample.
+    """
+    from spikeinterface.curation import remove_duplicated_spikes, remove_excess_spikes
+
+    counts = [sorting.to_spike_vector().size]
+    for step in (
+        lambda sorting: remove_excess_spikes(sorting, recording),
+        lambda sorting: remove_duplicated_spikes(sorting, censored_period_ms=0.0),
+    ):
+        sorting = step(sorting)
+        counts.append(sorting.to_spike_vector().size)
     units = sorting.get_num_units()
     sorting = sorting.remove_empty_units()
-    task.fact(empty_units_removed=units - sorting.get_num_units(), excess_spikes_removed=excess)
+    task.fact(
+        excess_spikes_removed=int(counts[0] - counts[1]),
+        duplicated_spikes_removed=int(counts[1] - counts[2]),
+        empty_units_removed=units - sorting.get_num_units(),
+    )
     return sorting
 
 

@@ -2,7 +2,7 @@
 // `jobs` is the JSON of the job (or of a block's jobs); `code` makes the task new when the capsule's code or libraries are.
 
 def capsule_name(process_name) {
-    return process_name.tokenize(':').last().toLowerCase()
+    return process_name.tokenize(':').last().toLowerCase().replace('_gpu', '')
 }
 
 def capsule_command(capsule, id, jobs, section, cpus, options) {

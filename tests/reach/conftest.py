@@ -58,11 +58,13 @@ def inputs(truth, data, tmp_path_factory):
     write_record(folder / "preprocessing_r", "preprocessing", start_s=0.0, motion_applied=False, referenced=True)
     (folder / "spikesorting_r").mkdir()
     truth[1].save(folder=folder / "spikesorting_r" / "spikesorted")
-    write_record(folder / "spikesorting_r", "spikesorting")
+    write_record(folder / "spikesorting_r", "spikesorting", sorter="spykingcircus2")
     return folder
 
 
 def write_record(folder, stage, **facts):
     motion = {"motion_correction": {"preset": "dredge_fast", "interpolate_motion_kwargs": {}}}
-    record = {"stage": stage, "status": "ok", "reason": None, "facts": facts, "params": motion}
+    id = folder.name.removeprefix(f"{stage}_")
+    record = {"stage": stage, "id": id, "recording": id, "status": "ok", "reason": None, "facts": facts}
+    record["params"] = motion
     (folder / "stage.json").write_text(json.dumps(record))

@@ -71,7 +71,7 @@ def test_every_stage_ends_well_and_says_what_it_left_out(channels, gains, settin
             units = {"a": SPIKES, "b": SPIKES[::2] + 700}
             folder = tmp_path / "spikesorting_r"
             si.NumpySorting.from_unit_dict([units], 30000.0).save(folder=folder / "spikesorted")
-            write_record(folder, "spikesorting")
+            write_record(folder, "spikesorting", sorter="spykingcircus2")
     for text in changes:
         assert any(text in change for change in told), told
     from pynwb import read_nwb

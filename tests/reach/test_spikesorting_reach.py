@@ -1,10 +1,11 @@
 """Every parameter of every sorter: what SpikeInterface's `run_sorter` is called with, or what comes out otherwise."""
 
 import json
+import shutil
 
 import pytest
 
-from capsules.common.errors import RecordedFailure, SpikeRelayError
+from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError
 from capsules.spikesorting import stage
 from capsules.spikesorting.params import PARAMS
 from capsules.spikesorting.sorters import SORTERS
@@ -13,6 +14,8 @@ from tests.reach.spy import Spy, changed_section, stage_leaves, task_for
 
 PREFIX = "spikesorting"
 DRIFT = ("nblocks", "do_correction", "apply_motion_correction")
+DRIFT_ON = {name: {"sorter": {"apply_motion_correction": True}} for name in ("lupin", "tridesclous2")}
+"""Sorters that correct no drift unless told to."""
 AROUND = ("skip_motion_correction", "min_drift_channels", "raise_if_fails")
 
 
@@ -22,19 +25,19 @@ def sort(inputs, tmp_path, monkeypatch, truth):
     import spikeinterface as si
     from spikeinterface import sorters
 
-    def run(sorter, params, outcome=None):
+    def run(sorter, params, outcome=None, sorting=truth[1], given=inputs):
         spy = Spy(monkeypatch)
 
         def instead(*args, **kwargs):
             if outcome is not None:
                 raise outcome
-            return truth[1]
+            return sorting
 
         spy.watch(sorters, "run_sorter", instead)
         spy.watch(si, "set_global_job_kwargs")
         monkeypatch.setattr(stage, "SORTERS", {sorter: _available(SORTERS[sorter])})
         task = task_for("spikesorting", params, tmp_path / sorter)
-        task.inputs = inputs
+        task.inputs = given
         stage.run(task)
         return task, spy.calls["run_sorter"][0]
 
@@ -96,7 +99,7 @@ def test_clear_cache_reaches_kilosort4(sort):
     ],
 )
 def test_drift_correction_as_the_parameters_say(sorter, around, corrects, sort):
-    document = {"sorter": sorter, sorter: {"min_drift_channels": 1} | around}
+    document = {"sorter": sorter, sorter: {"min_drift_channels": 1} | DRIFT_ON.get(sorter, {}) | around}
     task, call = sort(sorter, PARAMS.model_validate(document))
     assert bool(call.get("do_correction", call.get("apply_motion_correction"))) == corrects
     assert any("min_drift_channels = 17" in change for change in task.record["changes"]) == (
@@ -143,3 +146,94 @@ def test_every_parameter_of_the_section_has_a_test_above():
     covered |= {"sorter", "kilosort4.clear_cache"}
     others = [name for name in stage_leaves(PREFIX) if ".sorter." not in name]
     assert set(others) == covered
+
+
+OUT_OF_MEMORY = RuntimeError("...\ntorch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB.")
+
+
+@pytest.mark.parametrize(
+    ("clear_cache", "failures", "steps"),
+    [
+        (False, 0, []),
+        (False, 1, [(True, 60000)]),
+        (False, 3, [(True, 60000), (True, 30000), (True, 15000)]),
+        (True, 1, [(True, 30000)]),
+    ],
+)
+def test_when_cuda_is_out_of_memory_it_is_sorted_again_with_less(
+    clear_cache, failures, steps, inputs, tmp_path, monkeypatch, truth
+):
+    from spikeinterface import sorters
+
+    calls = []
+
+    def fails_at_first(*args, **kwargs):
+        calls.append((kwargs["clear_cache"], kwargs["batch_size"]))
+        if len(calls) <= failures:
+            raise OUT_OF_MEMORY
+        return truth[1]
+
+    monkeypatch.setattr(sorters, "run_sorter", fails_at_first)
+    params = PARAMS.model_validate({"sorter": "kilosort4", "kilosort4": {"clear_cache": clear_cache}})
+    task = task_for("spikesorting", params, tmp_path)
+    task.inputs = inputs
+    stage.run(task)
+    assert calls == [(clear_cache, 60000), *steps]
+    told = [change for change in task.record["changes"] if "ran out of memory" in change]
+    assert len(told) == failures
+    assert task.record["facts"]["arguments"]["batch_size"] == calls[-1][1]
+
+
+def test_the_ladder_ends_in_the_error_and_no_other_error_climbs_it(sort):
+    with pytest.raises(SpikeRelayError, match="CUDA out of memory"):
+        sort("kilosort4", PARAMS.model_validate({"sorter": "kilosort4"}), OUT_OF_MEMORY)
+    with pytest.raises(SpikeRelayError, match=r"^spykingcircus2 failed: torch.OutOfMemoryError"):
+        sort("spykingcircus2", PARAMS.model_validate({"sorter": "spykingcircus2"}), OUT_OF_MEMORY)
+
+
+def test_what_the_clean_up_removed_is_counted(sort, truth):
+    import numpy as np
+    import spikeinterface as si
+
+    beyond = truth[0].get_num_samples() + 5
+    trains = {"a": [10, 10, 50, 50, 50, 90], "b": [20, 80, beyond], "c": [beyond, beyond], "d": []}
+    given = si.NumpySorting.from_unit_dict([{name: np.array(train, "int64") for name, train in trains.items()}], 3e4)
+    task, _ = sort("spykingcircus2", PARAMS.model_validate({"sorter": "spykingcircus2"}), sorting=given)
+    facts = task.record["facts"]
+    assert [facts[f"{name}_removed"] for name in ("excess_spikes", "duplicated_spikes", "empty_units")] == [3, 3, 2]
+    kept = si.load(task.out / "spikesorted")
+    assert {unit: kept.get_unit_spike_train(unit).tolist() for unit in kept.unit_ids} == {
+        "a": [10, 50, 90],
+        "b": [20, 80],
+    }
+
+
+@pytest.mark.parametrize(
+    ("sorter", "settings", "why"),
+    [
+        ("kilosort4", {}, "no GPU was found"),
+        ("kilosort4", {"torch_device": "cpu"}, "torch_device is cpu"),
+        ("spykingcircus2", {}, None),
+    ],
+)
+def test_a_sorter_made_for_gpus_says_that_it_works_on_the_cpu_and_for_how_long(sorter, settings, why, sort):
+    task, _ = sort(sorter, PARAMS.model_validate({"sorter": sorter, sorter: {"sorter": settings}}))
+    expected = why and f"{why}: kilosort4 runs on the CPU, for roughly 0 min with 1 cores"
+    assert task.record["warnings"] == ([expected] if why else [])
+    assert ("estimated_minutes" in task.record["facts"]) == bool(why)
+
+
+def test_traces_without_signal_are_not_handed_to_a_sorter(sort, inputs, tmp_path):
+    import numpy as np
+    import spikeinterface as si
+
+    for value, ends in ((7, Skip), (np.nan, SpikeRelayError)):
+        folder = tmp_path / f"{value}"
+        shutil.copytree(inputs, folder)
+        shutil.rmtree(folder / "preprocessing_r" / "traces")
+        traces = si.load(inputs / "preprocessing_r" / "traces")
+        constant = si.NumpyRecording([np.full((30000, 16), value, dtype="float32")], 30000.0)
+        constant.set_probegroup(traces.get_probegroup())
+        constant.save(folder=folder / "preprocessing_r" / "traces")
+        with pytest.raises(ends, match=r"all of its samples are the same|are no numbers"):
+            sort("spykingcircus2", PARAMS.model_validate({"sorter": "spykingcircus2"}), given=folder)

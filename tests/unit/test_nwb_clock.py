@@ -58,7 +58,7 @@ def _sorted(job, data, folder, t_start):
     postprocessed, curated = folder / f"postprocessing_{job.id}", folder / f"curation_{job.id}"
     postprocessed.mkdir()
     analyzer.save_as(folder=postprocessed / "postprocessed.zarr", format="zarr")
-    write_record(postprocessed, "postprocessing", start_s=t_start)
+    write_record(postprocessed, "postprocessing", start_s=t_start, sorter="spykingcircus2")
     sorting.save(folder=curated / "curated")
     write_record(curated, "curation")
 

@@ -66,7 +66,8 @@ def test_the_files_sorter_wins_over_the_option(tmp_path, params_file):
 
 
 def test_a_task_gets_only_the_chosen_sorters_section(tmp_path):
-    section = resolve(SORTER, tmp_path).section("spikesorting")
+    (sorting,) = resolve(SORTER, tmp_path).sortings()
+    section = sorting["section"]
     assert set(section) == {"sorter", "spykingcircus2"}
 
 
@@ -235,3 +236,46 @@ def test_the_default_file_equals_no_file_but_for_its_input_being_named():
     assert with_file.params == without.params
     assert with_file.origins == without.origins == {"spikesorting.sorter": "--sorter"}
     assert (with_file.input_given, without.input_given) == (True, False)
+
+
+def test_several_sorters_each_get_a_section_and_a_suffix(tmp_path):
+    arguments = "--kilosort4.sorter.nblocks 0 --lupin.skip_motion_correction"
+    resolved = resolve({"sorter": "kilosort4,lupin", "spikesorting_args": arguments}, tmp_path)
+    first, second = resolved.sortings()
+    assert [(one["name"], one["suffix"], one["gpu"]) for one in (first, second)] == [
+        ("kilosort4", "_kilosort4", True),
+        ("lupin", "_lupin", False),
+    ]
+    assert set(first["section"]) == {"sorter", "kilosort4"}
+    assert first["section"]["sorter"] == "kilosort4"
+    assert first["section"]["kilosort4"]["sorter"]["nblocks"] == 0
+    assert second["section"]["lupin"]["skip_motion_correction"] is True
+    assert resolved.notes == ["each recording is sorted 2 times, by kilosort4 and lupin"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"sorter": "kilosort4,kilosort5"}, "got 'kilosort5'; did you mean 'kilosort25'?"),
+        ({"sorter": "kilosort4,"}, "got ''"),
+        ({"sorter": "lupin,lupin"}, "--sorter: lupin is named twice"),
+        ({"sorter": "lupin", "n_gpus": -1}, "--n_gpus: a whole number of at least 0 is needed; got -1"),
+        ({"sorter": "lupin,kilosort4", "spikesorting_args": "--skip-motion-correction"}, "--skip-motion-correction"),
+        (
+            {"sorter": "spykingcircus2,lupin", "spikesorting_args": "--lupin.sorter.freq_min 8000"},
+            "spikesorting.lupin.sorter.freq_min: must be below spikesorting.lupin.sorter.freq_max",
+        ),
+        ({"sorter": "spykingcircus2,kilosort25"}, "kilosort25 needs the executable"),
+    ],
+)
+def test_several_sorters_are_checked_like_one(options, told, tmp_path):
+    with pytest.raises(Refused) as refusal:
+        resolve(options, tmp_path)
+    assert any(told in problem for problem in refusal.value.problems), refusal.value.problems
+
+
+def test_a_sorter_option_that_the_file_overrules_is_told(tmp_path):
+    (tmp_path / "p.json").write_text('{"spikesorting": {"sorter": "lupin"}}')
+    resolved = resolve({"sorter": "kilosort4", "params_file": "p.json"}, tmp_path)
+    assert resolved.sorters == ["lupin"]
+    assert resolved.notes == ["--sorter kilosort4 has no effect: the parameters name lupin"]

@@ -1,6 +1,8 @@
 """The sorters' own parameters: Kilosort4's table against the document it was made from, all against the libraries."""
 
 import json
+import subprocess
+import sys
 from math import inf
 from pathlib import Path
 
@@ -112,7 +114,9 @@ def test_every_argument_is_one_that_spikeinterface_takes_and_none_is_left_to_it(
 EQUAL_BUT = {
     "kilosort4": {"cluster_downsampling": (1, 20), "torch_device": ("cpu", "auto")},
     "kilosort25": {"delete_tmp_files": (True, ["matlab_files"]), "delete_recording_dat": (True, False)},
+    "lupin": {"seed": (0, None), "save_array": (False, True)},
     "spykingcircus2": {"matching": ({"matching_kwargs": {}}, {})},
+    "tridesclous2": {"seed": (0, None), "save_array": (False, True)},
 }
 """Sorter -> argument -> (what we pass on purpose, SpikeInterface's default); the rest is the same."""
 
@@ -145,13 +149,49 @@ def test_null_is_infinity_where_json_has_none():
     )
 
 
+DRIFT_ON = {name: {"sorter": {"apply_motion_correction": True}} for name in ("lupin", "tridesclous2")}
+"""Sorters that correct no drift unless told to."""
+
+
 @pytest.mark.parametrize("sorter", SORTERS)
 def test_drift_correction_goes_off_and_says_so(sorter):
+    wanted = DRIFT_ON.get(sorter, {})
     for settings, said in (({"num_channels": 4}, "4 channels"), ({"motion_applied": True}, "applied the motion")):
         changes = []
-        arguments = SORTERS[sorter].arguments(SORTERS[sorter].params(), context(changes, **settings))
+        arguments = SORTERS[sorter].arguments(SORTERS[sorter].params(**wanted), context(changes, **settings))
         assert not arguments.get("do_correction", arguments.get("apply_motion_correction"))
         assert any(said in change for change in changes)
-    skipping = SORTERS[sorter].params(skip_motion_correction=True)
+    skipping = SORTERS[sorter].params(skip_motion_correction=True, **wanted)
     arguments = SORTERS[sorter].arguments(skipping, context([]))
     assert not arguments.get("do_correction", arguments.get("apply_motion_correction"))
+
+
+@pytest.mark.parametrize("sorter", ["lupin", "spykingcircus2", "tridesclous2"])
+def test_a_null_seed_becomes_0_and_says_so(sorter):
+    changes = []
+    params = SORTERS[sorter].params(sorter={"seed": None})
+    assert SORTERS[sorter].arguments(params, context(changes))["seed"] == 0
+    assert any("seed = 0" in change for change in changes)
+
+
+def test_the_seed_reaches_the_draws_that_spikeinterface_makes_without_one():
+    code = """
+import numpy as np
+from spikeinterface.core import generate_recording, get_random_data_chunks
+from spikeinterface.sortingcomponents.peak_selection import select_peaks
+from capsules.spikesorting.sorters.components import pin_seeds
+recording = generate_recording(num_channels=2, durations=[5.0], seed=0)
+peaks = np.zeros(1000, dtype=[("sample_index", "int64"), ("channel_index", "int64"), ("amplitude", "float64"),
+                              ("segment_index", "int64")])
+peaks["sample_index"] = np.arange(1000)
+def draws():
+    chosen = select_peaks(peaks, method="uniform", n_peaks=50, select_per_channel=False)
+    return get_random_data_chunks(recording, chunk_size=100).tobytes() + chosen.tobytes()
+assert draws() != draws()
+pin_seeds({"seed": 3})
+three = draws()
+assert three == draws()
+pin_seeds({"seed": 4})
+assert three != draws()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -1,6 +1,10 @@
-"""The registry of sorters: one module each."""
+"""The registry of sorters: every module of this folder that declares a `SORTER`."""
 
-from capsules.spikesorting.sorters import kilosort4, kilosort25, spykingcircus2
+from importlib import import_module
+from pkgutil import iter_modules
+
 from capsules.spikesorting.sorters.base import Sorter
 
-SORTERS: dict[str, Sorter] = {module.SORTER.name: module.SORTER for module in (kilosort4, kilosort25, spykingcircus2)}
+_MODULES = (import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__))
+
+SORTERS: dict[str, Sorter] = {module.SORTER.name: module.SORTER for module in _MODULES if hasattr(module, "SORTER")}

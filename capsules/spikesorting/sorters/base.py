@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from capsules.common.params import JobKwargs, Section, param
@@ -45,6 +45,12 @@ class Context:
     job_kwargs: dict[str, Any]
     change: Callable[[str], None]
     """Records an automatic change of a setting."""
+
+    def seed(self, name: str, chosen: int | None) -> int:
+        """A seed; null becomes 0, which is recorded."""
+        if chosen is None:
+            self.change(f"{name} = 0 in place of null, so that a second run gives the same")
+        return chosen or 0
 
     def own_reference(self, name: str, chosen: bool | None) -> bool:
         """Whether the sorter subtracts a reference itself; null does unless preprocessing did, which is recorded."""
@@ -96,7 +102,13 @@ class Sorter:
     """Whether the arguments ask to keep what the sorter writes beside its spikes."""
     threads: int | None = None
     """Threads of the sorter's own process, when their number changes its result; None: the task's cores."""
-    finds_nothing: tuple[str, ...] = ()
-    """What the sorter's error says when there is no spike in the traces, which is no failure."""
+    finds_nothing: dict[str, str] = field(default_factory=dict)
+    """What the sorter's error says when the traces hold too little to sort, which is no failure -> how we say it."""
     unavailable: Callable[[], str | None] = lambda: None
     """Why the sorter cannot run on this machine, and what to install; None when it can."""
+    uses_gpu: Callable[[SorterParams], bool] = lambda params: False
+    """Whether the sorter works on a GPU where there is one."""
+    cpu_seconds: Callable[[dict[str, Any], int, float], float] | None = None
+    """Roughly how many seconds a sorter made for GPUs works on one core, by its arguments, channels and duration."""
+    when_memory_is_short: Callable[[dict[str, Any]], list[dict[str, Any]]] = lambda arguments: []
+    """The arguments to change when the GPU runs out of memory, step after step."""

@@ -82,5 +82,11 @@ def keeps_files(arguments: dict[str, Any]) -> bool:
 
 
 SORTER = Sorter(
-    "kilosort25", "kilosort2_5", Kilosort25Params, arguments, keeps_files=keeps_files, unavailable=unavailable
+    "kilosort25",
+    "kilosort2_5",
+    Kilosort25Params,
+    arguments,
+    keeps_files=keeps_files,
+    unavailable=unavailable,
+    uses_gpu=lambda params: True,
 )

@@ -105,6 +105,21 @@ def arguments(params: SorterParams, context: Context) -> dict[str, Any]:
     }
 
 
+CPU_SECONDS = 0.2
+"""Seconds that one core works on one second of one channel, by docs/benchmarks.md; twice with drift correction."""
+
+
+def cpu_seconds(arguments: dict[str, Any], num_channels: int, duration_s: float) -> float:
+    passes = 2 if arguments["nblocks"] else 1
+    return CPU_SECONDS * passes * num_channels * duration_s
+
+
+def when_memory_is_short(arguments: dict[str, Any]) -> list[dict[str, Any]]:
+    """First give memory back between the steps; then shorter batches, which change the result a little."""
+    freed = [] if arguments["clear_cache"] else [{"clear_cache": True}]
+    return freed + [{"clear_cache": True, "batch_size": arguments["batch_size"] // part} for part in (2, 4)]
+
+
 def pin_seeds(arguments: dict[str, Any]) -> dict[str, Any]:
     return {"cluster_init_seed": arguments["cluster_init_seed"]}
 
@@ -122,5 +137,8 @@ SORTER = Sorter(
     differing=lambda arguments: compare_settings(arguments)[0],
     pin_seeds=pin_seeds,
     keeps_files=keeps_files,
-    finds_nothing=("No spikes detected",),
+    finds_nothing={"No spikes detected": "no spikes were found"},
+    uses_gpu=lambda params: params.sorter.torch_device != "cpu",
+    cpu_seconds=cpu_seconds,
+    when_memory_is_short=when_memory_is_short,
 )

@@ -3,11 +3,11 @@
 https://spikeinterface.readthedocs.io/en/stable/how_to/customize_a_sorter.html
 """
 
-import inspect
 from typing import Any, ClassVar, Literal
 
 from capsules.common.params import OpenSection, Section, param
 from capsules.spikesorting.sorters.base import Context, Sorter, SorterParams
+from capsules.spikesorting.sorters.components import keeps_files, pin_seeds
 
 
 class General(Section):
@@ -118,7 +118,7 @@ class SpykingCircus2Settings(Section):
     cache_preprocessing: CachePreprocessing = param(CachePreprocessing(), "Keeping of the preprocessed traces.")
     chunk_preprocessing: ChunkPreprocessing = param(ChunkPreprocessing(), "Memory of the chunks.")
     multi_units_only: bool = param(False, "One unit per channel, without clustering.")
-    seed: int = param(42, "Seed of all random draws.", ge=0)
+    seed: int | None = param(42, "Seed of all random draws; null becomes 0, which is noted.", ge=0)
     deterministic_peaks_detection: bool = param(False, "Detect peaks on the whole recording, in order.")
     debug: bool = param(False, "Keep the sorter's intermediate results.")
 
@@ -131,6 +131,7 @@ class SpykingCircus2Params(SorterParams):
 
 def arguments(params: SorterParams, context: Context) -> dict[str, Any]:
     chosen = params.sorter.model_dump()
+    chosen["seed"] = context.seed("seed", chosen["seed"])
     # SpykingCircus2 (0.105.3) reads the matching method's settings under another name than its defaults have.
     chosen["matching"]["matching_kwargs"] = chosen["matching"]["method_kwargs"]
     if chosen["detection"]["exclude_sweep_ms"] is None:
@@ -138,25 +139,6 @@ def arguments(params: SorterParams, context: Context) -> dict[str, Any]:
     if not context.drift_correction(params):
         chosen["apply_motion_correction"] = False
     return chosen | {"job_kwargs": context.job_kwargs, "verbose": params.job_kwargs.progress_bar}
-
-
-def keeps_files(arguments: dict[str, Any]) -> bool:
-    return arguments["debug"]
-
-
-def pin_seeds(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Seed the one random draw that the sorter's own `seed` does not reach.
-
-    The matched-filter peak detector takes its noise from chunks drawn without a seed, and SpykingCircus2 hands it
-    none (0.105.3), so that every run differs. The detector's default for those chunks is a dictionary: the seed is
-    put into it.
-    """
-    from spikeinterface.sortingcomponents.peak_detection.matched_filtering import MatchedFilteringPeakDetector
-
-    seed = arguments["seed"]
-    default = inspect.signature(MatchedFilteringPeakDetector.__init__).parameters["random_chunk_kwargs"].default
-    default["seed"] = seed
-    return {"seed": seed, "matched_filtering.random_chunk_kwargs.seed": seed}
 
 
 # With two BLAS threads its sums, and then some of its spikes, are others than with one; it works in n_jobs processes.

@@ -1,0 +1,63 @@
+"""How far several sorters agree on one recording."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from capsules.common.resources import use_numba_cache
+
+MATCHED = 0.5
+"""Two units are matched from this agreement on, which is spikes that both have over spikes that either has."""
+
+
+def agreement(sortings: dict[str, dict[str, Path]]) -> dict[str, Any]:
+    """Compare the sorters of each recording that several of them sorted.
+
+    Parameters
+    ----------
+    sortings : dict
+        Recording -> sorter -> folder of its curated sorting.
+
+    Returns
+    -------
+    dict
+        Recording -> `units` (sorter -> how many), `agreed_by_all` (units that every sorter found) and `pairs`: for
+        every two sorters how many units are `matched`, their `mean_agreement`, and `matches`, each with both units
+        and their agreement. Source: `compare_multiple_sorters` of SpikeInterface.
+    """
+    compared = {recording: folders for recording, folders in sortings.items() if len(folders) > 1}
+    if compared:
+        use_numba_cache()
+    return {recording: _compared(folders) for recording, folders in compared.items()}
+
+
+def _compared(folders: dict[str, Path]) -> dict[str, Any]:
+    import spikeinterface as si
+    from spikeinterface.comparison import compare_multiple_sorters
+
+    names = list(folders)
+    sortings = [si.load(folder) for folder in folders.values()]
+    multiple = compare_multiple_sorters(sortings, name_list=names, match_score=MATCHED, spiketrain_mode="union")
+    return {
+        "units": {name: sorting.get_num_units() for name, sorting in zip(names, sortings, strict=True)},
+        "agreed_by_all": multiple.get_agreement_sorting(minimum_agreement_count=len(names)).get_num_units(),
+        "pairs": [_pair(multiple.comparisons[pair], pair) for pair in combinations(names, 2)],
+    }
+
+
+def _pair(comparison: Any, names: tuple[str, str]) -> dict[str, Any]:
+    scores = comparison.agreement_scores
+    matches = [
+        {"units": [str(unit), str(other)], "agreement": round(float(scores.at[unit, other]), 3)}
+        for unit, other in comparison.hungarian_match_12.items()
+        if other not in {-1, ""}
+    ]
+    mean = sum(match["agreement"] for match in matches) / len(matches) if matches else None
+    return {
+        "sorters": list(names),
+        "matched": len(matches),
+        "mean_agreement": None if mean is None else round(mean, 3),
+        "matches": matches,
+    }
