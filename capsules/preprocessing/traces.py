@@ -25,6 +25,7 @@ def new_folder(recording: Any, folder: Path) -> Any:
     PipelineNode
         For SpikeInterface's `run_node_pipeline`, in threads.
     """
+    import numpy as np
     from spikeinterface.core.node_pipeline import PipelineNode
 
     recording.frame_slice(0, 1).save(folder=folder, format="binary", n_jobs=1)
@@ -36,7 +37,8 @@ def new_folder(recording: Any, folder: Path) -> Any:
         _compute_has_extended_signature = True
 
         def compute(self, traces, start_frame, end_frame, segment_index, max_margin):
-            chunk = traces[max_margin : max_margin + end_frame - start_frame]
+            # Some steps give traces whose channels, and not samples, follow each other in memory.
+            chunk = np.ascontiguousarray(traces[max_margin : max_margin + end_frame - start_frame])
             with file.open("r+b") as stream:
                 stream.seek(start_frame * chunk.strides[0])
                 stream.write(chunk.data)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.data import ProbeSpec, write_spikeglx
 from tests.pipeline.nextflow_runs import ROOT
+from tests.reach.spy import task_for
 
 
 def test_adding_a_parameter(tmp_path):
@@ -32,6 +33,39 @@ def test_adding_a_parameter(tmp_path):
         in (tmp_path / "docs" / "parameters.md").read_text()
     )
     assert subprocess.run([*generate, "--check"], check=False, cwd=tmp_path).returncode == 0
+
+
+def test_adding_a_sorter(tmp_path):
+    """docs/sorters.md: its file is all that a further sorter needs, from the schema to the sorted units."""
+    from spikeinterface.core import generate_ground_truth_recording
+
+    from tests.reach.conftest import write_record
+
+    code = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "sorters.md").read_text(), re.DOTALL)[1]
+    checkout = tmp_path / "checkout"
+    for name in ("capsules", "pipeline", "docs"):
+        shutil.copytree(ROOT / name, checkout / name)
+    (checkout / "capsules" / "spikesorting" / "sorters" / "simple.py").write_text(code)
+
+    def run(*words):
+        command = [sys.executable, "-m", *map(str, words)]
+        return subprocess.run(command, check=True, cwd=checkout, env=os.environ | {"PYTHONPATH": str(checkout)})
+
+    run("capsules.generate")
+    defaults = json.loads((checkout / "pipeline" / "default_params.json").read_text())
+    assert defaults["spikesorting"]["simple"]["sorter"] == {"detect_threshold": 5.0, "peak_sign": "neg"}
+    done = tmp_path / "preprocessing_r"
+    recording, _ = generate_ground_truth_recording(num_channels=4, num_units=3, durations=[10.0], seed=0)
+    recording.save(folder=done / "traces")
+    write_record(done, "preprocessing", motion_applied=False, referenced=True)
+    job = task_for("preprocessing", None, tmp_path).job
+    (tmp_path / "job.json").write_text(job.model_dump_json())
+    given = ("--job", tmp_path / "job.json", "--inputs", tmp_path, "--output", tmp_path)
+    run("capsules.spikesorting", *given, "--sorter", "simple", "--simple.sorter.detect_threshold", "6")
+    record = json.loads((tmp_path / "spikesorting_r" / "stage.json").read_text())
+    assert (record["status"], record["facts"]["sorter"]) == ("ok", "simple")
+    assert record["facts"]["differing_from_defaults"] == {"detect_threshold": 6.0}
+    assert record["facts"]["units"] >= 1
 
 
 @pytest.mark.slow

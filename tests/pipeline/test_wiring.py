@@ -50,6 +50,54 @@ def test_every_stage_runs_for_every_probe(pipeline, variant):
     assert not list((run.results / "nextflow" / "failed").glob("*"))
 
 
+def test_several_sorters_share_the_preprocessing(pipeline):
+    run = pipeline.run(sorter="spykingcircus2,lupin")
+    assert run.code == 0, run.output
+    sorted_ids = {f"{probe}_{sorter}" for probe in (IMEC0, IMEC1) for sorter in ("spykingcircus2", "lupin")}
+    assert set(run.status["recordings"]) == sorted_ids
+    assert {row["tag"] for row in run.tasks(process="PREPROCESSING")} == {IMEC0, IMEC1}
+    for stage in ("SPIKESORTING", "POSTPROCESSING", "CURATION", "VISUALIZATION"):
+        assert {row["tag"] for row in run.tasks(process=stage)} == sorted_ids
+    assert {path.name for path in (run.results / "curated").iterdir()} == sorted_ids
+    assert {path.name for path in (run.results / "preprocessed").glob("*.json")} == {f"{IMEC0}.json", f"{IMEC1}.json"}
+    alone = pipeline.run("-resume", sorter="spykingcircus2")
+    assert set(alone.status["recordings"]) == {IMEC0, IMEC1}
+    assert not alone.tasks(process="PREPROCESSING", status="COMPLETED")
+    assert {path.name for path in (alone.results / "curated").iterdir()} == {IMEC0, IMEC1}
+
+
+def test_a_preprocessing_that_fails_fails_every_sorting_of_it(pipeline):
+    broken = pipeline.config_with("process { withName: 'PREPROCESSING' { beforeScript = 'exit 3' } }")
+    run = pipeline.run(sorter="spykingcircus2,lupin", config=broken)
+    assert run.code == 1
+    states = {id: (entry["status"], entry["stage"]) for id, entry in run.status["recordings"].items()}
+    assert len(states) == 4
+    assert set(states.values()) == {("failed", "preprocessing")}
+
+
+@pytest.mark.parametrize(
+    ("sorter", "gpus", "settings", "process"),
+    [
+        ("kilosort4", 1, "", "SPIKESORTING_GPU"),
+        ("kilosort4", 1, "--kilosort4.sorter.torch_device cpu", "SPIKESORTING"),
+        ("kilosort4", 0, "", "SPIKESORTING"),
+        ("spykingcircus2", 1, "", "SPIKESORTING"),
+    ],
+)
+def test_sorting_tasks_share_the_gpus(pipeline, sorter, gpus, settings, process):
+    """A sorter that uses a GPU has its own process, which runs as many tasks at once as there are GPUs."""
+    slow = pipeline.config_with("process { withName: 'SPIKESORTING.*' { beforeScript = 'sleep 2' } }")
+    given = ("--spikesorting_args", settings) if settings else ()
+    run = pipeline.run("--n_gpus", str(gpus), *given, config=slow, sorter=sorter)
+    assert run.code == 0, run.output
+    rows = [row for row in run.trace if row["process"].startswith("SPIKESORTING")]
+    assert {row["process"] for row in rows} == {process}
+    (first, second) = sorted(rows, key=lambda row: row["start"])
+    assert (second["start"] >= first["complete"]) == (process == "SPIKESORTING_GPU")
+    shared = (Path(first["workdir"]) / ".command.run").read_text()
+    assert f'SPIKERELAY_GPUS="{gpus}"' in shared
+
+
 def test_lint_finds_nothing():
     lint = subprocess.run(
         [ROOT / "nextflow", "lint", ROOT / "main_multi_backend.nf", ROOT / "pipeline", ROOT / "nextflow_local.config"],
@@ -315,7 +363,7 @@ def test_killed_and_resumed(pipeline):
         (("--curation_args", "--querry 1"), "unknown argument '--querry'; did you mean '--query'"),
         (("--curation_args", "--query 'snr >'"), "curation.query: cannot be read"),
         (("--runmode", "quick"), "--runmode: one of full, fast"),
-        (("--spikesorting_args", "--sorter.seed -1"), "--sorter.seed: must be integer >= 0; got -1"),
+        (("--spikesorting_args", "--sorter.seed -1"), "--sorter.seed: must be integer or null >= 0; got -1"),
         (
             ("--params_file", "wrong.json"),
             "line 2, column 20: preprocessing.filter_type: must be one of highpass, bandpass",
