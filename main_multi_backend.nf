@@ -58,7 +58,8 @@ def failures() {
 
 workflow {
     gpus = "${params.n_gpus}".isInteger() ? "${params.n_gpus}".toInteger() : 0
-    RESOLVE_PARAMS(groovy.json.JsonOutput.toJson([options: params, launch_folder: "${workflow.launchDir}"]))
+    options = [options: params, launch_folder: "${workflow.launchDir}", container_engine: workflow.containerEngine]
+    RESOLVE_PARAMS(groovy.json.JsonOutput.toJson(options))
     resolved = RESOLVE_PARAMS.out.map { file -> checked(readJson(file)) }
 
     JOB_DISPATCH(section(resolved, 'job_dispatch'))

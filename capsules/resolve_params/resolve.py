@@ -108,7 +108,7 @@ class Override:
         return f"{self.origin}: {self.flag}" if self.flag else self.origin
 
 
-def resolve(options: dict[str, Any], launch_folder: Path) -> Resolved:
+def resolve(options: dict[str, Any], launch_folder: Path, container_engine: str | None = None) -> Resolved:
     """Resolve the options of a run.
 
     Parameters
@@ -117,6 +117,8 @@ def resolve(options: dict[str, Any], launch_folder: Path) -> Resolved:
         Nextflow's params: option -> value.
     launch_folder : Path
         Relative paths in the options start here.
+    container_engine : str, optional
+        What runs container images, e.g. docker; a sorter with an image of its own need not be installed then.
 
     Raises
     ------
@@ -155,12 +157,15 @@ def resolve(options: dict[str, Any], launch_folder: Path) -> Resolved:
     params = PipelineParams.model_validate(document)
     given = get_dotted(file.value, INPUT, _ABSENT) is not _ABSENT or any(one.dotted == INPUT for one in overrides)
     resolved = Resolved(params, sorters, _origins(params, file.value, overrides), given)
-    if problems := [_placed(problem, name, file, overrides) for problem in _whole_problems(resolved)]:
+    in_image = [name for name in sorters if container_engine and SORTERS[name].has_image]
+    if problems := [_placed(problem, name, file, overrides) for problem in _whole_problems(resolved, in_image)]:
         raise Refused(list(dict.fromkeys(problems)))
     if (asked := options.get("sorter")) not in (None, ",".join(sorters)):
         resolved.notes.append(f"--sorter {asked} has no effect: the parameters name {', '.join(sorters)}")
     if len(sorters) > 1:
         resolved.notes.append(f"each recording is sorted {len(sorters)} times, by {' and '.join(sorters)}")
+    for sorter in in_image:
+        resolved.notes.append(f"{sorter} runs in its container image, by {container_engine}: not looked for here")
     return resolved
 
 
@@ -294,14 +299,17 @@ def _override_problems(overrides: list[Override]) -> list[str]:
     return problems
 
 
-def _whole_problems(resolved: Resolved) -> list[Problem]:
-    """What the parameters break together, with each of the sorters, and which sorters cannot run here."""
+def _whole_problems(resolved: Resolved, in_image: list[str]) -> list[Problem]:
+    """What the parameters break together, with each of the sorters, and which sorters cannot run here.
+
+    Those that run in an image are not looked for on this machine.
+    """
     problems = []
     for name in resolved.sorters:
         chosen = resolved.params.model_copy(deep=True)
         chosen.spikesorting.sorter = name
         problems += whole_file_problems(chosen)
-        if reason := SORTERS[name].unavailable():
+        if name not in in_image and (reason := SORTERS[name].unavailable()):
             problems.append(Problem((), reason))
     return problems
 

@@ -31,19 +31,21 @@ def main() -> int:
         type=Path,
         required=True,
         metavar="FILE",
-        help="JSON file: `options` holds Nextflow's params, relative paths in them start at `launch_folder`",
+        help="JSON file: `options` holds Nextflow's params, relative paths in them start at `launch_folder`; "
+        "`container_engine` is Nextflow's, or null",
     )
     parser.add_argument("--output", type=Path, default=Path("resolved.json"), metavar="FILE", help="what is written")
     arguments = parser.parse_args()
     run = json.loads(arguments.run.read_text())
     try:
-        write_json(arguments.output, resolve_run(run["options"], Path(run["launch_folder"])))
+        resolved = resolve_run(run["options"], Path(run["launch_folder"]), run.get("container_engine"))
+        write_json(arguments.output, resolved)
     except Refused as refusal:
         write_json(arguments.output, {"problems": refusal.problems})
     return 0
 
 
-def resolve_run(options: dict[str, Any], launch_folder: Path) -> dict[str, Any]:
+def resolve_run(options: dict[str, Any], launch_folder: Path, container_engine: str | None) -> dict[str, Any]:
     """The sections of a run, with the folders checked and the results folder made ready.
 
     Returns
@@ -59,7 +61,7 @@ def resolve_run(options: dict[str, Any], launch_folder: Path) -> dict[str, Any]:
     """
     problems = []
     try:
-        resolved = resolve(options, launch_folder)
+        resolved = resolve(options, launch_folder, container_engine)
     except Refused as refusal:
         problems += refusal.problems
     problems += data_problems(os.environ.get("DATA_PATH"))

@@ -11,11 +11,12 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError
+from capsules.common.errors import Skip, SpikeRelayError
 from capsules.common.resources import job_kwargs, limit_threads
 from capsules.common.rules import check_rate
 from capsules.common.task import Task
 from capsules.spikesorting import gpu
+from capsules.spikesorting.failure import ending, failure_log
 from capsules.spikesorting.sorters import SORTERS
 from capsules.spikesorting.sorters.base import Context, Sorter
 
@@ -49,8 +50,10 @@ def run(task: Task) -> None:
             sorting = sort(task, sorter, recording, arguments)
         except Exception as error:
             task.log.exception("the sorter failed")
+            log = failure_log(task.out / SORTER_FOLDER)
+            task.log.error("%s printed:\n%s", name, log.printed)
             shutil.rmtree(task.out / SORTER_FOLDER, ignore_errors=True)
-            raise ending(sorter, params, error) from error
+            raise ending(sorter, params, error, log) from error
     sorting = clean(task, sorting, recording)
     if sorting.get_num_units() == 0:
         raise Skip(f"{name} found no unit")
@@ -73,7 +76,7 @@ def _check_traces(recording: Any) -> None:
 
 def _note_device(task: Task, sorter: Sorter, params: Any, arguments: dict[str, Any], recording: Any) -> None:
     """Record the device, and say so when a sorter that is made for GPUs works on the CPU, and for how long."""
-    device = arguments.get("torch_device", "cpu")
+    device = arguments.get("torch_device", sorter.device)
     task.record["device"] = device if device == "cpu" else f"{device} of {os.environ.get(gpu.DEVICES_VARIABLE, 'all')}"
     if device != "cpu" or sorter.cpu_seconds is None:
         return
@@ -100,20 +103,6 @@ def sort(task: Task, sorter: Sorter, recording: Any, arguments: dict[str, Any]) 
         task.fact(arguments=_plain(arguments))
         gpu.free_memory()
     raise AssertionError("the last attempt returns or raises")
-
-
-def ending(sorter: Sorter, params: Any, error: Exception) -> Exception:
-    """How the task ends for a sorter's error: skipped when there was nothing to find, failed otherwise."""
-    if reason := next((why for text, why in sorter.finds_nothing.items() if text in str(error)), None):
-        return Skip(f"{sorter.name}: {reason}")
-    failure = SpikeRelayError if params.raise_if_fails else RecordedFailure
-    return failure(f"{sorter.name} failed: {cause(error)}")
-
-
-def cause(error: Exception) -> str:
-    """What went wrong, in one line: SpikeInterface's message is the sorter's whole traceback, which the log has."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
 
 
 def differing_from_defaults(sorter: Sorter, params: Any, arguments: dict[str, Any], context: Context) -> dict[str, Any]:

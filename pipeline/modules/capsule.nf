@@ -18,6 +18,15 @@ def capsule_command(capsule, id, jobs, section, cpus, options) {
     """.stripIndent()
 }
 
+// The container image of a sorting task whose sorter has one (pipeline/Dockerfile); null for every other task.
+def image_of(section) {
+    if (new groovy.json.JsonSlurperClassic().parseText(section).sorter != 'kilosort25') {
+        return null
+    }
+    def tag = new File("${projectDir}/capsule_versions.env").readLines().find { line -> line.startsWith('CONTAINER_TAG=') }
+    return "spikerelay-kilosort25:${tag.tokenize('=')[1]}"
+}
+
 // What a first attempt asks for: [memory in MB, time in seconds].
 def size_of(capsule, meta) {
     def row = new groovy.json.JsonSlurperClassic().parse(new File("${projectDir}/pipeline/sizes.json"))[capsule]
@@ -37,8 +46,8 @@ process CAPSULE {
         saveAs: { name -> name.startsWith('publish/') ? name.substring(8).replace('%', '/') : null },
     )
     tag "${meta.id}"
-    // For the sizes in the configuration, which sees only `task`.
-    ext memory_mb: { size_of(capsule_name(task.process), meta)[0] }, seconds: { size_of(capsule_name(task.process), meta)[1] }
+    // For the sizes and the image in the configuration, which sees only `task`.
+    ext memory_mb: { size_of(capsule_name(task.process), meta)[0] }, seconds: { size_of(capsule_name(task.process), meta)[1] }, image: { image_of(section) }
 
     input:
     tuple val(meta), val(jobs), path(inputs, stageAs: 'inputs/*')

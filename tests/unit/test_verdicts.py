@@ -233,6 +233,9 @@ CROSSED = {
         "preprocessing": {"motion_correction": {"estimate_motion_kwargs": {"win_step_um": 50}}}
     },
     "nt: must be odd; got 60": {"spikesorting": {"kilosort4": {"sorter": {"nt": 60}}}},
+    "scaleproc: is needed when": {
+        "spikesorting": {"sorter": "kilosort25", "kilosort25": {"sorter": {"skip_kilosort_preprocessing": True}}}
+    },
     "snr.method: no such setting": {
         "postprocessing": {"extensions": {"quality_metrics": {"metric_params": {"snr": {"method": "extremum"}}}}}
     },
@@ -303,7 +306,7 @@ REACHABLE = [dotted for dotted, leaf in LEAVES.items() if not is_fixed(leaf)]
 
 @pytest.mark.parametrize("dotted", REACHABLE)
 def test_every_parameter_has_a_dotted_flag(dotted, tmp_path, monkeypatch):
-    monkeypatch.setattr("capsules.resolve_params.resolve._whole_problems", lambda params: [])
+    monkeypatch.setattr("capsules.resolve_params.resolve._whole_problems", lambda params, in_image: [])
     value = other_value(LEAVES[dotted])
     if dotted == "spikesorting.sorter":
         value = "kilosort25"

@@ -112,3 +112,9 @@ class Sorter:
     """Roughly how many seconds a sorter made for GPUs works on one core, by its arguments, channels and duration."""
     when_memory_is_short: Callable[[dict[str, Any]], list[dict[str, Any]]] = lambda arguments: []
     """The arguments to change when the GPU runs out of memory, step after step."""
+    has_image: bool = False
+    """Whether the workflow runs it in an image of its own when a container engine is on (`image_of`)."""
+    device: str = "cpu"
+    """Where a sorter works that has no argument `torch_device`."""
+    error_mark: str = ""
+    """What its executable prints before its error message; empty: nothing, and the last line is the message."""

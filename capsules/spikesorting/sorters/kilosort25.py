@@ -5,10 +5,14 @@ Pachitariu, Steinmetz, Kadir, Carandini and Harris, NeurIPS 2016; drift correcti
 
 import os
 import shutil
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 from capsules.common.params import Section, param
 from capsules.spikesorting.sorters.base import JOB_KWARGS_REPLACED, Context, Sorter, SorterParams
+
+TEMPORARY = ("matlab_files", "temp_wh.dat")
+"""What SpikeInterface can delete after the sorting: MATLAB's files and the filtered traces."""
 
 
 class Kilosort25Settings(Section):
@@ -36,15 +40,15 @@ class Kilosort25Settings(Section):
     nPCs: int = param(3, "Principal components.", ge=1)
     ntbuff: int = param(64, "Samples beyond each batch, for whitening and detection.", ge=0)
     nfilt_factor: int = param(4, "Most clusters per good channel, passing ones included.", ge=1)
-    NT: int | None = param(None, "Samples in a batch; null computes it.", ge=1)
+    NT: int | None = param(None, "Samples in a batch, rounded down to a multiple of 32; null computes it.", ge=32)
     AUCsplit: float = param(0.9, "Area under the curve above which a cluster is split at the end.", ge=0, le=1)
     do_correction: bool = param(True, "Correct the drift.")
-    wave_length: int = param(61, "Samples in a waveform.", ge=1, le=81)
+    wave_length: int = param(61, "Samples in a waveform; an even number is raised by one.", ge=1, le=81)
     keep_good_only: bool = param(False, "Keep only the units that Kilosort calls good.")
     skip_kilosort_preprocessing: bool = param(False, "Leave out Kilosort's own filter and whitening.")
     scaleproc: float | None = param(None, "Scale of whitened 16-bit data; null: 200.")
     save_rez_to_mat: bool = param(False, "Save Kilosort's `rez` structure.")
-    delete_tmp_files: bool | list[str] = param(
+    delete_tmp_files: bool | list[Literal["matlab_files", "temp_wh.dat"]] = param(
         True, "Delete the sorter's temporary files: all, none, or those named of `matlab_files` and `temp_wh.dat`."
     )
     delete_recording_dat: bool = param(True, "Delete the binary file that was written for the sorter.")
@@ -61,23 +65,40 @@ def arguments(params: SorterParams, context: Context) -> dict[str, Any]:
     chosen["car"] = context.own_reference("car", chosen["car"])
     if not context.drift_correction(params):
         chosen |= {"nblocks": 0, "do_correction": False}
+    if chosen["save_rez_to_mat"] and deleted(chosen) >= {"matlab_files"}:
+        # SpikeInterface would delete it with the other MATLAB files.
+        chosen["delete_tmp_files"] = sorted(deleted(chosen) - {"matlab_files"})
+        context.change("MATLAB's files are kept: save_rez_to_mat asks for one of them")
     return chosen | {
         "chunk_duration": params.job_kwargs.chunk_duration,
         "progress_bar": params.job_kwargs.progress_bar,
     }
 
 
+def deleted(arguments: dict[str, Any]) -> set[str]:
+    """Which of `TEMPORARY` the arguments ask to delete."""
+    names = arguments["delete_tmp_files"]
+    return set(TEMPORARY) if names is True else set(names or ())
+
+
 def unavailable() -> str | None:
-    if shutil.which("ks2_5_compiled") or (shutil.which("matlab") and os.environ.get("KILOSORT2_5_PATH")):
+    if shutil.which("ks2_5_compiled") or (shutil.which("matlab") and _is_kilosort(os.environ.get("KILOSORT2_5_PATH"))):
         return None
     return (
-        "kilosort25 needs the executable ks2_5_compiled on PATH, or MATLAB with KILOSORT2_5_PATH set to "
-        "Kilosort2.5's folder, and a CUDA GPU; install one of them or choose kilosort4 or spykingcircus2"
+        "kilosort25 needs a CUDA GPU and one of these: the executable ks2_5_compiled on PATH; MATLAB, with "
+        "KILOSORT2_5_PATH set to the folder of Kilosort 2.5's main_kilosort.m; or its container image, with "
+        "-profile docker or -profile apptainer (docs/sorters.md). Install one of them, or choose kilosort4 or "
+        "spykingcircus2"
     )
 
 
+def _is_kilosort(folder: str | None) -> bool:
+    """Whether SpikeInterface would take this folder for Kilosort's."""
+    return bool(folder) and any((Path(folder) / name).is_file() for name in ("main_kilosort.m", "master_kilosort.m"))
+
+
 def keeps_files(arguments: dict[str, Any]) -> bool:
-    deletes_all = arguments["delete_tmp_files"] is True and arguments["delete_recording_dat"]
+    deletes_all = deleted(arguments) == set(TEMPORARY) and arguments["delete_recording_dat"]
     return arguments["save_rez_to_mat"] or not deletes_all
 
 
@@ -89,4 +110,8 @@ SORTER = Sorter(
     keeps_files=keeps_files,
     unavailable=unavailable,
     uses_gpu=lambda params: True,
+    has_image=True,
+    device="cuda",
+    # `fprintf` of 40 dashes and of MATLAB's last error, in SpikeInterface's kilosort2_5_master.m.
+    error_mark="-" * 40,
 )

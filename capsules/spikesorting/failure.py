@@ -1,0 +1,49 @@
+"""How sorting ends when the sorter fails: skipped or failed, with the cause in one line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError
+from capsules.spikesorting.sorters.base import Sorter
+
+
+@dataclass(frozen=True)
+class FailureLog:
+    """What SpikeInterface noted of a sorter that failed."""
+
+    printed: str = ""
+    """What the sorter's executable printed; empty for a sorter in Python."""
+    trace: str = ""
+    """Python's traceback."""
+
+
+def failure_log(folder: Path) -> FailureLog:
+    """Read SpikeInterface's log of a sorter's working folder; empty when the sorter itself did not fail."""
+    file = folder / "spikeinterface_log.json"
+    log = json.loads(file.read_text()) if file.exists() else {"error": False}
+    if not log["error"]:
+        return FailureLog()
+    return FailureLog("\n".join(log["runtime_trace"]).strip(), "\n".join(log["error_trace"]).strip())
+
+
+def cause(error: Exception, log: FailureLog, mark: str) -> str:
+    """Why a sorter failed, in one line: its executable's own message, else the last line of the traceback.
+
+    SpikeInterface says of an executable only that it failed, and ends its own message with the path of its log.
+    """
+    if mark and mark in log.printed:
+        return " ".join(log.printed.rpartition(mark)[2].split())
+    text = log.printed or log.trace or str(error).strip() or type(error).__name__
+    return text.splitlines()[-1].strip()
+
+
+def ending(sorter: Sorter, params: Any, error: Exception, log: FailureLog) -> Exception:
+    """How the task ends for a sorter's error: skipped when there was nothing to find, failed otherwise."""
+    if reason := next((why for text, why in sorter.finds_nothing.items() if text in f"{error} {log.trace}"), None):
+        return Skip(f"{sorter.name}: {reason}")
+    failure = SpikeRelayError if params.raise_if_fails else RecordedFailure
+    return failure(f"{sorter.name} failed: {cause(error, log, sorter.error_mark)}")

@@ -1,0 +1,101 @@
+"""Kilosort2.5 in its container image. A stand-in for the engine notes its arguments and runs the command here."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from itertools import pairwise
+
+import pytest
+
+from tests.pipeline.nextflow_runs import ROOT, VARIANTS, Pipeline
+
+pytestmark = pytest.mark.pipeline
+TAG = re.search(r"^CONTAINER_TAG=(.+)$", (ROOT / "capsule_versions.env").read_text(), re.MULTILINE)[1]
+ENGINE = """#!{python}
+import json, os, sys
+
+with open({calls!r}, "a") as stream:
+    stream.write(json.dumps(sys.argv[1:]) + "\\n")
+words = sys.argv[2:]
+if sys.argv[1] not in ("run", "exec"):
+    sys.exit(0)
+# Of the environment a container sees only what it is handed; its own PATH finds its own Python.
+handed = {{name[13:]: value for name, value in os.environ.items() if name.startswith("APPTAINERENV_")}}
+for flag, word in zip(words, words[1:]):
+    if flag in ("-e", "--env"):
+        name, equals, value = word.partition("=")
+        handed[name] = value if equals else os.environ[name]
+command = words[words.index("/bin/bash"):]
+os.execve(command[0], command, handed | {{"PATH": "{path}"}})
+"""
+
+
+@pytest.fixture
+def pipeline(tmp_path, tiny_session) -> Pipeline:
+    return Pipeline(tmp_path, tiny_session)
+
+
+@pytest.fixture
+def calls(tmp_path, monkeypatch):
+    """Put both engines on PATH; gives a function that reads what they were called with."""
+    folder, noted = tmp_path / "engines", tmp_path / "calls.jsonl"
+    folder.mkdir()
+    text = ENGINE.format(python=sys.executable, calls=str(noted), path=f"{ROOT / '.venv' / 'bin'}:/usr/bin:/bin")
+    for name in ("docker", "apptainer"):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.delenv("KILOSORT2_5_PATH", raising=False)
+    return lambda: [json.loads(line) for line in noted.read_text().splitlines()] if noted.exists() else []
+
+
+IMAGES = {
+    "docker": f"spikerelay-kilosort25:{TAG}",
+    "apptainer": f"{ROOT}/.containers/spikerelay-kilosort25_{TAG}.sif",
+}
+CODE = (ROOT / "capsules", ROOT / "pipeline")
+GPU = {"docker": ["--gpus", "all"], "apptainer": ["--nv"]}
+
+
+@pytest.mark.parametrize(("engine", "variant"), list(zip(GPU, (VARIANTS[0], VARIANTS[-1]), strict=True)), ids=list(GPU))
+def test_kilosort25_alone_runs_in_its_image(pipeline, calls, engine, variant):
+    run = pipeline.run("-profile", engine, sorter="kilosort25", variant=variant)
+    assert run.code == 0, run.output
+    assert run.status["status"] == "ok"
+    started = [call for call in calls() if call[0] in ("run", "exec")]
+    assert len(started) == len(run.tasks(process="SPIKESORTING")) == 2
+    for call in started:
+        options = call[: call.index("/bin/bash")]
+        assert options[-1] == IMAGES[engine]
+        assert " ".join(GPU[engine]) in " ".join(options)
+        seen = {word.split(":")[0] for flag, word in pairwise(options) if flag in ("-v", "-B")}
+        assert seen == {str(path) for path in (pipeline.folder / "work", run.results, *CODE)}
+    (note,) = json.loads((run.results / "params.json").read_text())["notes"]
+    assert note.startswith(f"kilosort25 runs in its container image, by {engine}")
+
+
+def test_other_sorters_run_in_none(pipeline, calls):
+    run = pipeline.run("-profile", "docker")
+    assert run.code == 0, run.output
+    assert len(run.tasks(process="SPIKESORTING", status="COMPLETED")) == 2
+    assert calls() == []
+    assert json.loads((run.results / "params.json").read_text())["notes"] == []
+
+
+def test_without_an_engine_the_run_is_refused_before_any_other_task(pipeline, calls):
+    run = pipeline.run(sorter="kilosort25")
+    assert run.code != 0
+    assert "kilosort25 needs a CUDA GPU and one of these: the executable ks2_5_compiled on PATH" in run.output
+    assert "-profile docker" in run.output
+    assert {row["process"] for row in run.trace} <= {"RESOLVE_PARAMS"}
+    assert calls() == []
+
+
+def test_the_dockerfile_copies_what_is_there():
+    copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "pipeline" / "Dockerfile").read_text(), re.MULTILINE)
+    names = [name for line in copied for name in line.split()]
+    # What the set-up needs: the versions, the package and its readme, the set-up itself.
+    assert {"capsule_versions.env", "pyproject.toml", "README.md", "capsules", "pipeline"} == set(names)
+    assert all((ROOT / name).exists() for name in names)
