@@ -63,9 +63,9 @@ GPU = {"docker": ["--gpus", "all"], "apptainer": ["--nv"]}
 def test_kilosort25_alone_runs_in_its_image(pipeline, calls, engine, variant):
     run = pipeline.run("-profile", engine, sorter="kilosort25", variant=variant)
     assert run.code == 0, run.output
-    assert run.status["status"] == "ok"
+    assert run.status["status"] == "ok", run.output
     started = [call for call in calls() if call[0] in ("run", "exec")]
-    assert len(started) == len(run.tasks(process="SPIKESORTING")) == 2
+    assert len(started) == len(run.tasks(process="SPIKESORTING")) == 2, run.output
     for call in started:
         options = call[: call.index("/bin/bash")]
         assert options[-1] == IMAGES[engine]
