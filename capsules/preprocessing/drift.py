@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +41,10 @@ def recipe(recording: Any, params: MotionCorrection) -> Recipe:
             estimate[f"{name}_um"] = fraction * span_um
     if estimate["bin_s"] is None:
         del estimate["bin_s"]
-    preset = motion_options_preset[params.preset]
+    preset = deepcopy(motion_options_preset[params.preset])
+    if preset["estimate_motion_kwargs"].get("batching_mode") == "offline":
+        # The preset `dredge` (0.105.3) has the mode's former name, which the method refuses.
+        preset["estimate_motion_kwargs"]["batching_mode"] = "full"
     return Recipe(
         preset["detect_kwargs"] | params.detect_kwargs.model_dump(),
         preset["select_kwargs"] | params.select_kwargs.model_dump(),

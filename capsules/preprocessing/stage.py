@@ -85,19 +85,31 @@ def _in_stored_type(task: Task, lazy: Any) -> Any:
 def _write(task: Task, lazy: Any) -> dict[str, Any] | None:
     """Write the traces once, and estimate the drift in the same pass; interpolated traces need it known before."""
     import spikeinterface as si
+    from spikeinterface.core.node_pipeline import run_node_pipeline
 
     params, folder = task.params.motion_correction, task.out / "traces"
     recipe = _recipe(task, lazy)
-    if recipe is None:
-        lazy.save(folder=folder, format="binary")
-        return None
-    if not params.apply:
-        return _estimate(task, lazy, recipe, also=[new_folder(lazy, folder)], again=lambda: si.load(folder))
-    info = _estimate(task, lazy, recipe)
-    corrected = motion_corrected(lazy, info["motion"], params.preset, params.interpolate_motion_kwargs.model_dump())
-    (steps.rounded(corrected) if lazy.get_dtype() == "int16" else corrected).save(folder=folder, format="binary")
-    task.change("preprocessed.json describes the traces before the interpolation, which cannot be written as JSON")
+    if recipe is not None and not params.apply:
+        writer = new_folder(lazy, folder)
+        info = _estimate(task, lazy, recipe, also=[writer], again=lambda: si.load(folder))
+    else:
+        info, final = None, lazy
+        if recipe is not None:
+            info = _estimate(task, lazy, recipe)
+            final = _interpolated(task, lazy, info["motion"])
+        writer = new_folder(final, folder)
+        run_node_pipeline(final, [writer], {}, job_name="write traces")
+    if writer.silent_s:
+        task.warn(f"{writer.silent_s:.1f} s are silent on every channel: noise levels and thresholds may be too low")
     return info
+
+
+def _interpolated(task: Task, lazy: Any, motion: Any) -> Any:
+    """The recording moved along the drift."""
+    params = task.params.motion_correction
+    task.change("preprocessed.json describes the traces before the interpolation, which cannot be written as JSON")
+    moved = motion_corrected(lazy, motion, params.preset, params.interpolate_motion_kwargs.model_dump())
+    return steps.rounded(moved) if lazy.get_dtype() == "int16" else moved
 
 
 def _recipe(task: Task, lazy: Any) -> drift.Recipe | None:

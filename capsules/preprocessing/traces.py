@@ -6,6 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from capsules.common.errors import SpikeRelayError
+
 
 def new_folder(recording: Any, folder: Path) -> Any:
     """Make a binary folder for a recording, whose traces are still to be written; returns the node that writes them.
@@ -23,7 +25,8 @@ def new_folder(recording: Any, folder: Path) -> Any:
     Returns
     -------
     PipelineNode
-        For SpikeInterface's `run_node_pipeline`, in threads.
+        For SpikeInterface's `run_node_pipeline`, in threads. After the pass, `silent_s` has the seconds of those chunks
+        in which every channel keeps one value. It raises SpikeRelayError at values that are no numbers.
     """
     import numpy as np
     from spikeinterface.core.node_pipeline import PipelineNode
@@ -35,6 +38,7 @@ def new_folder(recording: Any, folder: Path) -> Any:
 
     class TraceWriter(PipelineNode):
         _compute_has_extended_signature = True
+        silent_s = 0.0
 
         def compute(self, traces, start_frame, end_frame, segment_index, max_margin):
             # Some steps give traces whose channels, and not samples, follow each other in memory.
@@ -42,6 +46,15 @@ def new_folder(recording: Any, folder: Path) -> Any:
             with file.open("r+b") as stream:
                 stream.seek(start_frame * chunk.strides[0])
                 stream.write(chunk.data)
+            if (chunk[0] == chunk[-1]).all() and (chunk == chunk[0]).all():
+                self.silent_s += len(chunk) / recording.sampling_frequency
+            good = np.isfinite(chunk).all(axis=0)
+            if not good.all():
+                channels, second = recording.channel_ids[~good], start_frame / recording.sampling_frequency
+                raise SpikeRelayError(
+                    f"no numbers (NaN or infinite) on channels {', '.join(map(str, channels))} from about "
+                    f"{second:.0f} s on: mend the data, or leave the channels or the time out"
+                )
 
     return TraceWriter(recording, return_output=False)
 

@@ -1,6 +1,9 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 
+from capsules.common.errors import SpikeRelayError
 from capsules.common.peaks import complete_settings
 from capsules.preprocessing import drift, steps
 from capsules.preprocessing.params import MotionCorrection, PreprocessingParams
@@ -126,6 +129,12 @@ def test_the_drift_of_one_pass_is_that_of_compute_motion(spikes, preset, select,
     np.testing.assert_allclose(plain.displacement[0], ours["motion"].displacement[0], atol=1.0)
 
 
+@pytest.mark.parametrize("preset", get_args(MotionCorrection.model_fields["preset"].annotation))
+def test_every_preset_estimates_a_motion(spikes, preset):
+    info = drift.estimate_motion(spikes, drift.recipe(spikes, MotionCorrection(preset=preset)))
+    assert np.isfinite(info["motion"].displacement[0]).all()
+
+
 def test_settings_of_peaks_are_equal_when_only_their_spelling_differs():
     full = {"method": "center_of_mass", "radius_um": 75.0, "feature": "ptp", "ms_before": 0.1, "ms_after": 0.3}
     detection = {"method": "locally_exclusive", "detect_threshold": 5}
@@ -153,3 +162,25 @@ def test_bad_channels_and_destriping_go_shank_by_shank():
     alone = steps.denoised(recording.split_by("group", outputs="dict")["b"], params, told.append)
     shown = destriped.get_traces(start_frame=0, end_frame=3000, channel_ids=alone.channel_ids)
     np.testing.assert_allclose(shown, alone.get_traces(start_frame=0, end_frame=3000), rtol=1e-5, atol=1e-4)
+
+
+def test_written_traces_are_looked_at(tmp_path):
+    """Floats in another order in memory are written as they are; silence is counted, NaN ends the pass."""
+    import spikeinterface as si
+    from spikeinterface.core import NumpyRecording
+    from spikeinterface.core.node_pipeline import run_node_pipeline
+
+    def write(traces, name):
+        recording = NumpyRecording([traces], 30000.0)
+        writer = new_folder(recording, tmp_path / name)
+        run_node_pipeline(recording, [writer], {"chunk_duration": "0.1s", "n_jobs": 1})
+        assert np.array_equal(si.load(tmp_path / name).get_traces(), traces)
+        return writer.silent_s
+
+    traces = np.asfortranarray(np.random.default_rng(0).normal(size=(9000, 3)).astype("float32"))
+    assert write(traces, "float") == 0
+    traces[3000:6500] = 7
+    assert write(traces, "silent") == pytest.approx(0.1)
+    traces[4000, 1] = np.nan
+    with pytest.raises(SpikeRelayError, match="on channels 1 from about 0 s on"):
+        write(traces, "broken")

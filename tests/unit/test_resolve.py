@@ -265,7 +265,7 @@ def test_several_sorters_each_get_a_section_and_a_suffix(tmp_path):
             {"sorter": "spykingcircus2,lupin", "spikesorting_args": "--lupin.sorter.freq_min 8000"},
             "spikesorting.lupin.sorter.freq_min: must be below spikesorting.lupin.sorter.freq_max",
         ),
-        ({"sorter": "spykingcircus2,kilosort25"}, "kilosort25 needs the executable"),
+        ({"sorter": "spykingcircus2,kilosort25"}, "kilosort25 needs a CUDA GPU"),
     ],
 )
 def test_several_sorters_are_checked_like_one(options, told, tmp_path):

@@ -150,4 +150,8 @@ SORTER = Sorter(
     pin_seeds=pin_seeds,
     keeps_files=keeps_files,
     threads=1,
+    finds_nothing={
+        "Prototype should have a negative peak": "no spikes were found",
+        "cannot access local variable 'node0'": "no cluster of spikes made a template",
+    },
 )
