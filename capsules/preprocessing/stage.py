@@ -12,6 +12,8 @@ from capsules.common.task import Task, write_json
 from capsules.preprocessing import drift, steps
 from capsules.preprocessing.traces import new_folder, traces_digest
 
+FEW_CHANNELS = 8
+"""A unit near a tetrode is seen by all of its channels; a reference over them takes the unit away as well."""
 MIN_MOTION_CHANNELS = 6
 """Drift cannot be told from fewer channels: there is too little depth to compare."""
 
@@ -56,6 +58,11 @@ def _chain(task: Task, raw: Any) -> Any:
     if kept.get_num_channels() < 2:
         task.change("no common reference: of one channel it would leave nothing")
     else:
+        if kept.get_num_channels() < FEW_CHANNELS:
+            task.warn(
+                f"the reference over {kept.get_num_channels()} channels takes away much of the spikes that all of them "
+                "see: leave it out by a custom_preprocessing_pipeline, or sort the groups together (--no-split-groups)"
+            )
         kept = steps.denoised(kept, params, task.change)
     return steps.rounded(kept) if raw.get_dtype().kind == "i" and raw.get_dtype().itemsize <= 2 else kept
 

@@ -77,7 +77,9 @@ def _check_traces(recording: Any) -> None:
 def _note_device(task: Task, sorter: Sorter, params: Any, arguments: dict[str, Any], recording: Any) -> None:
     """Record the device, and say so when a sorter that is made for GPUs works on the CPU, and for how long."""
     device = arguments.get("torch_device", sorter.device)
-    task.record["device"] = device if device == "cpu" else f"{device} of {os.environ.get(gpu.DEVICES_VARIABLE, 'all')}"
+    task.record["device"] = device
+    if device != "cpu" and (visible := os.environ.get(gpu.DEVICES_VARIABLE)):
+        task.fact(gpu=visible)
     if device != "cpu" or sorter.cpu_seconds is None:
         return
     seconds = sorter.cpu_seconds(arguments, recording.get_num_channels(), recording.get_total_duration())
