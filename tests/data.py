@@ -17,6 +17,8 @@ UV_PER_COUNT_AP = 2.34375
 UV_PER_COUNT_LF = 4.6875
 LF_DECIMATION = 12
 NEUROPIXELS_CHANNELS = 384
+DRIFT_RATE_HZ = 5.0
+"""Samples of a drift per second."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,23 @@ class ProbeSpec:
     seed: int = 7
 
 
-def ground_truth(spec: ProbeSpec):
-    """A recording of known units on the first channels of a Neuropixels 1.0 probe.
+RATES_AND_PLACES = {
+    "generate_sorting_kwargs": {"firing_rates": (3, 15), "refractory_period_ms": 3.0},
+    "generate_unit_locations_kwargs": {
+        "margin_um": 5.0,
+        "minimum_z": 5.0,
+        "maximum_z": 25.0,
+        "minimum_distance": 25,
+    },
+}
+"""Rates and places of units that sorters can tell apart."""
+TEMPLATES = {"unit_params": {"alpha": (200.0, 500.0), "spatial_decay": (20.0, 40.0)}}
+"""Amplitudes well above the noise; SpikeInterface's own leave many units within it."""
+NOISE_UV = 8.0
+
+
+def ground_truth(spec: ProbeSpec, probe=None):
+    """A recording of known units on the first channels of a Neuropixels 1.0 probe, or on another probe.
 
     Amplitudes, rates and noise are those of a recording on which sorters find most units: peaks well above
     8 uV of white noise, 3 to 15 spikes/s.
@@ -48,30 +65,129 @@ def ground_truth(spec: ProbeSpec):
         sampling_frequency=30000.0,
         num_channels=spec.channels,
         num_units=spec.units,
-        probe=neuropixels_probe(spec.channels),
-        generate_sorting_kwargs={"firing_rates": (3, 15), "refractory_period_ms": 3.0},
-        noise_kwargs={"noise_levels": 8.0, "strategy": "on_the_fly"},
-        generate_unit_locations_kwargs={
-            "margin_um": 5.0,
-            "minimum_z": 5.0,
-            "maximum_z": 25.0,
-            "minimum_distance": 25,
-        },
-        generate_templates_kwargs={"unit_params": {"alpha": (200.0, 500.0), "spatial_decay": (20.0, 40.0)}},
+        probe=probe or neuropixels_probe(spec.channels),
+        noise_kwargs={"noise_levels": NOISE_UV, "strategy": "on_the_fly"},
+        generate_templates_kwargs=TEMPLATES,
         seed=spec.seed,
+        **RATES_AND_PLACES,
     )
     return recording, sorting
 
 
-def neuropixels_probe(channels: int):
-    """The first `channels` contacts of a Neuropixels 1.0 probe: four staggered columns, 20 um between rows."""
+def grouped_ground_truth(specs: list[ProbeSpec], probes: list):
+    """Recordings of several shanks or tetrodes, side by side in one: channel group i is `specs[i]` on `probes[i]`.
+
+    A unit is seen by its own group alone.
+
+    Returns
+    -------
+    recording, sortings
+        The recording of all channels in microvolts at 30 kHz, and the true units of each group.
+    """
+    from probeinterface import ProbeGroup
+    from spikeinterface import aggregate_channels
+
+    pairs = [ground_truth(spec, probe) for spec, probe in zip(specs, probes, strict=True)]
+    together = ProbeGroup()
+    first = 0
+    # The recordings hold their probes; a probe belongs to one group alone.
+    for probe in (probe.copy() for probe in probes):
+        probe.set_device_channel_indices(first + np.arange(probe.get_contact_count()))
+        together.add_probe(probe)
+        first += probe.get_contact_count()
+    recording = aggregate_channels([recording for recording, _ in pairs])
+    recording.set_probegroup(together, group_mode="by_probe")
+    return recording, [sorting for _, sorting in pairs]
+
+
+def shank_probe(channels: int, x_um: float):
+    """One shank at `x_um`: two staggered columns, 20 um between rows."""
+    rows = range(channels // 2)
+    return _placed([(16 * (row % 2) + 32 * column, 20 * row) for row in rows for column in (0, 1)], x_um)
+
+
+def tetrode_probe(x_um: float, pitch_um: float = 25.0):
+    """One tetrode at `x_um`: four wires at the corners of a square."""
+    return _placed([(0, 0), (pitch_um, 0), (pitch_um, pitch_um), (0, pitch_um)], x_um)
+
+
+def _placed(positions: list[tuple[float, float]], x_um: float):
+    """A probe of contacts at `positions`, moved to `x_um`."""
     import probeinterface
 
-    positions = [((0 if row % 2 else 16) + 32 * column, 20 * row) for row in range(channels // 2) for column in (0, 1)]
     probe = probeinterface.Probe(ndim=2, si_units="um")
-    probe.set_contacts(np.array(positions, dtype=float), shapes="square", shape_params={"width": 12})
-    probe.set_device_channel_indices(np.arange(channels))
+    places = [(x_um + x, y) for x, y in positions]
+    probe.set_contacts(np.array(places, dtype=float), shapes="square", shape_params={"width": 12})
+    probe.set_device_channel_indices(np.arange(len(positions)))
     return probe
+
+
+def drifting_ground_truth(spec: ProbeSpec, drift_um: float, period_s: float):
+    """A recording of known units whose probe drifts up and down as one, in a zigzag of `drift_um` from end to end.
+
+    Returns
+    -------
+    recording, sorting
+        In microvolts at 30 kHz.
+    displacement_um : np.ndarray
+        How far the units are from their places along y, (times,), at `DRIFT_RATE_HZ`.
+    """
+    from spikeinterface.generation import generate_drifting_recording
+
+    half = drift_um / 2
+    _, recording, sorting, more = generate_drifting_recording(
+        num_units=spec.units,
+        duration=spec.duration_s,
+        sampling_frequency=30000.0,
+        # A named probe would be looked up on the network.
+        probe_name=None,
+        generate_probe_kwargs={
+            "num_columns": 4,
+            "xpitch": 16,
+            "ypitch": 40,
+            "num_contact_per_column": spec.channels // 4,
+            "y_shift_per_column": [20, 0, 20, 0],
+            "contact_shapes": "square",
+            "contact_shape_params": {"width": 12},
+        },
+        generate_displacement_vector_kwargs={
+            "displacement_sampling_frequency": DRIFT_RATE_HZ,
+            "drift_start_um": [0, half],
+            "drift_stop_um": [0, -half],
+            "drift_step_um": 1,
+            "motion_list": [
+                {
+                    "drift_mode": "zigzag",
+                    "non_rigid_gradient": None,
+                    "t_start_drift": 0.0,
+                    "t_end_drift": None,
+                    "period_s": period_s,
+                }
+            ],
+        },
+        generate_templates_kwargs=TEMPLATES | {"ms_before": 1.5, "ms_after": 3.0},
+        generate_noise_kwargs={"noise_levels": (NOISE_UV, NOISE_UV), "spatial_decay": None},
+        extra_outputs=True,
+        seed=spec.seed,
+        **RATES_AND_PLACES,
+    )
+    return recording, sorting, more["displacement_vectors"][:, 1, 0]
+
+
+def as_counts(recording, gain_uv: float = 0.195):
+    """A recording in microvolts as an instrument writes it: int16 samples of `gain_uv` each."""
+    from spikeinterface.preprocessing import scale
+
+    counts = scale(recording, gain=1 / gain_uv, dtype="int16")
+    counts.set_channel_gains(gain_uv)
+    counts.set_channel_offsets(0.0)
+    return counts
+
+
+def neuropixels_probe(channels: int):
+    """The first `channels` contacts of a Neuropixels 1.0 probe: four staggered columns, 20 um between rows."""
+    rows = range(channels // 2)
+    return _placed([((0 if row % 2 else 16) + 32 * column, 20 * row) for row in rows for column in (0, 1)], 0.0)
 
 
 def truth_folders(folder: Path, probes: list[ProbeSpec]) -> dict[str, Path]:

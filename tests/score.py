@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 WELL_FOUND = 0.8
 """A unit is well found when its accuracy, hits / (hits + misses + false positives), is at least this."""
@@ -38,7 +39,6 @@ def score(results: Path, truths: dict[str, Path]) -> dict[str, Score]:
         Probe name -> folder of its true sorting.
     """
     import spikeinterface as si
-    from spikeinterface.comparison import compare_sorter_to_ground_truth
 
     scores = {}
     for folder in sorted((results / "curated").iterdir()):
@@ -46,10 +46,17 @@ def score(results: Path, truths: dict[str, Path]) -> dict[str, Score]:
         if truth is None:
             continue
         true, found = si.load(truth), si.load(folder)
-        comparison = compare_sorter_to_ground_truth(true, found, exhaustive_gt=True)
-        accuracies = tuple(round(float(value), 3) for value in comparison.get_performance()["accuracy"])
-        scores[folder.name] = Score(folder.name, true.get_num_units(), found.get_num_units(), accuracies)
+        scores[folder.name] = compare(folder.name, true, found)
     return scores
+
+
+def compare(recording: str, true: Any, found: Any) -> Score:
+    """How well a sorting finds the units of the true one."""
+    from spikeinterface.comparison import compare_sorter_to_ground_truth
+
+    comparison = compare_sorter_to_ground_truth(true, found, exhaustive_gt=True)
+    accuracies = tuple(round(float(value), 3) for value in comparison.get_performance()["accuracy"])
+    return Score(recording, true.get_num_units(), found.get_num_units(), accuracies)
 
 
 def table(results: Path, scores: dict[str, Score], minutes: float) -> str:

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.data import ProbeSpec, ground_truth
+from tests.data import ProbeSpec, as_counts, ground_truth
 from tests.reach.spy import Spy
 
 
@@ -31,12 +31,8 @@ def truth():
 @pytest.fixture(scope="session")
 def data(truth, tmp_path_factory):
     """A data folder with the recording as counts, in SpikeInterface's own format."""
-    from spikeinterface.preprocessing import scale
-
     folder = tmp_path_factory.mktemp("reach") / "data"
-    counts = scale(truth[0], gain=1 / 0.195, dtype="int16")
-    counts.set_channel_gains(0.195)
-    counts.set_channel_offsets(0.0)
+    counts = as_counts(truth[0])
     counts.set_property("inter_sample_shift", np.arange(16) / 16)
     counts.save(folder=folder / "rec")
     return folder
