@@ -81,7 +81,7 @@ def grouped_ground_truth(specs: list[ProbeSpec], probes: list):
 
     Returns
     -------
-    recording, sortings
+    recording, truths
         The recording of all channels in microvolts at 30 kHz, and the true units of each group.
     """
     from probeinterface import ProbeGroup

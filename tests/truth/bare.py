@@ -12,6 +12,9 @@ from pathlib import Path
 
 from capsules.common.resources import use_numba_cache
 
+MIN_REFERENCE_CHANNELS = 8
+"""The median of a tetrode holds its spikes, and takes them away."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -47,7 +50,9 @@ def sort(recording, work: Path):
     neighbours = min(11, recording.get_num_channels() - 1)
     bad, _ = spre.detect_bad_channels(recording, seed=0, n_neighbors=neighbours)
     traces = spre.highpass_filter(recording, freq_min=300.0).remove_channels(bad)
-    traces = spre.astype(spre.common_reference(traces), "int16", round=True)
+    if traces.get_num_channels() >= MIN_REFERENCE_CHANNELS:
+        traces = spre.common_reference(traces)
+    traces = spre.astype(traces, "int16", round=True)
     traces = traces.save(folder=work / "traces", n_jobs=2, progress_bar=False)
     sorting = run_sorter("spykingcircus2", traces, folder=work / "sorter", job_kwargs={"n_jobs": 2})
     return si.NumpySorting.from_sorting(sorting)
