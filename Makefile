@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 LINT_NEXTFLOW := 25.04.4
 
-.PHONY: help setup demo test setup-dev test-full lint generate clean
+.PHONY: help setup demo test setup-dev test-full bench lint generate clean
 help:        ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' Makefile | column -t -l 2
 setup:       ## .venv with the pinned packages, Nextflow and compiled code (once)
@@ -15,6 +15,8 @@ test: setup-dev  ## what CI runs
 	$(PY) -m pytest -q -m "not slow" --durations=10
 test-full: setup-dev  ## everything
 	$(PY) -m pytest -q --durations=20
+bench: setup  ## seconds, memory and bytes, for docs/benchmarks.md (half an hour)
+	@$(PY) -m tests.bench
 lint: setup-dev  ## ruff, codespell, nextflow lint, generated files
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . && .venv/bin/codespell && $(PY) -m capsules.generate --check
 	SPIKERELAY_NEXTFLOW=$(LINT_NEXTFLOW) ./nextflow lint main_multi_backend.nf pipeline nextflow_local.config

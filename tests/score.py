@@ -45,18 +45,17 @@ def score(results: Path, truths: dict[str, Path]) -> dict[str, Score]:
         truth = next((path for probe, path in truths.items() if f"_{probe}." in folder.name), None)
         if truth is None:
             continue
-        true, found = si.load(truth), si.load(folder)
-        scores[folder.name] = compare(folder.name, true, found)
+        scores[folder.name] = compare(folder.name, si.load(truth), si.load(folder))
     return scores
 
 
-def compare(recording: str, true: Any, found: Any) -> Score:
-    """How well a sorting finds the units of the true one."""
+def compare(name: str, true: Any, found: Any) -> Score:
+    """Compare one sorting with the true one."""
     from spikeinterface.comparison import compare_sorter_to_ground_truth
 
     comparison = compare_sorter_to_ground_truth(true, found, exhaustive_gt=True)
     accuracies = tuple(round(float(value), 3) for value in comparison.get_performance()["accuracy"])
-    return Score(recording, true.get_num_units(), found.get_num_units(), accuracies)
+    return Score(name, true.get_num_units(), found.get_num_units(), accuracies)
 
 
 def table(results: Path, scores: dict[str, Score], minutes: float) -> str:

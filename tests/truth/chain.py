@@ -71,7 +71,9 @@ def spikesort(job: Path, inputs: Path, output: Path, *words: str, sorter: str = 
     return stage("spikesorting", output, job.stem, *given)
 
 
-def sort_groups(data: Path, folder: Path, dispatching: tuple[str, ...] = (), preprocessing: tuple[str, ...] = ()) -> dict:
+def sort_groups(
+    data: Path, folder: Path, dispatching: tuple[str, ...] = (), preprocessing: tuple[str, ...] = ()
+) -> dict:
     """Dispatch, preprocess and sort: the job's channel group (None: all channels) -> its sorting."""
     import spikeinterface as si
 

@@ -159,9 +159,7 @@ SKIPPED = {
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=NOTHING_FOUND))
-        if why == "found"
-        else name
+        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=NOTHING_FOUND)) if why == "found" else name
         for name, (_, why) in SKIPPED.items()
     ],
 )

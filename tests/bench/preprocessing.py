@@ -1,0 +1,84 @@
+"""Preprocessing with motion, 64 channels x 120 s: the capsule beside a script written by hand, in turn."""
+
+from __future__ import annotations
+
+import argparse
+import filecmp
+import sys
+from statistics import median
+
+from tests.bench.measure import Cost, cost, python, table
+from tests.bench.sessions import RESULTS, Session, empty_folder, session, traces_of
+
+SCRIPT = "tests.bench.plain_preprocessing"
+SCRIPT_WITH_CACHE = (
+    "import runpy; from capsules.common.resources import use_numba_cache; "
+    f"use_numba_cache(); runpy.run_module({SCRIPT!r}, run_name='__main__')"
+)
+PAIRS = {
+    "as they are": ("capsule", "by hand"),
+    "compiled code kept for both": ("capsule", "by hand, code kept"),
+    "kept for neither": ("capsule, code not kept", "by hand"),
+}
+"""The capsule keeps compiled code and a script by hand does not; the later pairs take that difference away."""
+
+
+def main() -> None:
+    """Run all ways in turn, `--rounds` times; print their costs, and the ratios pair by pair."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="times that each way runs")
+    rounds = parser.parse_args().rounds
+    measured = session(channels=64, units=20, duration_s=120)
+    ways = {
+        "capsule": lambda: capsule(measured),
+        "by hand": lambda: by_hand(measured),
+        "by hand, code kept": lambda: by_hand(measured, code_kept=True),
+        "capsule, code not kept": lambda: capsule(measured, code_kept=False),
+    }
+    # These fill the cache of compiled code and the page cache.
+    ways["capsule"]()
+    ways["by hand, code kept"]()
+    costs: dict[str, list[Cost]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            costs[name].append(way())
+    print(seconds_table(costs), ratio_table(costs), sep="\n\n")
+    equal = filecmp.cmp(traces_of(RESULTS / "capsule"), traces_of(RESULTS / "by_hand"), shallow=False)
+    print(f"\nThe traces of both are {'equal' if equal else 'NOT equal'}.")
+
+
+def capsule(measured: Session, code_kept: bool = True) -> Cost:
+    """Run the capsule; its cache of compiled code lasts, or is an empty folder."""
+    kept = {} if code_kept else {"NUMBA_CACHE_DIR": str(empty_folder("numba"))}
+    return cost(*measured.stage("preprocessing", empty_folder("capsule")), **kept)
+
+
+def by_hand(measured: Session, code_kept: bool = False) -> Cost:
+    """Run the script; as it stands, or with the capsule's cache of compiled code."""
+    start = (sys.executable, "-c", SCRIPT_WITH_CACHE) if code_kept else python(SCRIPT)
+    return cost(*start, measured.data, empty_folder("by_hand"))
+
+
+def seconds_table(costs: dict[str, list[Cost]]) -> str:
+    """Seconds of each way's runs, in the order in which they ran."""
+    rows = [
+        (name, *(f"{run.wall_s:.1f} ({run.cpu_s:.1f})" for run in runs), f"{median(run.wall_s for run in runs):.1f}")
+        for name, runs in costs.items()
+    ]
+    heads = (f"run {number}: wall (CPU), s" for number in range(1, len(rows[0]) - 1))
+    return table(("way", *heads, "median wall, s"), *rows)
+
+
+def ratio_table(costs: dict[str, list[Cost]]) -> str:
+    """The capsule's seconds as a fraction of the script's, round by round."""
+    rows = []
+    for name, (ours, theirs) in PAIRS.items():
+        pairs = list(zip(costs[ours], costs[theirs], strict=True))
+        wall, cpu = ([getattr(a, what) / getattr(b, what) for a, b in pairs] for what in ("wall_s", "cpu_s"))
+        rounds = ", ".join(f"{ratio:.2f}" for ratio in wall)
+        rows.append((name, rounds, f"{median(wall):.2f}", f"{median(cpu):.2f}"))
+    return table(("capsule / by hand", "wall, round by round", "median", "CPU, median"), *rows)
+
+
+if __name__ == "__main__":
+    main()
