@@ -34,6 +34,9 @@ class Cost:
         divided among those that share it (Pss). Sampled, so that a shorter peak is missed; 0 when not asked for.
     read_bytes, written_bytes : int
         Fetched from storage, read-ahead included, and given to storage.
+    others_cores : float
+        Cores that everything else on the machine kept busy meanwhile, on average. On a machine that is not quiet,
+        compare CPU seconds: wall seconds tell about the others.
     """
 
     wall_s: float
@@ -42,6 +45,7 @@ class Cost:
     peak_own_bytes: int
     read_bytes: int
     written_bytes: int
+    others_cores: float
 
 
 def cost(*command: str | Path, memory: bool = False, **environment: str | None) -> Cost:
@@ -61,7 +65,7 @@ def cost(*command: str | Path, memory: bool = False, **environment: str | None) 
         When the command fails, with the end of what it said.
     """
     variables = {name: value for name, value in (os.environ | environment).items() if value is not None}
-    peaks, ended, before, start = _Peaks(), threading.Event(), _io(), os.times()
+    peaks, ended, before, busy_s, start = _Peaks(), threading.Event(), _io(), _busy_s(), os.times()
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen([*map(str, command)], cwd=ROOT, env=variables, stdout=said, stderr=said)
         sampler = threading.Thread(target=peaks.sample, args=(process.pid, ended))
@@ -70,21 +74,22 @@ def cost(*command: str | Path, memory: bool = False, **environment: str | None) 
         # Not Popen.wait: the kernel adds the times of the children that the command waited for to these.
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        wall_s = os.times().elapsed - start.elapsed
+        wall_s, busy_s = os.times().elapsed - start.elapsed, _busy_s() - busy_s
         ended.set()
         if memory:
             sampler.join()
         if process.returncode:
             said.seek(0)
             raise RuntimeError(f"{process.args} failed: {said.read()[-2000:].decode(errors='replace')}")
-    after = _io()
+    after, cpu_s = _io(), usage.ru_utime + usage.ru_stime
     return Cost(
         wall_s=wall_s,
-        cpu_s=usage.ru_utime + usage.ru_stime,
+        cpu_s=cpu_s,
         peak_resident_bytes=peaks.resident_bytes,
         peak_own_bytes=peaks.own_bytes,
         read_bytes=after["read_bytes"] - before["read_bytes"],
         written_bytes=after["write_bytes"] - before["write_bytes"],
+        others_cores=max(0.0, busy_s - cpu_s) / wall_s,
     )
 
 
@@ -129,6 +134,12 @@ def _lines(file: Path) -> list[str]:
 def _io() -> dict[str, int]:
     """This process's `/proc/self/io`; the kernel adds that of each child to it when the child is waited for."""
     return {name: int(number) for name, number in (line.split(":") for line in _lines(Path("/proc/self/io")))}
+
+
+def _busy_s() -> float:
+    """Seconds that all cores have been busy since the machine started, those taken by its host included."""
+    user, nice, system, _idle, _waiting, *rest = map(int, _lines(Path("/proc/stat"))[0].split()[1:9])
+    return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
 
 
 def forget_cached(folder: Path) -> None:

@@ -62,11 +62,11 @@ def by_hand(measured: Session, code_kept: bool = False) -> Cost:
 def seconds_table(costs: dict[str, list[Cost]]) -> str:
     """Seconds of each way's runs, in the order in which they ran."""
     rows = [
-        (name, *(f"{run.wall_s:.1f} ({run.cpu_s:.1f})" for run in runs), f"{median(run.wall_s for run in runs):.1f}")
+        (name, *(f"{run.wall_s:.1f}; {run.cpu_s:.1f}; {run.others_cores:.1f}" for run in runs))
         for name, runs in costs.items()
     ]
-    heads = (f"run {number}: wall (CPU), s" for number in range(1, len(rows[0]) - 1))
-    return table(("way", *heads, "median wall, s"), *rows)
+    heads = (f"run {number}: wall, s; CPU, s; others' cores" for number in range(1, len(rows[0])))
+    return table(("way", *heads), *rows)
 
 
 def ratio_table(costs: dict[str, list[Cost]]) -> str:
@@ -77,7 +77,7 @@ def ratio_table(costs: dict[str, list[Cost]]) -> str:
         wall, cpu = ([getattr(a, what) / getattr(b, what) for a, b in pairs] for what in ("wall_s", "cpu_s"))
         rounds = ", ".join(f"{ratio:.2f}" for ratio in wall)
         rows.append((name, rounds, f"{median(wall):.2f}", f"{median(cpu):.2f}"))
-    return table(("capsule / by hand", "wall, round by round", "median", "CPU, median"), *rows)
+    return table(("capsule / by hand", "wall, round by round", "wall, median", "CPU, median"), *rows)
 
 
 if __name__ == "__main__":
