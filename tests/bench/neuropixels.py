@@ -21,7 +21,7 @@ def main() -> None:
         (sorting,) = folder.rglob("spikesorted")
         scores.append(score_of(name, measured.truth, sorting))
     print(cost_table(costs), score_table(scores), sep="\n\n")
-    print(f"\nWell found: accuracy >= {WELL_FOUND}. Well isolated on white noise; real recordings are harder.")
+    print(f"\nWell found: accuracy >= {WELL_FOUND}. The units stand out of white noise; real recordings are harder.")
 
 
 def by_capsules(measured: Session, folder: Path) -> dict[str, Cost]:
