@@ -57,7 +57,9 @@ def show_progress(bars: bool, log: logging.Logger) -> None:
 
     class Lines(tqdm):
         def __init__(self, *args: Any, **kwargs: Any):
-            super().__init__(*args, **(kwargs | {"mininterval": PROGRESS_INTERVAL_S, "delay": PROGRESS_INTERVAL_S}))
+            super().__init__(
+                *args, **(kwargs | dict.fromkeys(("mininterval", "maxinterval", "delay"), PROGRESS_INTERVAL_S))
+            )
 
         def display(self, *args: Any, **kwargs: Any) -> None:
             log.info("%s: %d of %d chunks", self.desc, self.n, self.total)

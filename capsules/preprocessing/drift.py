@@ -10,6 +10,10 @@ from typing import Any
 from capsules.common.peaks import complete_settings, find_peaks, locate
 from capsules.preprocessing.params import MotionCorrection
 
+LONG_S = 2000.0
+"""`dredge_ap` compares every bin of time with every other: about 2 GB from here on, and four times that for twice it."""
+STRETCH_S = 1000.0
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -25,10 +29,11 @@ class Recipe:
         return None if self.select else complete_settings(self.detect, self.localize)
 
 
-def recipe(recording: Any, params: MotionCorrection) -> Recipe:
+def recipe(recording: Any, params: MotionCorrection, change: Callable[[str], None] = print) -> Recipe:
     """The settings of each step, as SpikeInterface's `compute_motion` puts them together.
 
     `win_step_norm` and `win_scale_norm` are fractions of the probe's span along y; SpikeInterface takes micrometres.
+    `change` takes what is done otherwise.
     """
     from spikeinterface.preprocessing.motion import motion_options_preset
 
@@ -45,11 +50,16 @@ def recipe(recording: Any, params: MotionCorrection) -> Recipe:
     if preset["estimate_motion_kwargs"].get("batching_mode") == "offline":
         # The preset `dredge` (0.105.3) has the mode's former name, which the method refuses.
         preset["estimate_motion_kwargs"]["batching_mode"] = "full"
+    estimate = preset["estimate_motion_kwargs"] | estimate
+    long = recording.get_total_duration() > LONG_S and estimate["method"] == "dredge_ap"
+    if long and "batching_mode" not in params.estimate_motion_kwargs.model_dump():
+        estimate |= {"batching_mode": "online", "chunk_len_s": STRETCH_S}
+        change(f"the drift is estimated in stretches of {STRETCH_S:g} s: all at once would take too much memory")
     return Recipe(
         preset["detect_kwargs"] | params.detect_kwargs.model_dump(),
         preset["select_kwargs"] | params.select_kwargs.model_dump(),
         preset["localize_peaks_kwargs"] | params.localize_peaks_kwargs.model_dump(),
-        preset["estimate_motion_kwargs"] | estimate,
+        estimate,
     )
 
 

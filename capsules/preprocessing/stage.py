@@ -127,7 +127,7 @@ def _recipe(task: Task, lazy: Any) -> drift.Recipe | None:
     if lazy.get_num_channels() < MIN_MOTION_CHANNELS:
         task.change(f"motion not estimated: fewer than {MIN_MOTION_CHANNELS} channels")
         return None
-    return drift.recipe(lazy, params)
+    return drift.recipe(lazy, params, task.change)
 
 
 def _estimate(task: Task, lazy: Any, recipe: drift.Recipe, **passes: Any) -> dict[str, Any]:
