@@ -74,10 +74,10 @@ def ground_truth(spec: ProbeSpec, probe=None):
     return recording, sorting
 
 
-def grouped_ground_truth(specs: list[ProbeSpec], probes: list):
+def grouped_ground_truth(specs: list[ProbeSpec], probes: list, shanks: bool):
     """Recordings of several shanks or tetrodes, side by side in one: channel group i is `specs[i]` on `probes[i]`.
 
-    A unit is seen by its own group alone.
+    A unit is seen by its own group alone. With `shanks` they are the shanks of one probe, otherwise probes.
 
     Returns
     -------
@@ -88,6 +88,13 @@ def grouped_ground_truth(specs: list[ProbeSpec], probes: list):
     from spikeinterface import aggregate_channels
 
     pairs = [ground_truth(spec, probe) for spec, probe in zip(specs, probes, strict=True)]
+    recording = aggregate_channels([recording for recording, _ in pairs])
+    if shanks:
+        places = [tuple(place) for probe in probes for place in probe.contact_positions]
+        together = _placed(places, 0.0)
+        together.set_shank_ids(np.repeat(np.arange(len(probes)), [probe.get_contact_count() for probe in probes]))
+        recording.set_probe(together, group_mode="by_shank")
+        return recording, [truth for _, truth in pairs]
     together = ProbeGroup()
     first = 0
     # The recordings hold their probes; a probe belongs to one group alone.
@@ -95,9 +102,8 @@ def grouped_ground_truth(specs: list[ProbeSpec], probes: list):
         probe.set_device_channel_indices(first + np.arange(probe.get_contact_count()))
         together.add_probe(probe)
         first += probe.get_contact_count()
-    recording = aggregate_channels([recording for recording, _ in pairs])
     recording.set_probegroup(together, group_mode="by_probe")
-    return recording, [sorting for _, sorting in pairs]
+    return recording, [truth for _, truth in pairs]
 
 
 def shank_probe(channels: int, x_um: float):

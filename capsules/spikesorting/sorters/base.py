@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from capsules.common.params import JobKwargs, Section, param
+from capsules.common.reference import MIN_REFERENCE_CHANNELS
 
 
 class SorterParams(Section):
@@ -53,10 +54,17 @@ class Context:
         return chosen or 0
 
     def own_reference(self, name: str, chosen: bool | None) -> bool:
-        """Whether the sorter subtracts a reference itself; null does unless preprocessing did, which is recorded."""
-        if chosen is None and self.referenced:
-            self.change(f"{name} = false: preprocessing subtracted the common reference already")
-        return not self.referenced if chosen is None else chosen
+        """Whether the sorter subtracts a reference itself.
+
+        Null does, unless preprocessing did or there are too few channels for one, which is recorded.
+        """
+        if chosen is not None:
+            return chosen
+        few = self.num_channels < MIN_REFERENCE_CHANNELS
+        if self.referenced or few:
+            why = f"{self.num_channels} channels are too few" if few else "preprocessing subtracted one already"
+            self.change(f"{name} = false: no common reference of the sorter's own, {why}")
+        return not (self.referenced or few)
 
     def drift_correction(self, params: SorterParams) -> bool:
         """Whether the sorter may correct drift itself; a `no` that the parameters do not say is recorded."""
@@ -104,6 +112,8 @@ class Sorter:
     """Threads of the sorter's own process, when their number changes its result; None: the task's cores."""
     finds_nothing: dict[str, str] = field(default_factory=dict)
     """What the sorter's error says when the traces hold too little to sort, which is no failure -> how we say it."""
+    repeats: str = "the same data, parameters and machine give the same spikes"
+    """What is known of a second run."""
     unavailable: Callable[[], str | None] = lambda: None
     """Why the sorter cannot run on this machine, and what to install; None when it can."""
     uses_gpu: Callable[[SorterParams], bool] = lambda params: False

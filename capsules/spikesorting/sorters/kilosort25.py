@@ -109,6 +109,7 @@ SORTER = Sorter(
     arguments,
     keeps_files=keeps_files,
     unavailable=unavailable,
+    repeats="not measured",
     uses_gpu=lambda params: True,
     has_image=True,
     device="cuda",

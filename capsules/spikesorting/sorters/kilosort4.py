@@ -138,6 +138,7 @@ SORTER = Sorter(
     pin_seeds=pin_seeds,
     keeps_files=keeps_files,
     finds_nothing={"No spikes detected": "no spikes were found"},
+    repeats="on the CPU, the same data, parameters and machine give the same spikes; on a GPU not measured",
     uses_gpu=lambda params: params.sorter.torch_device != "cpu",
     cpu_seconds=cpu_seconds,
     when_memory_is_short=when_memory_is_short,

@@ -7,7 +7,13 @@ from typing import Literal
 
 from capsules.common.params import param
 from capsules.spikesorting.sorters.base import Sorter, SorterParams
-from capsules.spikesorting.sorters.components import ComponentSettings, component_arguments, keeps_files, pin_seeds
+from capsules.spikesorting.sorters.components import (
+    REPEATS,
+    ComponentSettings,
+    component_arguments,
+    keeps_files,
+    pin_seeds,
+)
 
 
 class LupinSettings(ComponentSettings):
@@ -35,5 +41,12 @@ class LupinParams(SorterParams):
 
 
 SORTER = Sorter(
-    "lupin", "lupin", LupinParams, component_arguments, pin_seeds=pin_seeds, keeps_files=keeps_files, threads=1
+    "lupin",
+    "lupin",
+    LupinParams,
+    component_arguments,
+    pin_seeds=pin_seeds,
+    keeps_files=keeps_files,
+    threads=1,
+    repeats=REPEATS,
 )

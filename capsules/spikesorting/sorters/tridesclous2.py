@@ -5,7 +5,13 @@ https://spikeinterface.readthedocs.io/en/stable/modules/sorters.html
 
 from capsules.common.params import param
 from capsules.spikesorting.sorters.base import Sorter, SorterParams
-from capsules.spikesorting.sorters.components import ComponentSettings, component_arguments, keeps_files, pin_seeds
+from capsules.spikesorting.sorters.components import (
+    REPEATS,
+    ComponentSettings,
+    component_arguments,
+    keeps_files,
+    pin_seeds,
+)
 
 
 class Tridesclous2Settings(ComponentSettings):
@@ -36,4 +42,5 @@ SORTER = Sorter(
     pin_seeds=pin_seeds,
     keeps_files=keeps_files,
     threads=1,
+    repeats=REPEATS,
 )
