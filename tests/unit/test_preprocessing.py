@@ -129,9 +129,16 @@ def test_the_drift_of_one_pass_is_that_of_compute_motion(spikes, preset, select,
     np.testing.assert_allclose(plain.displacement[0], ours["motion"].displacement[0], atol=1.0)
 
 
-@pytest.mark.parametrize("preset", get_args(MotionCorrection.model_fields["preset"].annotation))
+PRESETS = get_args(MotionCorrection.model_fields["preset"].annotation)
+SLOW = ("nonrigid_accurate", "nonrigid_fast_and_accurate")
+
+
+@pytest.mark.parametrize(
+    "preset", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in PRESETS]
+)
 def test_every_preset_estimates_a_motion(spikes, preset):
-    info = drift.estimate_motion(spikes, drift.recipe(spikes, MotionCorrection(preset=preset)))
+    short = spikes.frame_slice(0, 150000)
+    info = drift.estimate_motion(short, drift.recipe(short, MotionCorrection(preset=preset)))
     assert np.isfinite(info["motion"].displacement[0]).all()
 
 
@@ -184,3 +191,16 @@ def test_written_traces_are_looked_at(tmp_path):
     traces[4000, 1] = np.nan
     with pytest.raises(SpikeRelayError, match="on channels 1 from about 0 s on"):
         write(traces, "broken")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "given", "mode"), [(1900, {}, None), (2100, {}, "online"), (2100, {"batching_mode": "full"}, "full")]
+)
+def test_the_drift_of_a_long_recording_is_estimated_in_stretches(seconds, given, mode):
+    from spikeinterface.core import generate_recording
+
+    told = []
+    recording = generate_recording(num_channels=8, durations=[seconds], sampling_frequency=1000.0)
+    recipe = drift.recipe(recording, MotionCorrection(estimate_motion_kwargs=given), told.append)
+    assert recipe.estimate.get("batching_mode") == mode
+    assert len(told) == (mode == "online")
