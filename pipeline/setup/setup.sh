@@ -37,6 +37,7 @@ if [ "$(cat $venv/installed 2>/dev/null)" != "$stamp" ]; then
     if command -v uv >/dev/null 2>&1; then
         [ -d $venv ] || uv venv --quiet --python "$python" $venv
         uv pip install --quiet --python $venv/bin/python --constraint "$constraints" -e '.[nextflow,dev]' $extra
+        uv pip install --quiet --python $venv/bin/python --constraint "$constraints" --no-deps spikewrap
     else
         if [ ! -d $venv ] && ! "$python" -m venv $venv; then
             rm -rf $venv
@@ -44,6 +45,7 @@ if [ "$(cat $venv/installed 2>/dev/null)" != "$stamp" ]; then
             exit 1
         fi
         $venv/bin/python -m pip install --quiet --constraint "$constraints" -e '.[nextflow,dev]' $extra
+        $venv/bin/python -m pip install --quiet --constraint "$constraints" --no-deps spikewrap
     fi
     echo "$stamp" >$venv/installed
 fi

@@ -105,7 +105,7 @@ def arguments(params: SorterParams, context: Context) -> dict[str, Any]:
     }
 
 
-CPU_SECONDS = 0.2
+CPU_SECONDS = 0.3
 """Seconds that one core works on one second of one channel, by docs/benchmarks.md; twice with drift correction."""
 
 
