@@ -80,13 +80,12 @@ def test_a_preprocessing_that_fails_fails_every_sorting_of_it(pipeline):
     [
         ("kilosort4", 1, "", "SPIKESORTING_GPU"),
         ("kilosort4", 1, "--kilosort4.sorter.torch_device cpu", "SPIKESORTING"),
-        ("kilosort4", 0, "", "SPIKESORTING"),
         ("spykingcircus2", 1, "", "SPIKESORTING"),
     ],
 )
 def test_sorting_tasks_share_the_gpus(pipeline, sorter, gpus, settings, process):
     """A sorter that uses a GPU has its own process, which runs as many tasks at once as there are GPUs."""
-    slow = pipeline.config_with("process { withName: 'SPIKESORTING.*' { beforeScript = 'sleep 2' } }")
+    slow = pipeline.config_with("process { withName: 'SPIKESORTING.*' { beforeScript = 'sleep 1' } }")
     given = ("--spikesorting_args", settings) if settings else ()
     run = pipeline.run("--n_gpus", str(gpus), *given, config=slow, sorter=sorter)
     assert run.code == 0, run.output
@@ -335,7 +334,7 @@ def test_nothing_waits_for_the_slow_probe(pipeline):
 
 def test_killed_and_resumed(pipeline):
     """Nextflow killed with -9 in the middle; the same command with -resume finishes with the same content."""
-    config = pipeline.config_with("process { withName: 'POSTPROCESSING' { beforeScript = 'sleep 2' } }")
+    config = pipeline.config_with("process { withName: 'POSTPROCESSING' { beforeScript = 'sleep 1' } }")
     process = subprocess.Popen(
         pipeline.command("-stub-run", config=config),
         cwd=pipeline.folder,

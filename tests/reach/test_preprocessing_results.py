@@ -11,7 +11,7 @@ import pytest
 
 from capsules.common.errors import Skip, SpikeRelayError
 from capsules.common.params import set_dotted
-from capsules.preprocessing import stage
+from capsules.preprocessing import stage, steps
 from capsules.preprocessing.params import PARAMS
 from tests.data import neuropixels_probe
 from tests.leaf_values import LEAVES
@@ -114,7 +114,21 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def outcome(data, tmp_path_factory):
+def labels_once(module_patch):
+    """The same recording and settings have the same labels; looking at it takes most of the time."""
+    looked, known = steps.channel_labels, {}
+
+    def labels(recording, params):
+        key = (recording.get_num_samples(), params.detect_bad_channels.model_dump_json())
+        if key not in known:
+            known[key] = looked(recording, params)
+        return known[key]
+
+    module_patch.setattr(steps, "channel_labels", labels)
+
+
+@pytest.fixture(scope="module")
+def outcome(data, labels_once, tmp_path_factory):
     """What comes out with settings, given as JSON: a skip's reason, or channels, traces and motion."""
 
     @functools.cache
