@@ -111,7 +111,7 @@ def test_status_and_record_are_complete(sorted_session):
 
 
 def test_spikes_equal_plain_spikeinterface_with_the_same_parameters(sorted_session, tmp_path):
-    """A script without this package, in its own process, on the written traces."""
+    """A script without this package, in its own process, on the written traces; and the capsule with another n_jobs."""
     (task,) = sorted_session.tasks(process="PREPROCESSING", tag=IMEC1)
     traces = Path(task["workdir"]) / f"preprocessing_{IMEC1}" / "traces"
     script = f"""
@@ -121,17 +121,26 @@ from spikeinterface.sorters import run_sorter
 from spikeinterface.sortingcomponents.peak_detection.matched_filtering import MatchedFilteringPeakDetector as Detector
 inspect.signature(Detector.__init__).parameters["random_chunk_kwargs"].default["seed"] = 42
 traces = si.load({str(traces)!r})
-sorting = run_sorter("spykingcircus2", traces, folder={str(tmp_path / "sorter")!r}, job_kwargs=dict(n_jobs=2))
+sorting = run_sorter("spykingcircus2", traces, folder={str(tmp_path / "sorter")!r}, job_kwargs=dict(n_jobs=1))
 si.NumpySorting.from_sorting(sorting).save(folder={str(tmp_path / "plain")!r})
 """
     one_thread = os.environ | dict.fromkeys(THREAD_VARIABLES, "1")
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, capture_output=True, env=one_thread)
+    two_jobs = [sys.executable, "-m", "capsules.spikesorting", "--id", IMEC1, "--job", tmp_path / "job.json"]
+    two_jobs += ["--inputs", traces.parents[1], "--output", tmp_path, "--sorter", "spykingcircus2", "--n-jobs", "2"]
+    (tmp_path / "job.json").write_text((Path(task["workdir"]) / "job.json").read_text())
+    subprocess.run(two_jobs, check=True, cwd=ROOT, capture_output=True)
     import numpy as np
     import spikeinterface as si
 
-    plain, ours = si.load(tmp_path / "plain"), si.load(sorted_session.results / "spikesorted" / IMEC1)
-    assert plain.unit_ids.tolist() == ours.unit_ids.tolist()
-    assert np.array_equal(plain.to_spike_vector(), ours.to_spike_vector())
+    assert sorted_session.tasks(process="SPIKESORTING", tag=IMEC1)[0]["cpus"] == "1"
+    ours = si.load(sorted_session.results / "spikesorted" / IMEC1)
+    for folder in (tmp_path / "plain", tmp_path / f"spikesorting_{IMEC1}" / "spikesorted"):
+        other = si.load(folder)
+        assert other.unit_ids.tolist() == ours.unit_ids.tolist()
+        # Spikes at the same sample come in any order.
+        vectors = [np.sort(found.to_spike_vector(), order=["sample_index", "unit_index"]) for found in (other, ours)]
+        assert np.array_equal(*vectors)
 
 
 def test_kilosort4_on_the_cpu(tmp_path, capsys):

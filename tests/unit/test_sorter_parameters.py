@@ -179,7 +179,7 @@ def test_the_seed_reaches_the_draws_that_spikeinterface_makes_without_one():
 import numpy as np
 from spikeinterface.core import generate_recording, get_random_data_chunks
 from spikeinterface.sortingcomponents.peak_selection import select_peaks
-from capsules.spikesorting.sorters.components import pin_seeds
+from capsules.spikesorting.sorters.components import repeatable
 recording = generate_recording(num_channels=2, durations=[5.0], seed=0)
 peaks = np.zeros(1000, dtype=[("sample_index", "int64"), ("channel_index", "int64"), ("amplitude", "float64"),
                               ("segment_index", "int64")])
@@ -188,10 +188,10 @@ def draws():
     chosen = select_peaks(peaks, method="uniform", n_peaks=50, select_per_channel=False)
     return get_random_data_chunks(recording, chunk_size=100).tobytes() + chosen.tobytes()
 assert draws() != draws()
-pin_seeds({"seed": 3})
+repeatable("lupin")({"seed": 3})
 three = draws()
 assert three == draws()
-pin_seeds({"seed": 4})
+repeatable("lupin")({"seed": 4})
 assert three != draws()
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from importlib import import_module
 from typing import Any, ClassVar, Literal
 
 from capsules.common.params import Section, param
@@ -49,12 +51,6 @@ class ComponentSettings(Section):
     debug: bool = param(False, "Keep the sorter's intermediate results.")
 
 
-REPEATS = (
-    "the same data, parameters, machine and number of cores give the same spikes; with other cores, sums in another "
-    "order may move single spikes (Tridesclous2 on 32 channels and 60 s: 5934 with one core, 5933 with two)"
-)
-
-
 def component_arguments(params: SorterParams, context: Context) -> dict[str, Any]:
     """The arguments of a sorter whose parameters are `ComponentSettings`."""
     chosen = params.sorter.model_dump()
@@ -73,8 +69,36 @@ def keeps_files(arguments: dict[str, Any]) -> bool:
     return arguments["debug"]
 
 
-def pin_seeds(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Seed the random draws that the sorter's own `seed` does not reach, for the rest of this process.
+def repeatable(sums_in: str | None = None) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """What makes a sorter of SpikeInterface give the same spikes each time, whatever the number of workers.
+
+    Parameters
+    ----------
+    sums_in : str, optional
+        The sorter's module in `spikeinterface.sorters.internal`, when it sums templates worker by worker.
+
+    Returns
+    -------
+    callable
+        Takes the sorter's arguments, works for the rest of this process, and returns the seeds for the record.
+    """
+
+    def pin(arguments: dict[str, Any]) -> dict[str, Any]:
+        if sums_in is not None:
+            _sum_in_order(import_module(f"spikeinterface.sorters.internal.{sums_in}"))
+        return _pin_seeds(arguments["seed"])
+
+    return pin
+
+
+def _sum_in_order(module: Any) -> None:
+    """Let one worker sum the templates: each sums its own part in float32, and parts add up to other last digits."""
+    plain = module.estimate_templates_with_accumulator
+    module.estimate_templates_with_accumulator = lambda *args, **kwargs: plain(*args, **(kwargs | {"n_jobs": 1}))
+
+
+def _pin_seeds(seed: int) -> dict[str, Any]:
+    """Seed the random draws that the sorter's own `seed` does not reach.
 
     SpikeInterface's sorters (0.105.3) call these functions without a seed in places: the chunks that noise and
     whitening are told from, and the choice of the peaks that are clustered. A default of theirs is what remains.
@@ -82,7 +106,6 @@ def pin_seeds(arguments: dict[str, Any]) -> dict[str, Any]:
     from spikeinterface.core.time_series_tools import get_random_sample_slices
     from spikeinterface.sortingcomponents.peak_selection import select_peaks
 
-    seed = arguments["seed"]
     for function in (get_random_sample_slices, select_peaks):
         parameters = inspect.signature(function).parameters.values()
         with_default = [one.name for one in parameters if one.default is not one.empty]

@@ -8,11 +8,10 @@ from typing import Literal
 from capsules.common.params import param
 from capsules.spikesorting.sorters.base import Sorter, SorterParams
 from capsules.spikesorting.sorters.components import (
-    REPEATS,
     ComponentSettings,
     component_arguments,
     keeps_files,
-    pin_seeds,
+    repeatable,
 )
 
 
@@ -45,8 +44,7 @@ SORTER = Sorter(
     "lupin",
     LupinParams,
     component_arguments,
-    pin_seeds=pin_seeds,
+    pin_seeds=repeatable("lupin"),
     keeps_files=keeps_files,
     threads=1,
-    repeats=REPEATS,
 )

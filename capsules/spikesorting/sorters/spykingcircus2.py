@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from capsules.common.params import OpenSection, Section, param
 from capsules.spikesorting.sorters.base import Context, Sorter, SorterParams
-from capsules.spikesorting.sorters.components import keeps_files, pin_seeds
+from capsules.spikesorting.sorters.components import keeps_files, repeatable
 
 
 class General(Section):
@@ -147,7 +147,7 @@ SORTER = Sorter(
     "spykingcircus2",
     SpykingCircus2Params,
     arguments,
-    pin_seeds=pin_seeds,
+    pin_seeds=repeatable(),
     keeps_files=keeps_files,
     threads=1,
     finds_nothing={

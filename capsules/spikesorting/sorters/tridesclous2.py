@@ -6,11 +6,10 @@ https://spikeinterface.readthedocs.io/en/stable/modules/sorters.html
 from capsules.common.params import param
 from capsules.spikesorting.sorters.base import Sorter, SorterParams
 from capsules.spikesorting.sorters.components import (
-    REPEATS,
     ComponentSettings,
     component_arguments,
     keeps_files,
-    pin_seeds,
+    repeatable,
 )
 
 
@@ -39,8 +38,7 @@ SORTER = Sorter(
     "tridesclous2",
     Tridesclous2Params,
     component_arguments,
-    pin_seeds=pin_seeds,
+    pin_seeds=repeatable("tridesclous2"),
     keeps_files=keeps_files,
     threads=1,
-    repeats=REPEATS,
 )
