@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from capsules.common.errors import Skip
+from capsules.common.errors import Skip, SpikeRelayError
 from capsules.common.job import load_recording
 from capsules.common.motion import motion_corrected
 from capsules.common.reference import MIN_REFERENCE_CHANNELS
@@ -25,6 +25,7 @@ def run(task: Task) -> None:
         task.warn(warning)
     raw = load_recording(task.job, task.data)
     check_rate("preprocessing", task.params, raw.sampling_frequency)
+    _check_probes(raw)
     _check_duration(task, raw)
     raw = _cut(task, raw)
     task.fact(referenced=False)
@@ -123,9 +124,6 @@ def _recipe(task: Task, lazy: Any) -> drift.Recipe | None:
     if lazy.get_num_channels() < MIN_MOTION_CHANNELS:
         task.change(f"motion not estimated: fewer than {MIN_MOTION_CHANNELS} channels")
         return None
-    if len(lazy.get_probegroup().probes) > 1:
-        task.change("motion not estimated: the recording has several probes, which move each on its own (split_groups)")
-        return None
     return drift.recipe(lazy, params, task.change)
 
 
@@ -179,6 +177,16 @@ def _by_label(labels: dict[str, str]) -> dict[str, list[str]]:
     """Label -> its channels, without the good ones."""
     bad = sorted(set(labels.values()) - {"good"})
     return {label: [channel for channel, given in labels.items() if given == label] for label in bad}
+
+
+def _check_probes(raw: Any) -> None:
+    """Fail for several probes in one recording, before hours are spent on it: no sorter takes them."""
+    count = len(raw.get_probegroup().probes) if raw.has_probe() else 1
+    if count > 1:
+        raise SpikeRelayError(
+            f"{count} probes in one recording: they move each on its own, and sorters take one at a time; "
+            "leave job_dispatch.split_groups on"
+        )
 
 
 def _cut(task: Task, raw: Any) -> Any:

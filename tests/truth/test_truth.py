@@ -63,7 +63,6 @@ TETRODES = partial(grouped, tetrode_probe, 4, 2, 300.0, False)
     [
         pytest.param(SHANKS, True, id="shanks-each", marks=pytest.mark.slow),
         pytest.param(SHANKS, False, id="shanks-together", marks=pytest.mark.slow),
-        pytest.param(PROBES, False, id="probes-together", marks=pytest.mark.slow),
         pytest.param(TETRODES, True, id="tetrodes-each", marks=pytest.mark.slow),
     ],
 )
@@ -77,6 +76,16 @@ def test_groups(make, split, tmp_path, capsys, request):
     by_hand = scores(truth, bare(tmp_path, tmp_path / "bare", split))
     told(capsys, request.node.callspec.id, ours, by_hand)
     assert ours[0] >= max(by_hand[0], 0.8 * ours[1])
+
+
+def test_several_probes_in_one_recording_end_before_the_work_with_what_to_do(tmp_path):
+    recording, _ = PROBES(duration_s=5.0)
+    write(as_counts(recording), tmp_path)
+    (job,) = dispatch(tmp_path, tmp_path, "--no-split-groups")
+    ended = preprocess(job, tmp_path, tmp_path)
+    assert (ended.code, ended.status) == (1, "failed")
+    assert ended.reason.startswith("4 probes in one recording")
+    assert "split_groups" in ended.reason
 
 
 @pytest.fixture(scope="module")
