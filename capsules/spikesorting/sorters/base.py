@@ -62,8 +62,10 @@ class Context:
             return chosen
         few = self.num_channels < MIN_REFERENCE_CHANNELS
         if self.referenced or few:
-            why = f"{self.num_channels} channels are too few" if few else "preprocessing subtracted one already"
-            self.change(f"{name} = false: no common reference of the sorter's own, {why}")
+            too_few = f"{self.num_channels} channels are too few for a common reference"
+            self.change(
+                f"{name} = false: {too_few if few else 'preprocessing subtracted the common reference already'}"
+            )
         return not (self.referenced or few)
 
     def drift_correction(self, params: SorterParams) -> bool:
