@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import filecmp
 import sys
+from itertools import pairwise
 from statistics import median
+
+import numpy as np
 
 from tests.bench.measure import Cost, cost, python, table
 from tests.bench.sessions import RESULTS, Session, empty_folder, session, traces_of
@@ -43,8 +45,14 @@ def main() -> None:
         for name, way in ways.items():
             costs[name].append(way())
     print(seconds_table(costs), ratio_table(costs), sep="\n\n")
-    equal = filecmp.cmp(traces_of(RESULTS / "capsule"), traces_of(RESULTS / "by_hand"), shallow=False)
-    print(f"\nThe traces of both are {'equal' if equal else 'NOT equal'}.")
+    print(f"\nThe traces of both differ by at most {difference()} counts.")
+
+
+def difference() -> int:
+    """The largest difference of two samples; SpikeInterface by itself cuts to integers after each of three steps."""
+    ours, theirs = (np.memmap(traces_of(RESULTS / way), "int16", "r") for way in ("capsule", "by_hand"))
+    parts = np.linspace(0, len(ours), 100, dtype=int)
+    return max(int(np.abs(ours[start:end].astype(int) - theirs[start:end]).max()) for start, end in pairwise(parts))
 
 
 def capsule(measured: Session, code_kept: bool = True) -> Cost:
