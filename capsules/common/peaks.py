@@ -54,15 +54,19 @@ def locate(recording: Any, peaks: Any, localization: dict[str, Any]) -> Any:
     )
 
 
-def _detector(recording: Any, detection: dict[str, Any]) -> Any:
+def noise_levels(recording: Any) -> Any:
+    """Each channel's noise (MAD), in counts, from chunks that are the same each time; array, (channels,)."""
     from spikeinterface.core import get_noise_levels
+
+    return get_noise_levels(recording, return_in_uV=False, random_slices_kwargs={"seed": 0}, progress_bar=False)
+
+
+def _detector(recording: Any, detection: dict[str, Any]) -> Any:
     from spikeinterface.sortingcomponents.peak_detection.method_list import detect_peak_methods
 
     method, settings = _method(detect_peak_methods, detection)
     if method.need_noise_levels:
-        settings["noise_levels"] = get_noise_levels(
-            recording, return_in_uV=False, random_slices_kwargs={"seed": 0}, progress_bar=False
-        )
+        settings["noise_levels"] = noise_levels(recording)
     return method(recording, **settings)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.errors import Skip, SpikeRelayError
+from capsules.common.peaks import noise_levels
 from capsules.common.resources import job_kwargs, limit_threads
 from capsules.common.rules import check_rate
 from capsules.common.task import Task
@@ -65,9 +66,8 @@ def run(task: Task) -> None:
 def _check_traces(recording: Any) -> None:
     """Skip a recording that has no signal to sort: sorters fail on it in ways that tell nothing."""
     import numpy as np
-    from spikeinterface.core import get_noise_levels
 
-    levels = get_noise_levels(recording, return_in_uV=False, random_slices_kwargs={"seed": 0}, progress_bar=False)
+    levels = noise_levels(recording)
     recording.delete_property("noise_level_mad_raw")
     if not np.isfinite(levels).all():
         raise SpikeRelayError("the traces hold values that are no numbers: look for the channels where they come from")
@@ -145,21 +145,16 @@ def clean(task: Task, sorting: Any, recording: Any) -> Any:
     """
     from spikeinterface.curation import remove_duplicated_spikes, remove_excess_spikes
 
-    counts = [sorting.to_spike_vector().size]
-    for step in (
-        lambda sorting: remove_excess_spikes(sorting, recording),
-        lambda sorting: remove_duplicated_spikes(sorting, censored_period_ms=0.0),
-    ):
-        sorting = step(sorting)
-        counts.append(sorting.to_spike_vector().size)
-    units = sorting.get_num_units()
-    sorting = sorting.remove_empty_units()
+    within = remove_excess_spikes(sorting, recording)
+    single = remove_duplicated_spikes(within, censored_period_ms=0.0)
+    kept = single.remove_empty_units()
+    given, inside, left = (int(found.to_spike_vector().size) for found in (sorting, within, single))
     task.fact(
-        excess_spikes_removed=int(counts[0] - counts[1]),
-        duplicated_spikes_removed=int(counts[1] - counts[2]),
-        empty_units_removed=units - sorting.get_num_units(),
+        excess_spikes_removed=given - inside,
+        duplicated_spikes_removed=inside - left,
+        empty_units_removed=single.get_num_units() - kept.get_num_units(),
     )
-    return sorting
+    return kept
 
 
 def _context(task: Task, recording: Any, params: Any) -> Context:
