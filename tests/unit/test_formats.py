@@ -121,7 +121,7 @@ def test_preprocessed_traces_load_after_data_and_results_moved(name, folders, tm
     shutil.copytree(folders / name, before / "data")
     settings = {"min_preprocessing_duration": 0, "max_bad_channel_fraction": 1, "remove_bad_channels": False}
     settings |= {"remove_out_channels": False, "motion_correction": {"compute": False}}
-    for job in run(before / "data", tmp_path, **settings_of(name, split_groups=False))[0]:
+    for job in run(before / "data", tmp_path, **settings_of(name))[0]:
         task = task_for("preprocessing", PREPROCESSING.model_validate(settings), tmp_path / job.id, before / "data")
         task.jobs = [job]
         preprocessing.run(task)
