@@ -2,18 +2,21 @@
 PY := .venv/bin/python
 LINT_NEXTFLOW := 25.04.4
 
-.PHONY: help setup demo test setup-dev test-full bench lint generate clean
+.PHONY: help setup demo test setup-dev setup-web test-full bench lint generate clean
 help:        ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' Makefile | column -t -l 2
 setup:       ## .venv with the pinned packages, Nextflow and compiled code (once)
 	@pipeline/setup/setup.sh
 setup-dev: setup  ## the second Nextflow release, for lint and tests
 	@pipeline/setup/setup.sh $(LINT_NEXTFLOW)
+setup-web:   ## Debian's Chromium, for the tests of the pages
+	@command -v chromium >/dev/null || { apt-get -qq update && apt-get -qqy install chromium >/dev/null; } || \
+		echo "setup: no Chromium, so the tests of the pages are skipped; install it with: sudo apt-get install chromium"
 demo: setup  ## make a two-probe SpikeGLX session, sort it, score it against the truth
 	@$(PY) -m tests.demo
-test: setup-dev  ## what CI runs
+test: setup-dev setup-web  ## what CI runs
 	$(PY) -m pytest -q -m "not slow" --durations=10
-test-full: setup-dev  ## everything
+test-full: setup-dev setup-web  ## everything
 	$(PY) -m pytest -q --durations=20
 bench: setup  ## seconds, memory and bytes, for docs/benchmarks.md (half an hour)
 	@$(PY) -m tests.bench

@@ -104,8 +104,9 @@ workflow {
     CURATION(sortingJobs.join(POSTPROCESSING.out.folder), section(resolved, 'curation'), code(resolved, 'curation'))
     curated = POSTPROCESSING.out.folder.join(CURATION.out.folder)
     VISUALIZATION(
-        sortingJobs.join(traces).join(curated).map { meta, job, recording, analyzer, units ->
-            tuple(meta, job, [recording, analyzer, units])
+        // With the remainder: what failed or was skipped is shown as far as it came.
+        sortingJobs.join(traces, remainder: true).join(curated, remainder: true).map { row ->
+            tuple(row[0], row[1], row.drop(2).findAll { folder -> folder != null })
         },
         section(resolved, 'visualization'),
         code(resolved, 'visualization'),

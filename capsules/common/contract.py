@@ -29,14 +29,16 @@ LOG_PARTS = (Part("stage.json", "logs/{id}/{stage}.json"), Part("log.txt", "logs
 class Stage:
     """One stage of the pipeline.
 
-    `takes` names the stages whose folders it reads. A stage works per `recording`, per `sorting` (one recording by
-    one sorter), per `block` (all recordings of one NWB file) or once per `run`. `libraries` are the distributions
+    `takes` names the stages whose folders it reads, and without which it does not run; `may_take` those that it
+    reads where they are, to show how far a recording came. A stage works per `recording`, per `sorting` (one recording
+    by one sorter), per `block` (all recordings of one NWB file) or once per `run`. `libraries` are the distributions
     whose upgrade makes its results stale.
     """
 
     name: str
     level: str
     takes: tuple[str, ...] = ()
+    may_take: tuple[str, ...] = ()
     gives: tuple[Part, ...] = ()
     libraries: tuple[str, ...] = ()
     parts: tuple[Part, ...] = field(init=False)
@@ -89,12 +91,13 @@ STAGES: dict[str, Stage] = {
         Stage(
             "visualization",
             "sorting",
-            takes=("preprocessing", "postprocessing", "curation"),
+            may_take=("preprocessing", "postprocessing", "curation"),
             gives=(
                 Part("visualization", "visualization/{id}"),
                 Part("quality_control", "quality_control/{id}"),
+                Part("report.json"),
             ),
-            libraries=(*_CORE, "matplotlib", "pandas", "zarr", "numcodecs"),
+            libraries=(*_CORE, "matplotlib", "pillow", "pandas", "zarr", "numcodecs"),
         ),
         Stage(
             "nwb_ecephys",
@@ -122,7 +125,7 @@ STAGES: dict[str, Stage] = {
                 Part("report.html", "report.html"),
                 Part("summary.txt"),
             ),
-            libraries=("jinja2", "spikeinterface"),
+            libraries=("jinja2", "plotly", "spikeinterface"),
         ),
     )
 }

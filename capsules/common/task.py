@@ -334,6 +334,8 @@ def _end_log() -> None:
 def _pass_on_skips(task: Task) -> None:
     """A recording whose earlier stage was skipped or failed is skipped here for the same reason.
 
+    A stage that shows how far a recording came skips only what cannot be read at all.
+
     Raises
     ------
     SpikeRelayError
@@ -342,8 +344,8 @@ def _pass_on_skips(task: Task) -> None:
     if task.stage.name not in RECORDING_STAGES:
         return
     if task.job.failure:
-        raise SpikeRelayError(task.job.failure)
-    if task.job.skip:
+        raise Skip(task.job.failure) if task.stage.may_take else SpikeRelayError(task.job.failure)
+    if task.job.skip and not task.stage.may_take:
         raise Skip(task.job.skip)
     for name in task.stage.takes:
         record = task.input_record(name)

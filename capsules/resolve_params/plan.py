@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +12,12 @@ from capsules.common.errors import SpikeRelayError
 from capsules.common.job import Job, read_jobs
 from capsules.common.problems import shown
 from capsules.common.rules import rate_problems
+from capsules.common.sizes import task_size
 from capsules.common.task import Task
 from capsules.job_dispatch.loaders import LOADERS, guess_format
 from capsules.job_dispatch.params import JobDispatchParams
 from capsules.resolve_params.params_file import differences
 from capsules.resolve_params.resolve import Resolved, guess_input, resolve
-
-SIZES = Path(__file__).parents[2] / "pipeline" / "sizes.json"
 
 
 def plan(options: dict[str, Any], data: Path) -> tuple[list[str], bool]:
@@ -98,13 +96,6 @@ def failure(job: Job, resolved: Resolved) -> str | None:
     documents = [] if job.skip else [resolved.document(sorter) for sorter in resolved.sorters]
     problems = [str(one) for document in documents for one in rate_problems(document, job.sampling_frequency_hz)]
     return "; ".join(dict.fromkeys(problems)) or None
-
-
-def task_size(stage: str, channels: int, megabytes: float) -> tuple[float, float]:
-    """What a first attempt asks for: memory in GB and time in minutes, by `pipeline/sizes.json`."""
-    row = json.loads(SIZES.read_text())[stage]
-    memory_mb = row["memory_mb"] + row["memory_mb_per_channel"] * channels
-    return memory_mb / 1024, row["minutes"] + row["seconds_per_megabyte"] * megabytes / 60
 
 
 def _job_lines(job: Job, failure: str | None) -> Iterator[str]:

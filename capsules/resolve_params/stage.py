@@ -18,6 +18,7 @@ from capsules.common.errors import Refused
 from capsules.common.task import write_json
 from capsules.common.versions import code_fingerprint
 from capsules.resolve_params.params import SECTION_OF_STAGE
+from capsules.resolve_params.params_file import differences
 from capsules.resolve_params.resolve import guess_input, resolve
 
 RUN_RECORD = "nextflow/run.json"
@@ -84,6 +85,7 @@ def resolve_run(options: dict[str, Any], launch_folder: Path, container_engine: 
                 "params": resolved.document(),
                 "sorters": [{"name": sorting["name"], "suffix": sorting["suffix"]} for sorting in sortings],
                 "origins": resolved.origins,
+                "differences": differences(resolved.params),
                 "notes": core_notes(options.get("n_jobs")) + resolved.notes,
             }
         ),

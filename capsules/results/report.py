@@ -1,17 +1,25 @@
-"""report.html: one file that shows how a run went; it asks for nothing from elsewhere."""
+"""report.html: one file that shows how a run went and what its units are; it asks for nothing from elsewhere."""
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from capsules.common.contract import RECORDING_STAGES
 
-TEMPLATE = Path(__file__).with_name("report.html.jinja")
+PARTS = Path(__file__).with_name("page")
+MAX_MEGABYTES = 14
+"""Above this the unit pages of the later recordings are left out: a browser should open the file at once."""
 
 
 def render(
-    status: dict[str, Any], figures: dict[str, list[str]], params: dict[str, Any], agreement: dict[str, Any]
+    status: dict[str, Any],
+    content: dict[str, dict[str, Any]],
+    params: dict[str, Any],
+    agreement: dict[str, Any],
+    **facts: Any,
 ) -> str:
     """The report as HTML; everything that comes from the data is escaped.
 
@@ -19,17 +27,63 @@ def render(
     ----------
     status : dict
         The content of status.json.
-    figures : dict
-        Recording -> its figures, as paths within the results folder.
+    content : dict
+        Sorting -> what visualization gives for the report; `fitted` makes it small enough.
     params : dict
         The content of params.json.
     agreement : dict
         The content of sorter_agreement.json.
+    facts
+        `planned` (sorting -> stage -> GB), `versions` (software -> version) and `ended` (when the run did, or None).
     """
     import jinja2
+    from markupsafe import Markup
 
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string(TEMPLATE.read_text())
-    return template.render(
-        status=status, figures=figures, params=params, agreement=agreement, recording_stages=RECORDING_STAGES
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+    drawn = {id: {name: shown[name] for name in ("probe", "units")} for id, shown in content.items()}
+    return environment.from_string((PARTS / "page.html.jinja").read_text()).render(
+        status=status,
+        counts=_counts(status),
+        content=content,
+        params=params,
+        agreement=agreement,
+        recording_stages=RECORDING_STAGES,
+        style=Markup((PARTS / "page.css").read_text()),
+        script=Markup((PARTS / "page.js").read_text()),
+        plotly=Markup(_plotly()) if content else None,
+        page_data=Markup(embedded(drawn)),
+        **facts,
     )
+
+
+def fitted(content: dict[str, dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The content without the units of those sortings that would make the report too large, and which those are."""
+    room = MAX_MEGABYTES * 1e6 - len(_plotly())
+    room -= sum(len(picture["data"]) for shown in content.values() for picture in shown["pictures"])
+    kept, left_out = {}, []
+    for id, shown in content.items():
+        size = len(json.dumps(shown["units"]))
+        fits = size <= room
+        room -= size if fits else 0
+        kept[id] = shown if fits else shown | {"units": None}
+        left_out += [] if fits else [id]
+    return kept, left_out
+
+
+def _counts(status: dict[str, Any]) -> str:
+    states = Counter(entry["status"] for entry in status["recordings"].values())
+    stages = [entry["stages"].values() for entry in status["recordings"].values()]
+    warned = sum(any(stage["warnings"] for stage in reached) for reached in stages)
+    parts = [f"{states[state]} {state}" for state in ("ok", "skipped", "failed") if states[state]]
+    return f"{len(status['recordings'])} recordings, {', '.join(parts)}, {warned} with warnings"
+
+
+def embedded(content: Any) -> str:
+    """JSON that can stand in a script element whatever its strings hold."""
+    return json.dumps(content).replace("<", "\\u003c")
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return get_plotlyjs()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
 from capsules.common.job import Job
+from capsules.common.sizes import task_size
 from capsules.common.task import Task, results_folder, write_json
 from capsules.results.agreement import agreement
-from capsules.results.report import render
+from capsules.results.report import fitted, render
 
 LAYOUT_VERSION = 1
 
@@ -39,9 +41,21 @@ def run(task: Task) -> None:
     write_json(task.out / "params.json", params)
     compared = agreement(curated_sortings(task, params["sorters"], status))
     write_json(task.out / "sorter_agreement.json", compared)
-    figures = figure_links(records)
+    content, left_out = fitted(report_content(task.inputs, records))
+    for id in left_out:
+        task.change(f"the unit pages of {id} are left out of the report, to keep it small")
+    figures = {id: [picture["file"] for picture in shown["pictures"]] for id, shown in content.items()}
     write_json(task.out / "visualization_output.json", figures)
-    (task.out / "report.html").write_text(render(status, figures, params, compared))
+    report = render(
+        status,
+        content,
+        params,
+        compared,
+        planned=planned_memory(task.jobs, params["sorters"]),
+        versions=software(records),
+        ended=datetime.now(UTC).isoformat(sep=" ", timespec="seconds"),
+    )
+    (task.out / "report.html").write_text(report)
     (task.out / "summary.txt").write_text(summary(status, params["notes"]))
 
 
@@ -156,16 +170,34 @@ def _awaited(stage: str) -> list[str]:
     return [name for name in STAGES[stage].takes if stage not in BLOCK_STAGES or name in BLOCK_STAGES]
 
 
-def figure_links(records: dict) -> dict[str, list[str]]:
-    """Recording -> its figures, as paths within the results folder."""
+def report_content(inputs: Path, records: dict) -> dict[str, dict[str, Any]]:
+    """Sorting -> what visualization gives for the report, with its figures' places in the results folder."""
+    content = {}
+    for (stage, id), record in sorted(records.items()):
+        if stage == "visualization" and record["status"] == "ok":
+            shown = json.loads((inputs / STAGES[stage].folder(id) / "report.json").read_text())
+            # A stub has written an empty one.
+            for picture in shown.get("pictures", []):
+                folder, name = picture["file"].split("/", 1)
+                picture["file"] = f"{folder}/{id}/{name}"
+            content |= {id: shown} if shown else {}
+    return content
+
+
+def planned_memory(jobs: list[Job], sorters: list[dict[str, str]]) -> dict[str, dict[str, float]]:
+    """Sorting -> stage -> the memory in GB that its first attempt asked for."""
     return {
-        id: [
-            f"{folder}/{id}/{name}"
-            for folder, name in (figure.split("/", 1) for figure in record["facts"].get("figures", []))
-        ]
-        for (stage, id), record in sorted(records.items())
-        if stage == "visualization" and record["status"] == "ok"
+        job.id + sorter["suffix"]: {
+            stage: task_size(stage, job.num_channels, job.megabytes)[0] for stage in RECORDING_STAGES
+        }
+        for job, sorter in product(jobs, sorters)
     }
+
+
+def software(records: dict) -> dict[str, str]:
+    """Software -> version, over all stages."""
+    versions = {name: version for record in records.values() for name, version in record["versions"].items()}
+    return dict(sorted(versions.items()))
 
 
 def summary(status: dict[str, Any], remarks: list[str]) -> str:

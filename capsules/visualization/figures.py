@@ -1,4 +1,4 @@
-"""The figures of one recording: each function draws one and returns the matplotlib figure."""
+"""Figures of the traces, the peaks and the drift: each function draws one and returns the matplotlib figure."""
 
 from __future__ import annotations
 
@@ -98,36 +98,4 @@ def motion_figure(info: dict[str, Any], amplitudes: np.ndarray, rate: float, set
         below.plot(times, shift, color=colours[window], label=f"{depth:.0f} um")
     below.set(title="estimated drift", xlabel="time (s)", ylabel="displacement (um)")
     below.legend(title="depth", loc="upper right", fontsize="small", ncols=2)
-    return figure
-
-
-def units_figure(analyzer: Any, labels: Any) -> Any:
-    """Where the units are on the probe, and how fast they fire; bad units are open circles."""
-    figure, axis = plt.subplots(figsize=(5, 8), layout="constrained")
-    contacts = analyzer.get_channel_locations()
-    axis.scatter(contacts[:, 0], contacts[:, 1], marker="s", s=18, color="0.85", label="contacts")
-    locations = analyzer.get_extension("unit_locations").get_data()
-    counts = np.array(list(analyzer.sorting.count_num_spikes_per_unit(outputs="dict").values()))
-    rates = counts / analyzer.get_total_duration()
-    bad = np.zeros(len(rates), dtype=bool) if labels is None else np.asarray(labels) == "bad"
-    for chosen, name, face in ((~bad, "units" if labels is None else "good", "C0"), (bad, "bad", "none")):
-        size = 20 + 10 * rates[chosen]
-        axis.scatter(locations[chosen, 0], locations[chosen, 1], s=size, facecolor=face, edgecolor="C0", label=name)
-    axis.set(title=f"{len(rates)} units, size by firing rate", xlabel="x (um)", ylabel="depth (um)")
-    figure.legend(loc="outside lower center", ncols=3, fontsize="small")
-    return figure
-
-
-def probe_figure(locations: np.ndarray, labels: list[str]) -> Any:
-    """The contacts of the probe, coloured by their label."""
-    figure, axis = plt.subplots(figsize=(4, 8), layout="constrained")
-    colours = {"good": "0.75", "dead": "C3", "noise": "C1", "out": "C0"}
-    if "removed" in labels:
-        colours["removed"] = "C4"
-    for label, colour in colours.items():
-        chosen = np.array([value == label for value in labels])
-        name = f"{label} ({chosen.sum()})"
-        axis.scatter(locations[chosen, 0], locations[chosen, 1], marker="s", s=30, color=colour, label=name)
-    axis.set(title="channels", xlabel="x (um)", ylabel="depth (um)")
-    figure.legend(loc="outside lower center", ncols=3, fontsize="small")
     return figure

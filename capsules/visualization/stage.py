@@ -1,87 +1,131 @@
-"""Visualization: the figures of one recording, and its quality-control figures and tables."""
+"""Visualization: figures, checks and tables of a recording and its units, as far as the earlier stages came."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 from capsules.common.job import load_recording
 from capsules.common.metrics import metrics_table
 from capsules.common.peaks import complete_settings, find_peaks
-from capsules.common.task import Task
+from capsules.common.task import Task, write_json
+from capsules.visualization.pictures import Gallery
+
+LABELS = ("default_qc", "decoder_label", "decoder_probability", "bombcell_label")
+"""What curation may have said of the units."""
 
 
 def run(task: Task) -> None:
     task.use_spikeinterface(task.params.job_kwargs)
     import matplotlib as mpl
-    import spikeinterface as si
-    import spikeinterface.preprocessing as spre
+
+    from capsules.visualization.checks import check_all
 
     mpl.use("Agg")
     # Else an svg's ids are drawn at random.
     mpl.rcParams["svg.hashsalt"] = task.id
-    from capsules.visualization import figures
-
-    shown, checked = task.out / "visualization", task.out / "quality_control"
-    shown.mkdir()
-    checked.mkdir()
+    for folder in ("visualization", "quality_control"):
+        (task.out / folder).mkdir()
+    gallery = Gallery(task.out, task.params.output_format)
     raw = load_recording(task.job, task.data)
-    traces = si.load(task.input("preprocessing", "traces"))
-    analyzer = si.load(task.input("postprocessing", "postprocessed.zarr"), load_extensions=True)
-    sorting = si.load(task.input("curation", "curated"))
-
-    _draw_traces(task, raw, traces, shown)
-    _draw_drift(task, traces, shown)
-    motion = task.input("preprocessing", "motion")
-    if motion.exists():
-        info = spre.load_motion_info(motion)
-        amplitudes = _in_uv(traces, info["peaks"])
-        _save(
-            task,
-            figures.motion_figure(info, amplitudes, traces.sampling_frequency, task.params.motion),
-            shown,
-            "motion",
-        )
-    if analyzer.has_extension("unit_locations"):
-        _save(task, figures.units_figure(analyzer, sorting.get_property("default_qc")), shown, "units")
-    _check_channels(task, raw, checked)
-    _write_metrics(analyzer, sorting, checked)
+    traces = _traces(task)
+    labels = _channel_labels(task, raw)
+    noise_uv = _show_channels(gallery, raw, traces, labels)
+    _show_traces(task, gallery, raw, traces)
+    if traces is not None:
+        _show_drift(task, gallery, traces)
+    units = _show_units(task, gallery, raw) if _reached(task, "curation") else None
+    records = {stage: task.input_record(stage) for stage in task.stage.may_take}
+    checks = check_all(records, raw.get_num_channels(), noise_uv)
+    write_json(task.out / "quality_control" / "checks.json", checks)
+    shown = {"probe": _probe(raw, labels), "checks": checks, "units": units, "pictures": gallery.pictures}
+    write_json(task.out / "report.json", shown)
     task.fact(
-        figures=sorted(str(file.relative_to(task.out)) for file in task.out.rglob(f"*.{task.params.output_format}"))
+        figures=sorted(picture["file"] for picture in gallery.pictures),
+        checks_out_of_range=[check["name"] for check in checks if not check["within"]],
     )
 
 
-def _draw_traces(task: Task, raw: Any, traces: Any, folder: Path) -> None:
+def _reached(task: Task, stage: str) -> bool:
+    """Whether a stage left its result; else it is recorded that none is shown."""
+    record = task.input_record(stage)
+    if record is not None and record["status"] == "ok":
+        return True
+    task.change(f"no figures after {stage}: it {'failed' if record is None else record['status']}")
+    return False
+
+
+def _traces(task: Task) -> Any | None:
+    """The preprocessed traces, if there are any."""
+    import spikeinterface as si
+
+    return si.load(task.input("preprocessing", "traces")) if _reached(task, "preprocessing") else None
+
+
+def _channel_labels(task: Task, raw: Any) -> list[str]:
+    """The label of each raw channel: `good`, or what preprocessing, however far it came, found to be wrong with it."""
+    record = task.input_record("preprocessing")
+    bad = (record["facts"].get("bad_channels") if record else None) or {}
+    labels = {channel: label for label, channels in bad.items() for channel in channels}
+    return [labels.get(str(channel), "good") for channel in raw.channel_ids]
+
+
+def _show_channels(gallery: Gallery, raw: Any, traces: Any | None, labels: list[str]) -> float | None:
+    """Bad channels, RMS and spectra; the preprocessed noise (median over the channels, uV), where it is known."""
+    import numpy as np
+
+    from capsules.visualization import channel_figures
+
+    recordings = {"raw": raw} | ({} if traces is None else {"preprocessed": traces})
+    found = {title: channel_figures.channel_statistics(recording) for title, recording in recordings.items()}
+    if raw.has_probe():
+        figure = channel_figures.probe_figure(raw.get_channel_locations(), labels)
+        gallery.add(figure, "quality_control/channels", "The probe's contacts, coloured by what is wrong with them")
+    figure = channel_figures.rms_figure(found, labels)
+    gallery.add(figure, "quality_control/rms", "RMS of each channel over the depth of the probe")
+    figure = channel_figures.psd_figure(found)
+    gallery.add(figure, "quality_control/psd", "Power spectral density of the channels")
+    if traces is None or found["preprocessed"].unit != "uV":
+        return None
+    return float(np.median(found["preprocessed"].noise))
+
+
+def _show_traces(task: Task, gallery: Gallery, raw: Any, traces: Any | None) -> None:
     """Snippets at evenly spaced times, raw beside preprocessed."""
     from capsules.visualization import figures
 
     settings = task.params.timeseries
-    offset = task.input_record("preprocessing")["facts"]["start_s"]
-    spare = max(0.0, traces.get_total_duration() - settings.snippet_duration_s)
+    offset = 0.0 if traces is None else task.input_record("preprocessing")["facts"]["start_s"]
+    spare = max(0.0, (raw if traces is None else traces).get_total_duration() - settings.snippet_duration_s)
     for index in range(settings.n_snippets_per_segment):
         start = spare * (index + 1) / (settings.n_snippets_per_segment + 1)
-        shown = {"raw": (raw, start + offset), "preprocessed": (traces, start)}
-        _save(task, figures.traces_figure(shown, settings.snippet_duration_s), folder, f"traces_{index + 1}")
+        shown = {"raw": (raw, start + offset)} | ({} if traces is None else {"preprocessed": (traces, start)})
+        figure = figures.traces_figure(shown, settings.snippet_duration_s)
+        caption = f"{' and '.join(shown)} traces, {settings.snippet_duration_s:g} s from {start:.1f} s on".capitalize()
+        gallery.add(figure, f"visualization/traces_{index + 1}", caption)
 
 
-def _draw_drift(task: Task, traces: Any, folder: Path) -> None:
-    """The drift map: peaks and where they are, on the preprocessed traces."""
-    from capsules.visualization import figures
-
-    settings = task.params.drift
-    peaks, places = _peaks(task, traces)
-    if len(peaks) == 0:
-        task.warn("no drift map: no peak was found")
-        return
-    figure = figures.drift_figure(peaks, places["y"], _in_uv(traces, peaks), traces.sampling_frequency, settings)
-    _save(task, figure, folder, "drift_map")
-
-
-def _peaks(task: Task, traces: Any) -> tuple[Any, Any]:
-    """The peaks of the drift map: those that preprocessing kept when it would find the same ones, else its own."""
+def _show_drift(task: Task, gallery: Gallery, traces: Any) -> None:
+    """The drift map, which is peaks and where they are on the preprocessed traces, and the estimated motion."""
     import spikeinterface.preprocessing as spre
 
+    from capsules.visualization import figures
+
+    folder = task.input("preprocessing", "motion")
+    info = spre.load_motion_info(folder) if folder.exists() else None
+    rate, settings = traces.sampling_frequency, task.params.drift
+    peaks, places = _peaks(task, traces, info)
+    if len(peaks) == 0:
+        task.warn("no drift map: no peak was found")
+    else:
+        figure = figures.drift_figure(peaks, places["y"], _in_uv(traces, peaks), rate, settings)
+        gallery.add(figure, "visualization/drift_map", "Drift map: detected peaks over time and depth")
+    if info is not None:
+        figure = figures.motion_figure(info, _in_uv(traces, info["peaks"]), rate, task.params.motion)
+        gallery.add(figure, "visualization/motion", "Estimated motion, and the peaks that it was told from")
+
+
+def _peaks(task: Task, traces: Any, info: dict[str, Any] | None) -> tuple[Any, Any]:
+    """The peaks of the drift map: those that preprocessing kept when it would find the same ones, else its own."""
     settings = task.params.drift
     localization = {"method": "center_of_mass", **settings.localization.model_dump()}
     detection = {"method": "locally_exclusive", **settings.detection.model_dump()}
@@ -90,7 +134,6 @@ def _peaks(task: Task, traces: Any) -> tuple[Any, Any]:
     kept = before.get("peaks")
     same = kept and not before["motion_applied"] and kept["settings"] == complete_settings(detection, localization)
     if same:
-        info = spre.load_motion_info(task.input("preprocessing", "motion"))
         peaks, places = info["peaks"], info["peak_locations"]
     else:
         peaks, places = find_peaks(traces, detection, localization)
@@ -104,32 +147,40 @@ def _in_uv(traces: Any, peaks: Any) -> Any:
     return peaks["amplitude"] * gains
 
 
-def _check_channels(task: Task, raw: Any, folder: Path) -> None:
-    from capsules.visualization import figures
+def _show_units(task: Task, gallery: Gallery, raw: Any) -> dict[str, Any]:
+    """The units' figures and table, and what the report shows of each."""
+    import spikeinterface as si
 
-    labels = json.loads(task.input("preprocessing", "bad_channels.json").read_text())
-    if raw.has_probe():
-        values = [labels[str(channel)] for channel in raw.channel_ids]
-        _save(task, figures.probe_figure(raw.get_channel_locations(), values), folder, "channels")
+    from capsules.visualization import unit_figures
+    from capsules.visualization.unit_data import unit_data
+
+    analyzer = si.load(task.input("postprocessing", "postprocessed.zarr"), load_extensions=True)
+    curated = si.load(task.input("curation", "curated"))
+    labels = {name: curated.get_property(name) for name in LABELS if name in curated.get_property_keys()}
+    metrics, qc = metrics_table(analyzer), labels.get("default_qc")
+    _write_table(task, labels, metrics)
+    if analyzer.has_extension("unit_locations"):
+        gallery.add(unit_figures.units_figure(analyzer, qc), "visualization/units", "Where the units are on the probe")
+    gallery.add(unit_figures.firing_figure(analyzer), "quality_control/firing", "Firing rate of each unit over time")
+    named = {name: values for name, values in labels.items() if name != "decoder_probability"}
+    figure = unit_figures.yield_figure(metrics, named)
+    gallery.add(figure, "quality_control/unit_yield", "How many units have each label, and their metrics")
+    for page, figure in enumerate(unit_figures.summary_figures(analyzer, qc), start=1):
+        gallery.add(figure, f"visualization/unit_summaries_{page}", "Template and autocorrelogram of each unit")
+    return unit_data(analyzer, labels, metrics, [str(channel) for channel in raw.channel_ids])
 
 
-def _write_metrics(analyzer: Any, sorting: Any, folder: Path) -> None:
+def _write_table(task: Task, labels: dict[str, Any], metrics: Any) -> None:
     """The metrics of all units, their labels first, as a table for spreadsheets."""
     import pandas as pd
 
-    columns = ("default_qc", "decoder_label", "decoder_probability", "bombcell_label")
-    names = [name for name in columns if name in sorting.get_property_keys()]
-    labels = pd.DataFrame({name: sorting.get_property(name) for name in names}, index=sorting.unit_ids)
-    pd.concat([labels, metrics_table(analyzer)], axis=1).to_csv(folder / "metrics.csv", index_label="unit")
+    table = pd.concat([pd.DataFrame(labels, index=metrics.index), metrics], axis=1)
+    table.to_csv(task.out / "quality_control" / "metrics.csv", index_label="unit")
 
 
-NO_DATES = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-"""Metadata that would make equal figures differ, by format."""
-
-
-def _save(task: Task, figure: Any, folder: Path, name: str) -> None:
-    import matplotlib.pyplot as plt
-
-    form = task.params.output_format
-    figure.savefig(folder / f"{name}.{form}", dpi=100, metadata=NO_DATES[form])
-    plt.close(figure)
+def _probe(raw: Any, labels: list[str]) -> dict[str, Any] | None:
+    """The contacts as the report draws them."""
+    if not raw.has_probe():
+        return None
+    x_um, y_um = raw.get_channel_locations()[:, :2].T
+    return {"ids": list(map(str, raw.channel_ids)), "x": x_um.tolist(), "y": y_um.tolist(), "labels": labels}

@@ -121,13 +121,18 @@ def test_a_stub_has_every_part_and_the_next_stage_takes_it(stage, job, tmp_path)
 def test_a_skip_passes_on_through_every_later_stage(job, tmp_path, tiny_session):
     reason = "shorter than min_preprocessing_duration"
     data = ("--data", tiny_session)
-    for stage in ("preprocessing", "spikesorting", "postprocessing", "curation", "visualization"):
+    for stage in ("preprocessing", "spikesorting", "postprocessing", "curation"):
         done = command(stage, "--job", job, "--inputs", tmp_path, "--output", tmp_path, *data)
         assert done.returncode == 0, done.stderr
         (folder,) = tmp_path.glob(f"{stage}_*")
         record = json.loads((folder / "stage.json").read_text())
         assert record["status"] == "skipped"
         assert reason in record["reason"]
+    shown = command("visualization", "--job", job, "--inputs", tmp_path, "--output", tmp_path, *data)
+    assert shown.returncode == 0, shown.stderr
+    (folder,) = tmp_path.glob("visualization_*")
+    assert json.loads((folder / "stage.json").read_text())["status"] == "ok"
+    assert list((folder / "visualization").glob("traces_*.png"))
 
 
 def test_output_is_whole_or_absent(tmp_path, monkeypatch):

@@ -257,6 +257,7 @@ def test_a_failed_probe_leaves_the_others_alone(pipeline):
     failed = status["recordings"][IMEC0]
     assert (failed["status"], failed["stage"]) == ("failed", "spikesorting")
     assert failed["stages"]["postprocessing"]["status"] == "not reached"
+    assert failed["stages"]["visualization"]["status"] == "ok"
     assert failed["next_step"]
     assert f"{IMEC0}: failed in spikesorting" in run.output
     assert (run.results / "curated" / IMEC1).exists()
@@ -279,6 +280,7 @@ def test_a_broken_file_fails_its_probe_alone(tmp_path, tiny_session):
     assert "copied or closed in part" in broken["reason"]
     assert "Traceback" not in run.output
     assert run.status["recordings"][IMEC1]["status"] == "skipped"
+    assert list((run.results / "visualization" / IMEC1).glob("traces_*.png"))
 
 
 @pytest.mark.parametrize("code", [137, 140, 143])

@@ -58,9 +58,9 @@ def inputs(truth, data, tmp_path_factory):
     return folder
 
 
-def write_record(folder, stage, **facts):
+def write_record(folder, stage, status="ok", **facts):
     motion = {"motion_correction": {"preset": "dredge_fast", "interpolate_motion_kwargs": {}}}
     id = folder.name.removeprefix(f"{stage}_")
-    record = {"stage": stage, "id": id, "recording": id, "status": "ok", "reason": None, "facts": facts}
+    record = {"stage": stage, "id": id, "recording": id, "status": status, "reason": None, "facts": facts}
     record["params"] = motion
     (folder / "stage.json").write_text(json.dumps(record))

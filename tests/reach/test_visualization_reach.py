@@ -1,15 +1,20 @@
 """Every parameter of visualization: what the libraries are called with, or what comes out otherwise."""
 
+import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from capsules.common import resources
 from capsules.common.peaks import complete_settings, find_peaks
+from capsules.common.task import perform
 from capsules.visualization import stage
 from capsules.visualization.params import PARAMS
+from capsules.visualization.pictures import Gallery
 from tests.leaf_values import LEAVES, other_value
+from tests.reach.conftest import write_record
 from tests.reach.spy import Spy, changed_section, stage_leaves, task_for
 from tests.reach.test_curation_reach import analyzed  # noqa: F401
 
@@ -25,6 +30,8 @@ def curated(analyzed, truth):  # noqa: F811
     from spikeinterface.sortingcomponents.peak_localization import localize_peaks
 
     truth[1].save(folder=analyzed / "curation_r" / "curated")
+    for name in ("postprocessing", "curation"):
+        write_record(analyzed / f"{name}_r", name, units=4, good_units=2)
     traces = si.load(analyzed / "preprocessing_r" / "traces")
     peaks = detect_peaks(traces, method="by_channel", method_kwargs={"noise_levels": np.full(16, 8.0)})
     places = localize_peaks(traces, peaks, method="center_of_mass")
@@ -51,13 +58,13 @@ def seen(curated, data, tmp_path_factory, module_patch):
     spy.watch(figures, "traces_figure")
     spy.watch(matplotlib.axes.Axes, "scatter")
     sizes = {}
-    save = stage._save
+    add = Gallery.add
 
-    def keep_size(task, figure, folder, name):
-        sizes[name] = list(figure.get_size_inches())
-        save(task, figure, folder, name)
+    def keep_size(gallery, figure, name, caption):
+        sizes[name.split("/")[1]] = list(figure.get_size_inches())
+        add(gallery, figure, name, caption)
 
-    module_patch.setattr(stage, "_save", keep_size)
+    module_patch.setattr(Gallery, "add", keep_size)
     task = task_for("visualization", changed_section(PARAMS, PREFIX), tmp_path_factory.mktemp("shown"), data)
     task.inputs = curated
     stage.run(task)
@@ -124,8 +131,42 @@ def test_equal_figures_are_equal_files(form, curated, data, tmp_path):
         task.inputs = curated
         stage.run(task)
         written.append({file.name: file.read_bytes() for file in task.out.rglob(f"*.{form}")})
+        shown = json.loads((task.out / "report.json").read_text())
+        assert shown["units"]["ids"] and len(shown["pictures"]) == len(written[-1])
     assert written[0] == written[1]
-    assert len(written[0]) >= 5
+    assert {Path(file).stem for file in written[0]} >= {"traces_1", "motion", "psd", "rms", "firing", "unit_yield"}
+
+
+@pytest.mark.parametrize("left", ["nothing", "skipped", "traces"])
+def test_a_recording_is_shown_as_far_as_it_came(left, curated, data, tmp_path):
+    """Preprocessing that failed leaves nothing, one that was skipped its record, a failed sorting the traces."""
+    import spikeinterface as si
+
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    if left == "traces":
+        shutil.copytree(curated / "preprocessing_r", inputs / "preprocessing_r")
+    if left == "skipped":
+        (inputs / "preprocessing_r").mkdir()
+        bad = {"dead": [str(channel) for channel in si.load(data / "rec").channel_ids[:2]]}
+        write_record(inputs / "preprocessing_r", "preprocessing", status="skipped", bad_channels=bad)
+    task = task_for("visualization", PARAMS(), tmp_path, data)
+    task.inputs = inputs
+    stage.run(task)
+    figures = {Path(figure).stem for figure in task.record["facts"]["figures"]}
+    assert figures >= {"traces_1", "traces_2", "channels", "rms", "psd"}
+    assert ("drift_map" in figures) == (left == "traces")
+    assert "unit_yield" not in figures
+    assert any("no figures after curation" in change for change in task.record["changes"])
+    shown = json.loads((task.out / "report.json").read_text())
+    assert shown["units"] is None
+    assert ("dead" in shown["probe"]["labels"]) == (left == "skipped")
+
+
+def test_a_recording_that_cannot_be_read_is_skipped(data, tmp_path):
+    task = task_for("visualization", PARAMS(), tmp_path, data, failure="the file is cut off")
+    assert perform(task, stage.run, tmp_path) == 0
+    assert (task.record["status"], task.record["reason"]) == ("skipped", "the file is cut off")
 
 
 @pytest.mark.parametrize(
@@ -133,8 +174,6 @@ def test_equal_figures_are_equal_files(form, curated, data, tmp_path):
 )
 def test_peaks_kept_by_preprocessing_are_drawn_when_they_are_the_same(kept, taken, curated, data, tmp_path):
     """Settings that differ in one number, or traces that were moved since, are other peaks."""
-    import json
-
     import spikeinterface as si
     import spikeinterface.preprocessing as spre
 

@@ -1,0 +1,53 @@
+"""A browser for the tests of the pages: Debian's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+QUIET += ["--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        say = pytest.fail if os.environ.get("CI") else pytest.skip
+        say("Chromium is missing: make setup-web installs it")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        yield launched
+        launched.close()
+
+
+class Seen:
+    """What a page did while it was open: what it said on the console, and what it asked for."""
+
+    def __init__(self, page):
+        self.console, self.requests = [], []
+        page.on("console", lambda message: self.console.append(message.text))
+        page.on("pageerror", lambda error: self.console.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+
+
+@pytest.fixture
+def visit(browser):
+    """Opens a file; gives the page and what was Seen of it."""
+    contexts = []
+
+    def open_page(file, **options):
+        # Axe runs as a script of its own, which the page's security policy would refuse.
+        contexts.append(browser.new_context(bypass_csp=options.pop("bypass_csp", False), **options))
+        page = contexts[-1].new_page()
+        seen = Seen(page)
+        page.goto(file.as_uri())
+        return page, seen
+
+    yield open_page
+    for context in contexts:
+        context.close()
