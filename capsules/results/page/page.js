@@ -40,6 +40,12 @@ function colour(name) {
   return getComputedStyle(swatches[name]).color;
 }
 
+// Plotly is most of this file: it is run a moment after the page is there, or when the first drawing is asked for.
+function library() {
+  if (!window.Plotly) document.head.append(element("script", {}, document.getElementById("plotly").textContent));
+  return Plotly;
+}
+
 function draw(target, traces, axes) {
   const base = { gridcolor: colour("line"), zerolinecolor: colour("line"), automargin: true };
   const layout = {
@@ -47,7 +53,7 @@ function draw(target, traces, axes) {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: colour("text") },
     xaxis: { ...base, ...axes.x }, yaxis: { ...base, ...axes.y },
   };
-  return Plotly.react(target, traces, layout, { displayModeBar: false, responsive: true });
+  return library().react(target, traces, layout, { displayModeBar: false, responsive: true });
 }
 
 // --- the table of one recording's units
@@ -202,7 +208,7 @@ const part = (name) => document.getElementById(`unit-${name}`);
 const tables = {};
 
 function missing(target, extension) {
-  Plotly.purge(target);
+  library().purge(target);
   target.textContent = `Not computed: postprocessing.extensions.${extension} is null.`;
 }
 
@@ -306,5 +312,6 @@ for (const place of document.querySelectorAll("[data-probe]")) seen.observe(plac
 part("close").addEventListener("click", () => page.close());
 page.addEventListener("close", () => { if (location.hash.startsWith("#unit/")) history.replaceState(null, "", "#"); });
 addEventListener("hashchange", followHash);
+setTimeout(library, 300);
 addEventListener("beforeprint", () => document.querySelectorAll("[data-probe]:not(.js-plotly-plot)").forEach(drawProbe));
 followHash();
