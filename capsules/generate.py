@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+from capsules.common.metrics import LIBRARY_NAMES, METRICS
 from capsules.common.schema import draft07_schema, parameter_page
 from capsules.resolve_params import library_names
 from capsules.resolve_params.params import PipelineParams
@@ -22,7 +23,7 @@ def generated() -> dict[Path, str]:
     names = library_names.collect()
     schema = draft07_schema(PipelineParams, names)
     return {
-        library_names.FILE: json.dumps(names, indent=1) + "\n",
+        LIBRARY_NAMES: json.dumps(names | {METRICS: library_names.collect_metrics()}, indent=1) + "\n",
         ROOT / "pipeline" / "default_params.json": json.dumps(defaults, indent=4) + "\n",
         ROOT / "pipeline" / "default_params_schema.json": json.dumps(schema, indent=2) + "\n",
         ROOT / "docs" / "parameters.md": parameter_page(PipelineParams),

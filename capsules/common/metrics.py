@@ -1,10 +1,16 @@
-"""The metrics of an analyzer's units."""
+"""The metrics of an analyzer's units: their table, and which columns each metric has."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 METRIC_EXTENSIONS = ("quality_metrics", "template_metrics")
+LIBRARY_NAMES = Path(__file__).parents[2] / "pipeline" / "library_names.json"
+"""What the installed libraries know; made by `make generate`."""
+METRICS = "metrics"
+"""Where the metrics stand in it: extension -> metric -> columns, and the metrics that need several channels."""
 
 
 def metrics_table(analyzer: Any) -> Any:
@@ -13,3 +19,23 @@ def metrics_table(analyzer: Any) -> Any:
 
     tables = [analyzer.get_extension(name).get_data() for name in METRIC_EXTENSIONS if analyzer.has_extension(name)]
     return pd.concat(tables, axis=1) if tables else pd.DataFrame(index=analyzer.unit_ids)
+
+
+def metric_columns() -> dict[str, dict[str, list[str]]]:
+    """Extension -> metric -> the columns that SpikeInterface gives it."""
+    return json.loads(LIBRARY_NAMES.read_text())[METRICS]["columns"]
+
+
+def multi_channel_metrics() -> list[str]:
+    """The template metrics that need several channels: SpikeInterface adds them to any others by the channel count."""
+    return json.loads(LIBRARY_NAMES.read_text())[METRICS]["multi_channel"]
+
+
+def metric_of_column() -> dict[str, tuple[str, str]]:
+    """Column of the metrics table -> its extension and its metric."""
+    return {
+        column: (extension, metric)
+        for extension, metrics in metric_columns().items()
+        for metric, columns in metrics.items()
+        for column in columns
+    }

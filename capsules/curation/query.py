@@ -11,8 +11,11 @@ import operator
 from typing import Any
 
 from capsules.common.errors import SpikeRelayError, nearest
+from capsules.common.problems import shown
 
 MAX_LENGTH = 10_000
+MAX_DEPTH = 100
+"""Of `and`, `or` and `not` within each other: far from where Python's own limit would end the work."""
 COMPARISONS = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
@@ -47,8 +50,8 @@ def parse(query: str) -> ast.expr:
         tree = ast.parse(" ".join(query.split()), mode="eval").body
         _check(tree)
     except SyntaxError as error:
-        raise QueryError(f"cannot be read: {error.msg}; got {query!r}") from None
-    except (ValueError, RecursionError, MemoryError) as error:
+        raise QueryError(f"cannot be read: {error.msg}; got {shown(query)}") from None
+    except (ValueError, OverflowError, RecursionError, MemoryError) as error:
         raise QueryError(f"cannot be read: {error}") from None
     return tree
 
@@ -81,13 +84,15 @@ def names(query: str) -> set[str]:
     return {node.id for node in ast.walk(parse(query)) if isinstance(node, ast.Name)}
 
 
-def _check(node: ast.expr) -> None:
+def _check(node: ast.expr, depth: int = 0) -> None:
+    if depth > MAX_DEPTH:
+        raise QueryError(f"cannot be read: nested more than {MAX_DEPTH} deep")
     match node:
         case ast.BoolOp(values=parts):
             for part in parts:
-                _check(part)
+                _check(part, depth + 1)
         case ast.UnaryOp(op=ast.Not(), operand=part):
-            _check(part)
+            _check(part, depth + 1)
         case ast.Compare(left=left, ops=operators, comparators=rights):
             if not all(type(sign) in COMPARISONS for sign in operators):
                 raise QueryError("only < <= > >= == != compare")
@@ -99,9 +104,14 @@ def _check(node: ast.expr) -> None:
 
 def _check_operand(node: ast.expr) -> None:
     match node:
-        case ast.Name() | ast.Constant(value=int() | float()):
+        case ast.Name():
             return
-        case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=ast.Constant(value=int() | float())):
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=ast.Constant() as number):
+            _check_operand(number)
+            return
+        # Python counts True and False among the integers.
+        case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+            float(number)  # An integer may be too large for a metric to be compared with.
             return
     raise QueryError(f"{ast.unparse(node)!r} is neither a metric's name nor a number")
 
@@ -124,5 +134,5 @@ def _value(node: ast.expr, metrics: Any) -> Any:
         case ast.Name(id=name):
             return metrics[name].to_numpy(dtype=float)
         case ast.Constant(value=value):
-            return value
+            return float(value)
     raise AssertionError(ast.dump(node))

@@ -81,6 +81,14 @@ def peak_sign(extensions: dict[str, dict[str, Any] | None]) -> str:
     return "both" if metrics is None else metrics["metric_params"]["snr"]["peak_sign"]
 
 
+def needed_extension(metric: str, metric_params: dict[str, dict] | None) -> str | None:
+    """The extension that a metric is computed from, beyond those that are always there."""
+    needed = METRIC_NEEDS.get(metric)
+    if metric == "amplitude_cv":
+        return (metric_params or {}).get(metric, {}).get("amplitude_extension", needed)
+    return needed
+
+
 def _quality_metrics(extensions: dict[str, dict], change: Callable[[str], None]) -> dict[str, Any]:
     settings = extensions["quality_metrics"]
     if settings.get("metric_names") is not None:
@@ -90,9 +98,7 @@ def _quality_metrics(extensions: dict[str, dict], change: Callable[[str], None])
                 change(f"metric {name} computed by {renamed}")
         kept = []
         for name in dict.fromkeys(names):
-            needed = METRIC_NEEDS.get(name)
-            if name == "amplitude_cv":
-                needed = (settings.get("metric_params") or {}).get(name, {}).get("amplitude_extension", needed)
+            needed = needed_extension(name, settings.get("metric_params"))
             if needed is not None and needed not in extensions:
                 change(f"metric {name} left out: it needs the extension {needed}, which is not computed")
             else:

@@ -9,15 +9,13 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from capsules.common.errors import nearest
+from capsules.common.metrics import LIBRARY_NAMES, METRIC_EXTENSIONS, METRICS
 from capsules.common.params import OpenSection, get_dotted, sections
 from capsules.common.problems import Problem, shown
 from capsules.resolve_params.params import PipelineParams
-
-FILE = Path(__file__).parents[2] / "pipeline" / "library_names.json"
 
 EXTENSIONS = "postprocessing.extensions"
 MOTION = "preprocessing.motion_correction"
@@ -76,7 +74,7 @@ def read() -> dict[str, dict[str, Any] | list[str]]:
 
     A list in place of names and defaults: the values that the library knows for a parameter.
     """
-    return json.loads(FILE.read_text())
+    return {path: names for path, names in json.loads(LIBRARY_NAMES.read_text()).items() if path != METRICS}
 
 
 def declared() -> dict[str, list[str]]:
@@ -130,6 +128,21 @@ def collect() -> dict[str, dict[str, Any]]:
         names[path] = {name: default for name, default in names[path].items() if name not in hidden}
     values = {path: sorted(map(str, known)) for path, known in _values().items()}
     return dict(sorted({path: dict(sorted(settings.items())) for path, settings in names.items()}.items())) | values
+
+
+def collect_metrics() -> dict[str, Any]:
+    """The columns of each metric, and which need several channels, as `capsules.common.metrics` reads them."""
+    from spikeinterface.core.sortinganalyzer import get_extension_class
+    from spikeinterface.metrics.template.template_metrics import get_multi_channel_template_metric_names
+
+    known = {extension: get_extension_class(extension).metric_list for extension in METRIC_EXTENSIONS}
+    return {
+        "columns": {
+            extension: {metric.metric_name: list(metric.metric_columns) for metric in metrics}
+            for extension, metrics in known.items()
+        },
+        "multi_channel": get_multi_channel_template_metric_names(),
+    }
 
 
 def _values() -> dict[str, list[str]]:

@@ -12,10 +12,10 @@ from capsules.common.errors import Refused
 from capsules.common.params import leaves
 from capsules.common.problems import Problem, problems_of
 from capsules.common.rules import rule_problems
-from capsules.curation.query import QueryError, parse
 from capsules.job_dispatch.params import SpikeInterfaceInfo
 from capsules.resolve_params.library_names import name_problems
 from capsules.resolve_params.params import PipelineParams
+from capsules.resolve_params.query_names import query_problems
 
 _LEAF_NAMES = {leaf.dotted for leaf in leaves(PipelineParams)}
 
@@ -116,12 +116,7 @@ def placed(problem: Problem, name: str, file: strict_json.Document) -> str:
 
 def _text_problems(params: PipelineParams) -> list[Problem]:
     """What is wrong within texts that have a form of their own."""
-    problems = []
-    if params.curation.query and params.curation.query.strip():
-        try:
-            parse(params.curation.query)
-        except QueryError as error:
-            problems.append(Problem(("curation", "query"), error.problem))
+    problems = query_problems(params)
     info = params.job_dispatch.spikeinterface_info
     if isinstance(info, str) and info.lstrip().startswith("{"):
         path = ("job_dispatch", "spikeinterface_info")

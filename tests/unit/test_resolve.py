@@ -7,6 +7,7 @@ import pytest
 
 from capsules import generate
 from capsules.common.errors import Refused
+from capsules.common.metrics import metric_columns
 from capsules.resolve_params.params import PipelineParams
 from capsules.resolve_params.resolve import resolve
 
@@ -279,3 +280,79 @@ def test_a_sorter_option_that_the_file_overrules_is_told(tmp_path):
     resolved = resolve({"sorter": "kilosort4", "params_file": "p.json"}, tmp_path)
     assert resolved.sorters == ["lupin"]
     assert resolved.notes == ["--sorter kilosort4 has no effect: the parameters name lupin"]
+
+
+EXTENSIONS = "postprocessing.extensions"
+
+
+@pytest.mark.parametrize(
+    ("query", "extensions", "message"),
+    [
+        ("snrr > 5", {}, "no metric 'snrr'; did you mean 'snr'?"),
+        ("__class__ > 5", {}, "no metric '__class__'"),
+        ("drift > 5", {}, "'drift' is a metric with several values: drift_ptp, drift_std, drift_mad"),
+        ("half_width > 5", {}, "'half_width' is a metric with several values: trough_half_width, peak_half_width"),
+        ("sd_ratio > 5", {}, f"sd_ratio is not computed: add 'sd_ratio' to {EXTENSIONS}.quality_metrics.metric_names"),
+        (
+            "snr > 5 and l_ratio < 1",
+            {"quality_metrics": {"metric_names": ["snr", "d_prime"]}},
+            f"l_ratio is not computed: add 'mahalanobis' to {EXTENSIONS}.quality_metrics.metric_names",
+        ),
+        (
+            "spread > 1 and recovery_slope > 1",
+            {"template_metrics": {"metric_names": ["half_width"]}},
+            f"recovery_slope is not computed: add 'recovery_slope' to {EXTENSIONS}.template_metrics.metric_names",
+        ),
+        ("snr > 5", {"quality_metrics": None}, f"snr needs {EXTENSIONS}.quality_metrics, which is off (null)"),
+        ("spread > 5", {"template_metrics": None}, f"spread needs {EXTENSIONS}.template_metrics, which is off (null)"),
+        ("drift_ptp > 5", {"spike_locations": None}, f"drift_ptp needs {EXTENSIONS}.spike_locations, which is off"),
+        ("snr > 5", {"noise_levels": None}, f"snr needs {EXTENSIONS}.noise_levels, which is off (null)"),
+        (
+            "amplitude_cv_range > 5",
+            {"quality_metrics": {"metric_params": {"amplitude_cv": {"amplitude_extension": "amplitude_scalings"}}}},
+            f"amplitude_cv_range needs {EXTENSIONS}.amplitude_scalings, which is off (null)",
+        ),
+    ],
+)
+def test_a_query_over_what_is_not_computed_is_refused(query, extensions, message, tmp_path, params_file):
+    document = {"curation": {"query": query}, "postprocessing": {"extensions": extensions}}
+    (problem,) = problems(params_file(document), tmp_path)
+    assert "params.json, line 1, column 15: curation.query: " in problem
+    assert message in problem
+
+
+@pytest.mark.parametrize(
+    ("query", "extensions"),
+    [
+        ("isolation_distance > 5 and l_ratio < 1", {"quality_metrics": {"metric_names": ["isolation_distance"]}}),
+        ("l_ratio < 1", {"quality_metrics": {"metric_names": ["mahalanobis"]}}),
+        ("nn_hit_rate > 0.5 and sync_spike_2 < 1 and drift_mad < 5 and num_spikes > 1", {}),
+        ("trough_half_width > 0 and velocity_above > 0 and exp_decay > 0 and spread > 0", {}),
+        ("trough_half_width > 0 and spread > 0", {"template_metrics": {"metric_names": ["half_width"]}}),
+        # From 64 channels on SpikeInterface computes these in any case.
+        ("spread > 0", {"template_metrics": {"include_multi_channel_metrics": False}}),
+        (None, {"quality_metrics": None}),
+        ("", {"quality_metrics": None}),
+        ("1 < 2", {"quality_metrics": None}),
+    ],
+)
+def test_a_query_over_what_is_computed_is_taken(query, extensions, tmp_path, params_file):
+    document = {"curation": {"query": query}, "postprocessing": {"extensions": extensions}}
+    assert resolve(params_file(document), tmp_path).params.curation.query == query
+
+
+def test_a_fast_run_has_what_the_default_query_needs_and_says_what_it_lacks(tmp_path):
+    assert resolve(SORTER | {"runmode": "fast"}, tmp_path).params.curation.query
+    options = SORTER | {"runmode": "fast", "curation_args": "--query 'nn_hit_rate > 0.5'"}
+    (problem,) = problems(options, tmp_path)
+    assert problem.startswith("--curation_args: --query: curation.query: nn_hit_rate needs ")
+    assert "principal_components, which is off (null)" in problem
+
+
+def test_the_metrics_columns_are_those_of_the_installed_library():
+    from spikeinterface.core.sortinganalyzer import get_extension_class
+
+    for extension, metrics in metric_columns().items():
+        columns = [column for given in metrics.values() for column in given]
+        assert columns == list(get_extension_class(extension).get_metric_columns())
+        assert len(set(columns)) == len(columns)
