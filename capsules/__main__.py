@@ -4,6 +4,7 @@ spikerelay validate FILE       check a params file
 spikerelay params diff FILE    what a params file changes from the defaults
 spikerelay plan [OPTIONS]      what a run with these options would do; takes the pipeline's own options
 spikerelay inspect DATA        what a data folder holds, what would be sorted and what not
+spikerelay fetch-models        bring the classifiers' models onto this machine, ahead of a run
 spikerelay hash RESULTS        digests of what a results folder says, the same for the same content
 
 Exit codes: 0 good; 1 the data or the results have a problem; 2 refused: a mistake in the command or the params file.
@@ -37,6 +38,11 @@ def main() -> int:
     inspect.add_argument("data", type=Path)
     inspect.add_argument("arguments", nargs=argparse.REMAINDER, help="as in --job_dispatch_args; default: guessed")
     inspect.set_defaults(run=_inspect)
+    fetch = commands.add_parser("fetch-models", help="bring the classifiers' models onto this machine")
+    fetch.add_argument(
+        "--params", type=Path, metavar="FILE", help="the params file that names them [default: defaults]"
+    )
+    fetch.set_defaults(run=_fetch_models)
     digest = commands.add_parser("hash", help="digests of what a results folder says")
     digest.add_argument("results", type=Path)
     digest.set_defaults(run=_hash)
@@ -106,6 +112,14 @@ def _inspect(arguments: argparse.Namespace) -> int:
     given = cli.parse(parser, arguments.arguments)
     params = read_section(PARAMS, None, given, "job_dispatch") if given else None
     lines, good = inspect(data, params)
+    print(*lines, sep="\n")
+    return 0 if good else 1
+
+
+def _fetch_models(arguments: argparse.Namespace) -> int:
+    from capsules.commands.fetch_models import fetch_models
+
+    lines, good = fetch_models(arguments.params)
     print(*lines, sep="\n")
     return 0 if good else 1
 

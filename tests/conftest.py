@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.data import ProbeSpec, write_spikeglx
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+"""No test asks the real hub, nor does any process that a test starts."""
 
 TINY = [
     ProbeSpec("imec0", channels=4, units=2, duration_s=2.0, seed=1),

@@ -4,6 +4,9 @@ from typing import Literal
 
 from capsules.common.params import JobKwargs, Section, param
 
+CLASSIFIERS = ("noise_neural_classifier", "sua_mua_classifier")
+"""The parameters that name a model, in the order in which the models are applied."""
+
 
 class CurationParams(Section):
     """How units are labelled; none is ever removed here."""
@@ -29,6 +32,18 @@ class CurationParams(Section):
         "(`bombcell_label`), or by both.",
         flags={"--noise-strategy": ...},
     )
+    on_missing_model: Literal["warn", "refuse"] = param(
+        "warn",
+        "A classifier that is neither on this machine nor to be had from the hub: its labels are left out with a "
+        "warning, or the run is refused.",
+    )
+
+    def models(self) -> dict[str, str]:
+        """The classifiers that are asked for: parameter -> model."""
+        if self.noise_strategy == "bombcell":
+            return {}
+        given = {name: getattr(self, name) for name in CLASSIFIERS}
+        return {name: model for name, model in given.items() if model is not None}
 
 
 PARAMS = CurationParams

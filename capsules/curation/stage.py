@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from capsules.common.metrics import metrics_table
+from capsules.common import models
+from capsules.common.errors import SpikeRelayError
+from capsules.common.metrics import metric_of_column, metrics_table
 from capsules.common.task import Task, write_json
 from capsules.curation import classifiers, query
+from capsules.curation.params import CLASSIFIERS
+
+LABELS = {"noise_neural_classifier": {"noise", "neural"}, "sua_mua_classifier": {"sua", "mua"}}
+"""What each classifier is to tell apart; the second is asked about the units that the first does not call noise."""
 
 
 def run(task: Task) -> None:
@@ -19,7 +26,7 @@ def run(task: Task) -> None:
     labels = _query_labels(task, metrics)
     if labels is not None:
         sorting.set_property("default_qc", labels)
-    decoded = _classifier_labels(task, analyzer) if task.params.noise_strategy != "bombcell" else None
+    decoded = _classifier_labels(task, analyzer, metrics)
     if decoded is not None:
         for column in decoded.columns:
             sorting.set_property(column.replace("unitrefine", "decoder"), decoded[column].to_numpy())
@@ -90,14 +97,48 @@ def _label_by_bombcell(task: Task, analyzer: Any, metrics: Any, sorting: Any) ->
     task.fact(bombcell=labels.value_counts().to_dict())
 
 
-def _classifier_labels(task: Task, analyzer: Any) -> Any | None:
-    """The classifiers' labels, or None when none is on this machine."""
-    found = {}
-    for name in ("noise_neural_classifier", "sua_mua_classifier"):
-        model = getattr(task.params, name)
-        found[name] = None if model is None else classifiers.local_model(model)
-        if model is not None and found[name] is None:
-            task.warn(f"{name} {model!r} is neither a folder nor in the local model cache: its labels are left out")
-    if not any(found.values()):
+def _classifier_labels(task: Task, analyzer: Any, metrics: Any) -> Any | None:
+    """The classifiers' labels, or None when none of them can be had."""
+    usable, used = {}, {}
+    for role, name in task.params.models().items():
+        folder = models.find(name)
+        if folder is None:
+            _missing(task, f"{role} {name!r} is neither a folder nor in the local model cache")
+            continue
+        classifier = classifiers.read(folder)
+        lacking = sorted(set(classifier.metrics) - set(map(str, metrics.columns)))
+        if lacking:
+            task.warn(f"{role} {name!r} is left out: it needs metrics that were not computed; {_to_add(lacking)}")
+            continue
+        if classifier.labels != LABELS[role]:
+            task.warn(f"{role} {name!r} tells {_listed(classifier.labels)} apart, not {_listed(LABELS[role])}")
+        usable[role] = classifier
+        used[role] = {"model": name, "digest": models.digest([folder]), "trained_with": classifier.versions}
+    if not usable:
         return None
-    return classifiers.label_units(analyzer, found["noise_neural_classifier"], found["sua_mua_classifier"])
+    labels, remarks = classifiers.label_units(analyzer, *(usable.get(role) for role in CLASSIFIERS))
+    for remark in remarks:
+        task.warn(f"classifiers: {remark}")
+    task.fact(classifiers=used, decoder=labels["unitrefine_label"].value_counts().to_dict())
+    return labels
+
+
+def _missing(task: Task, reason: str) -> None:
+    """A classifier that is not on this machine; a run fetches it beforehand where it can."""
+    if task.params.on_missing_model == "refuse":
+        raise SpikeRelayError(f"{reason}; `spikerelay fetch-models` fetches it")
+    task.warn(f"{reason}: its labels are left out")
+
+
+def _to_add(columns: list[str]) -> str:
+    """What to add to the parameters so that the metrics table gets these columns."""
+    known = metric_of_column()
+    wanted: dict[str, list[str]] = {}
+    for column in columns:
+        extension, metric = known.get(column, ("metrics that SpikeInterface does not have", column))
+        wanted.setdefault(extension, []).append(metric)
+    return "; ".join(f"{extension}: {_listed(names)}" for extension, names in wanted.items())
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(set(names)))

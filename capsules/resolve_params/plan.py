@@ -16,6 +16,7 @@ from capsules.common.sizes import task_size
 from capsules.common.task import Task
 from capsules.job_dispatch.loaders import LOADERS, guess_format
 from capsules.job_dispatch.params import JobDispatchParams
+from capsules.resolve_params.classifiers import missing_models
 from capsules.resolve_params.params_file import differences
 from capsules.resolve_params.resolve import Resolved, guess_input, resolve
 
@@ -46,6 +47,7 @@ def plan(options: dict[str, Any], data: Path) -> tuple[list[str], bool]:
     """
     resolved = resolve(options, Path.cwd())
     guess_input(resolved, data)
+    resolved.notes += missing_models(resolved, Path.cwd())
     jobs, dispatch = find_jobs(resolved.params.job_dispatch, data)
     broken = {job.id: reason for job in jobs if (reason := failure(job, resolved))}
     lines = [f"{len(jobs)} recordings in {data}, sorted by {' and by '.join(resolved.sorters)}", *resolved.notes]

@@ -17,6 +17,7 @@ from capsules.common.contract import STAGES
 from capsules.common.errors import Refused
 from capsules.common.task import write_json
 from capsules.common.versions import code_fingerprint
+from capsules.resolve_params.classifiers import prepare_models
 from capsules.resolve_params.params import SECTION_OF_STAGE
 from capsules.resolve_params.params_file import differences
 from capsules.resolve_params.resolve import guess_input, resolve
@@ -72,14 +73,18 @@ def resolve_run(options: dict[str, Any], launch_folder: Path, container_engine: 
     if problems:
         raise Refused(problems)
     guess_input(resolved, Path(os.environ["DATA_PATH"]))
+    model_digest = prepare_models(resolved, launch_folder)
     _make_ready(Path(os.environ["RESULTS_PATH"]), Path(os.environ["DATA_PATH"]))
     sections = {stage: json.dumps(resolved.section(stage)) for stage in SECTION_OF_STAGE if stage != "spikesorting"}
     sortings = resolved.sortings()
+    code = {stage.name: code_fingerprint(stage) for stage in STAGES.values()}
+    # A model that appeared or changed makes curation new, as a change of its code does.
+    code["curation"] += model_digest
     return {
         "problems": [],
         "sections": {stage: sections.get(stage, "{}") for stage in STAGES},
         "sorters": [sorting | {"section": json.dumps(sorting["section"])} for sorting in sortings],
-        "code": {stage.name: code_fingerprint(stage) for stage in STAGES.values()},
+        "code": code,
         "params": json.dumps(
             {
                 "params": resolved.document(),

@@ -22,7 +22,7 @@ CAPSULES = Path(__file__).parents[2] / "capsules"
 WITH_PARAMS = sorted(SECTION_OF_STAGE)
 # Under load a start takes longer than the half second that it takes on a quiet machine; docs/benchmarks.md has that.
 HELP_LIMIT_S = 2.0
-COMPOSERS = {"resolve_params", "generate", "__main__"}
+COMPOSERS = {"resolve_params", "generate", "commands", "__main__"}
 """The places that may know all stages: they put the pipeline's parameters together."""
 
 

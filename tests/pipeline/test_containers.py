@@ -76,7 +76,7 @@ def test_kilosort25_alone_runs_in_its_image(pipeline, calls, engine, variant):
         # Nextflow hands over the work folder, or the part of it that holds all of the task's files.
         (work,) = seen - {run.results, *CODE}
         assert work.is_relative_to(pipeline.folder / "work")
-    (note,) = json.loads((run.results / "params.json").read_text())["notes"]
+    note, *_ = json.loads((run.results / "params.json").read_text())["notes"]
     assert note.startswith(f"kilosort25 runs in its container image, by {engine}")
 
 
@@ -85,7 +85,8 @@ def test_other_sorters_run_in_none(pipeline, calls):
     assert run.code == 0, run.output
     assert len(run.tasks(process="SPIKESORTING", status="COMPLETED")) == 2
     assert calls() == []
-    assert json.loads((run.results / "params.json").read_text())["notes"] == []
+    notes = json.loads((run.results / "params.json").read_text())["notes"]
+    assert not any("container image" in note for note in notes)
 
 
 def test_without_an_engine_the_run_is_refused_before_any_other_task(pipeline, calls):

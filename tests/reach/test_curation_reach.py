@@ -2,7 +2,8 @@
 
 import pytest
 
-from capsules.common import resources
+from capsules.common import models, resources
+from capsules.common.errors import SpikeRelayError
 from capsules.curation import classifiers, stage
 from capsules.curation.params import PARAMS
 from tests.reach.spy import Spy, stage_leaves, task_for
@@ -45,30 +46,45 @@ def test_query(analyzed, tmp_path):
 @pytest.mark.parametrize("name", ["noise_neural_classifier", "sua_mua_classifier"])
 def test_classifiers(name, analyzed, tmp_path, monkeypatch):
     spy = Spy(monkeypatch)
-    spy.watch(classifiers, "local_model", lambda model: tmp_path if model == "other" else None)
-    spy.watch(classifiers, "label_units", lambda analyzer, *models: _as_neural(analyzer))
+    _have_models(monkeypatch, tmp_path, "other")
+    spy.watch(classifiers, "label_units", lambda analyzer, *given: _as_neural(analyzer))
     task = run(analyzed, tmp_path / "out", **{name: "other"})
     argument = {"noise_neural_classifier": "noise_neural", "sua_mua_classifier": "sua_mua"}[name]
-    assert spy.calls["label_units"][0][argument] == tmp_path
+    (call,) = spy.calls["label_units"]
+    assert call.pop(argument).folder == tmp_path
+    assert [given for argument, given in call.items() if argument != "analyzer"] == [None]
     assert set(labels(task, "decoder_label")) == {"neural"}
+
+
+def _have_models(monkeypatch, folder, *names):
+    """Find these models in a folder, which holds none, and take it for one that needs no metrics."""
+    monkeypatch.setattr(models, "find", lambda name: folder if name in names else None)
+    monkeypatch.setattr(classifiers, "read", lambda folder: classifiers.Classifier(folder, [], {"noise"}, {}))
 
 
 def _as_neural(analyzer):
     import pandas as pd
 
-    return pd.DataFrame({"unitrefine_label": "neural"}, index=analyzer.unit_ids)
+    columns = {"unitrefine_label": "neural", "unitrefine_probability": 1.0}
+    return pd.DataFrame(columns, index=analyzer.unit_ids), []
 
 
 @pytest.mark.parametrize(
     ("strategy", "decoder", "bombcell"), [("unitrefine", True, False), ("bombcell", False, True), ("both", True, True)]
 )
 def test_noise_strategy(strategy, decoder, bombcell, analyzed, tmp_path, monkeypatch):
-    monkeypatch.setattr(classifiers, "local_model", lambda model: tmp_path)
-    monkeypatch.setattr(classifiers, "label_units", lambda analyzer, *models: _as_neural(analyzer))
+    _have_models(monkeypatch, tmp_path, PARAMS().noise_neural_classifier, PARAMS().sua_mua_classifier)
+    monkeypatch.setattr(classifiers, "label_units", lambda analyzer, *given: _as_neural(analyzer))
     task = run(analyzed, tmp_path / "out", noise_strategy=strategy)
     assert (labels(task, "decoder_label") is not None) == decoder
     assert (labels(task, "bombcell_label") is not None) == bombcell
     assert any("Bombcell's thresholds" in warning for warning in task.record["warnings"]) == bombcell
+
+
+def test_on_missing_model(analyzed, tmp_path):
+    assert labels(run(analyzed, tmp_path / "a", on_missing_model="warn"), "decoder_label") is None
+    with pytest.raises(SpikeRelayError, match="neither a folder nor in the local model cache"):
+        run(analyzed, tmp_path / "b", noise_neural_classifier="no/model", on_missing_model="refuse")
 
 
 def test_job_kwargs(analyzed, tmp_path, monkeypatch):
@@ -83,5 +99,5 @@ def test_job_kwargs(analyzed, tmp_path, monkeypatch):
 
 
 def test_every_parameter_has_a_test_above():
-    covered = {"job_kwargs.chunk_duration", "job_kwargs.progress_bar", "query", "noise_strategy"}
+    covered = {"job_kwargs.chunk_duration", "job_kwargs.progress_bar", "query", "noise_strategy", "on_missing_model"}
     assert set(stage_leaves("curation")) == covered | {"noise_neural_classifier", "sua_mua_classifier"}

@@ -312,5 +312,5 @@ def test_a_run_is_refused_before_any_job_where_nothing_runs_it(tmp_path):
 def test_a_container_engine_has_what_runs_it(tmp_path):
     run = resolved(tmp_path, "docker")
     assert run["problems"] == []
-    (note,) = json.loads(run["params"])["notes"]
+    note, *_ = json.loads(run["params"])["notes"]
     assert note == "kilosort25 runs in its container image, by docker: not looked for here"

@@ -1,0 +1,138 @@
+"""The classifiers' models: found on this machine, or fetched from the Hugging Face hub before a run.
+
+A model is a folder with one `.skops` file and a `model_info.json`, or the name of a hub repository that holds the same.
+`find` looks on this machine alone and is all that a task uses; only `ready` asks the hub.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Thread
+from typing import Literal
+
+FILES = ["*.skops", "*.json"]
+"""What is needed of a repository."""
+INFO = "model_info.json"
+PATIENCE_S = 5
+"""The hub is given so long to answer at all; what it then sends may take its time."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model by its name, the folder it is in, or None, how it came there, and what is to be said of that."""
+
+    name: str
+    folder: Path | None
+    origin: Literal["folder", "cache", "hub"] | None
+    told: str
+
+
+def find(name: str, start: Path | None = None) -> Path | None:
+    """The folder of a model that is on this machine.
+
+    Parameters
+    ----------
+    name : str
+        A folder, or a hub repository, whose copy in the local model cache is looked for.
+    start : Path, optional
+        Where a relative folder starts; default: the current folder.
+    """
+    return _local(name, start) or _cached(name)
+
+
+def ready(names: Iterable[str], start: Path | None = None) -> list[Model]:
+    """Find models, and fetch those that are missing; the hub is asked for all of them at once."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(partial(_ready, start=start), names))
+
+
+def digest(folders: Iterable[Path | None]) -> str:
+    """A digest of what models hold; None for one that is missing."""
+    total = hashlib.sha256()
+    for folder in folders:
+        total.update(b"\0model\0")
+        files = [] if folder is None else sorted(file for pattern in FILES for file in folder.glob(pattern))
+        for file in files:
+            total.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()[:16]
+
+
+def _ready(name: str, start: Path | None) -> Model:
+    if (folder := _local(name, start)) is not None:
+        return Model(name, folder, "folder", f"the folder {folder}")
+    if (folder := _cached(name)) is not None:
+        return Model(name, folder, "cache", f"in the local model cache, {folder}")
+    if (reason := _fetch(name)) is not None:
+        return Model(name, None, None, reason)
+    if (folder := _cached(name)) is None:
+        return Model(name, None, None, f"the hub's lacks a .skops file or {INFO}")
+    return Model(name, folder, "hub", f"fetched from the hub into {folder}")
+
+
+def _local(name: str, start: Path | None) -> Path | None:
+    folder = (start or Path.cwd()) / os.path.expanduser(name)
+    return folder if folder.is_dir() else None
+
+
+def _cached(name: str) -> Path | None:
+    """The copy of a repository in the local model cache, if it is whole."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=FILES, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+    # The cache knows what belongs to a repository only when it fetched all of it at once.
+    return folder if any(folder.glob("*.skops")) and (folder / INFO).exists() else None
+
+
+def _fetch(name: str) -> str | None:
+    """Bring a repository into the local model cache; the reason why it cannot be had, or None."""
+    from httpx2 import HTTPError, TimeoutException
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled, RepositoryNotFoundError
+
+    reasons = (
+        (HFValidationError, "there is no such folder, and a hub repository cannot have this name"),
+        (RepositoryNotFoundError, "there is no such folder, and the hub has no such repository for you"),
+        (OfflineModeIsEnabled, "it is not on this machine, and the hub is not asked: HF_HUB_OFFLINE is set"),
+        (
+            (TimeoutException, TimeoutError),
+            f"it is not on this machine, and the hub did not answer within {PATIENCE_S} s",
+        ),
+        (Exception, "it is not on this machine, and could not be fetched: {}"),
+    )
+    try:
+        _in_time(partial(HfApi().model_info, name, timeout=PATIENCE_S))
+        snapshot_download(name, allow_patterns=FILES)
+    except (HFValidationError, HTTPError, OSError) as error:
+        (text, *_) = (text for kind, text in reasons if isinstance(error, kind))
+        return text.format(str(error).partition("\n")[0])
+    return None
+
+
+def _in_time(ask: Callable[[], object]) -> None:
+    """Wait for an answer; a machine that drops packets lets each address and name server wait on its own.
+
+    Raises
+    ------
+    TimeoutError
+        When there is none; what was asked is left behind.
+    """
+    answer: Future = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(ask())
+        except Exception as error:  # noqa: BLE001  handed on to who waits
+            answer.set_exception(error)
+
+    Thread(target=work, daemon=True).start()
+    answer.result(timeout=PATIENCE_S)
