@@ -154,7 +154,8 @@ def _show_units(task: Task, gallery: Gallery, raw: Any) -> dict[str, Any]:
     from capsules.visualization import unit_figures
     from capsules.visualization.unit_data import unit_data
 
-    analyzer = si.load(task.input("postprocessing", "postprocessed.zarr"), load_extensions=True)
+    # Each extension is read when it is asked for: waveforms and principal components, the largest, are not.
+    analyzer = si.load(task.input("postprocessing", "postprocessed.zarr"), load_extensions=False)
     curated = si.load(task.input("curation", "curated"))
     labels = {name: curated.get_property(name) for name in LABELS if name in curated.get_property_keys()}
     metrics, qc = metrics_table(analyzer), labels.get("default_qc")
