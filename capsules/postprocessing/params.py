@@ -31,7 +31,8 @@ class PostprocessingParams(Section):
     sparsity: Sparsity = param(Sparsity(), "Channels kept for each unit.")
     duplicate_threshold: float = param(
         0.9,
-        "Two units whose templates correlate more than this are one: the one with fewer spikes is removed.",
+        "Two units whose templates correlate more than this, at any shift up to 0.3 ms, are one: the one with fewer "
+        "spikes is removed.",
         ge=0,
         le=1,
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from capsules.common.metrics import METRIC_EXTENSIONS
+from capsules.common.errors import Skip
 from capsules.common.motion import motion_corrected
 from capsules.common.task import Task
+from capsules.postprocessing.empty_metrics import empty_metrics, sentences
 from capsules.postprocessing.params import Sparsity
-from capsules.postprocessing.translation import extension_arguments, peak_sign
+from capsules.postprocessing.translation import extension_arguments, peak_sign, seeds
 
 MIN_SPATIAL_CHANNELS = 3
 """With fewer, SpikeInterface's spread and velocity of a template fail."""
@@ -23,6 +24,8 @@ def run(task: Task) -> None:
 
     recording = _traces(task)
     sorting = si.load(task.input("spikesorting", "spikesorted"))
+    if sorting.get_num_units() == 0:
+        raise Skip("the sorting has no units")
     given = task.params.extensions.model_dump()
     extensions = extension_arguments(given, task.change)
     in_uv = _in_uv(task, recording)
@@ -44,7 +47,7 @@ def run(task: Task) -> None:
     )
     analyzer = _without_duplicates(task, analyzer, extensions)
     _compute(analyzer, extensions)
-    _report_nan_metrics(task, analyzer)
+    _report_empty_metrics(task, analyzer)
     analyzer.save_as(folder=task.out / "postprocessed.zarr", format="zarr")
     task.fact(
         units=analyzer.get_num_units(),
@@ -52,9 +55,7 @@ def run(task: Task) -> None:
         start_s=task.input_record("preprocessing")["facts"]["start_s"],
         sorter=task.input_record("spikesorting")["facts"]["sorter"],
     )
-    task.record["seeds"] = {"sorting_analyzer": SEED} | {
-        name: arguments["seed"] for name, arguments in extensions.items() if arguments.get("seed") is not None
-    }
+    task.record["seeds"] = {"sorting_analyzer": SEED} | seeds(extensions)
 
 
 def _traces(task: Task) -> Any:
@@ -89,13 +90,20 @@ def _in_uv(task: Task, recording: Any) -> bool:
 
 def _without_duplicates(task: Task, analyzer: Any, extensions: dict[str, dict]) -> Any:
     """The analyzer without the smaller one of each pair of duplicated units."""
-    from capsules.postprocessing.duplicates import find_duplicates
+    from capsules.postprocessing.duplicates import FEW_SHARED, find_duplicates
 
     spikes = extensions.get("random_spikes", {"seed": SEED})
     analyzer.compute({"random_spikes": spikes, "templates": {}})
-    pairs = find_duplicates(analyzer, task.params.duplicate_threshold)
-    task.fact(duplicated_units_removed=[{"removed": str(removed), "kept": str(kept)} for removed, kept in pairs])
-    removed = {removed for removed, _ in pairs}
+    duplicates = find_duplicates(analyzer, task.params.duplicate_threshold)
+    task.fact(duplicated_units_removed=[duplicate.fact() for duplicate in duplicates])
+    for pair in duplicates:
+        if pair.shared_spikes < FEW_SHARED:
+            task.warn(
+                f"unit {pair.removed} removed for its template, which is unit {pair.kept}'s (correlation "
+                f"{pair.correlation:.2f}), though they share {pair.shared_spikes:.0%} of its spikes: one neuron cut in "
+                "two, or two neurons; a larger duplicate_threshold keeps both"
+            )
+    removed = {duplicate.removed for duplicate in duplicates}
     if removed:
         analyzer = analyzer.select_units([unit for unit in analyzer.unit_ids if unit not in removed])
     for name in ("templates", "random_spikes"):
@@ -106,7 +114,10 @@ def _without_duplicates(task: Task, analyzer: Any, extensions: dict[str, dict]) 
 
 def _compute(analyzer: Any, extensions: dict[str, dict]) -> None:
     """Compute all extensions; a metric that fails, which SpikeInterface only warns of, is an error here."""
-    with warnings.catch_warnings(record=True) as caught:
+    from threadpoolctl import threadpool_limits
+
+    # The extensions do many small matrix products on several cores at once: within each, threads only wait for others.
+    with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         analyzer.compute(extensions)
     for warning in caught:
@@ -115,14 +126,9 @@ def _compute(analyzer: Any, extensions: dict[str, dict]) -> None:
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
-def _report_nan_metrics(task: Task, analyzer: Any) -> None:
-    """Name every metric that came out as NaN for all units, with the reason where it is known."""
-    duration_s = analyzer.get_total_duration()
-    for name in METRIC_EXTENSIONS:
-        if not analyzer.has_extension(name):
-            continue
-        table = analyzer.get_extension(name).get_data()
-        empty = [column for column in table.columns if table[column].isna().all()]
-        if empty:
-            task.warn(f"{name}: {', '.join(empty)} could not be computed for any unit ({duration_s:.0f} s of data)")
-        task.fact(**{f"nan_{name}": empty})
+def _report_empty_metrics(task: Task, analyzer: Any) -> None:
+    """Name every metric that came out as NaN for all units, with what it needs."""
+    for name, columns in empty_metrics(analyzer).items():
+        for sentence in sentences(analyzer, columns):
+            task.warn(f"{name}: {sentence}")
+        task.fact(**{f"nan_{name}": columns})

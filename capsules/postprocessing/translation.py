@@ -133,11 +133,21 @@ def _metric_params(
     return {name: settings for name, settings in metrics.items() if settings}
 
 
-def _set_seeds(extensions: dict[str, dict], change: Callable[[str], None]) -> None:
+def seeds(extensions: dict[str, dict]) -> dict[str, int]:
+    """Extension -> its seed, of the arguments that `extension_arguments` gives."""
+    return {name: holder["seed"] for name, holder in _seed_holders(extensions).items()}
+
+
+def _seed_holders(extensions: dict[str, dict]) -> dict[str, dict]:
+    """Extension -> that part of its arguments that holds the seed."""
     holders = {name: extensions[name] for name in SEEDED if name in extensions}
     if "noise_levels" in extensions:
         holders["noise_levels"] = extensions["noise_levels"]["random_slices_kwargs"]
-    for name, holder in holders.items():
+    return holders
+
+
+def _set_seeds(extensions: dict[str, dict], change: Callable[[str], None]) -> None:
+    for name, holder in _seed_holders(extensions).items():
         if holder.get("seed") is None:
             holder["seed"] = 0
             change(f"{name}.seed = 0 in place of null, so that a second run gives the same")
