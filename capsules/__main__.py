@@ -6,6 +6,9 @@ spikerelay plan [OPTIONS]      what a run with these options would do; takes the
 spikerelay inspect DATA        what a data folder holds, what would be sorted and what not
 spikerelay fetch-models        bring the classifiers' models onto this machine, ahead of a run
 spikerelay hash RESULTS        digests of what a results folder says, the same for the same content
+spikerelay export RESULTS      a recording's units for Phy
+spikerelay curate RESULTS      a hand-edited curation applied, to new files beside the run's own
+spikerelay rerun RESULTS       the command that makes this run again
 
 Exit codes: 0 good; 1 the data or the results have a problem; 2 refused: a mistake in the command or the params file.
 """
@@ -18,6 +21,7 @@ import os
 import sys
 from pathlib import Path
 
+from capsules.commands import curate, export, rerun
 from capsules.common.errors import Refused, SpikeRelayError
 
 
@@ -46,6 +50,9 @@ def main() -> int:
     digest = commands.add_parser("hash", help="digests of what a results folder says")
     digest.add_argument("results", type=Path)
     digest.set_defaults(run=_hash)
+    export.add_arguments(commands.add_parser("export", help="a recording's units for Phy"))
+    curate.add_arguments(commands.add_parser("curate", help="apply a hand-edited curation, to new files"))
+    rerun.add_arguments(commands.add_parser("rerun", help="the command that makes this run again"))
     arguments = parser.parse_args()
     try:
         return arguments.run(arguments)

@@ -200,7 +200,11 @@ def perform(task: Task, run: Callable[[Task], None], output: Path, publish: Path
         task.record.update(status="failed", reason=shown)
         if not isinstance(error, SpikeRelayError):
             task.log.error(traceback.format_exc())
-    task.record.update(seconds=round(time.monotonic() - start, 1), peak_memory_mb=resources.peak_memory_mb())
+    task.record.update(
+        ended=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - start, 1),
+        peak_memory_mb=resources.peak_memory_mb(),
+    )
     task.log.info("%s %s: %s %s", task.stage.name, task.id, task.record["status"], task.record["reason"] or "")
     write_json(task.out / "stage.json", task.record)
     _end_log()

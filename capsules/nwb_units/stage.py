@@ -26,7 +26,7 @@ def run(task: Task) -> None:
     copy_file(task.input("nwb_ecephys", "file.nwb"), target)
     found = [(job, id) for job in task.jobs for id in _sortings(task, job)]
     if found:
-        with _open_io(target) as io:
+        with open_io(target) as io:
             nwbfile = io.read()
             units = sum(_add_units(task, nwbfile, job, id) for job, id in found)
             io.write(nwbfile)
@@ -55,7 +55,7 @@ def _link_chunk(source: str, target: str) -> None:
     link_or_copy(source, target)
 
 
-def _open_io(file: Path) -> Any:
+def open_io(file: Path) -> Any:
     if file.is_file():
         from pynwb import NWBHDF5IO
 
@@ -87,8 +87,8 @@ def _add_units(task: Task, nwbfile: Any, job: Job, id: str) -> int:
     raw = load_recording(job, task.data, timed=True)
     facts = task.input_record("postprocessing", id)["facts"]
     first = round(facts["start_s"] * raw.sampling_frequency)
-    columns = unit_columns(analyzer, sorting, job, facts["sorter"])
-    _declare_units(nwbfile, analyzer, columns)
+    columns = unit_columns(analyzer, sorting, job.id, facts["sorter"])
+    declare_units(nwbfile, analyzer, columns)
     rows = electrode_rows(nwbfile, analyzer, job)
     templates = analyzer.get_extension("templates")
     means, deviations = templates.get_templates(operator="average"), templates.get_templates(operator="std")
@@ -105,7 +105,7 @@ def _add_units(task: Task, nwbfile: Any, job: Job, id: str) -> int:
     return len(analyzer.unit_ids)
 
 
-def unit_columns(analyzer: Any, sorting: Any, job: Job, sorter: str) -> dict[str, tuple[str, list]]:
+def unit_columns(analyzer: Any, sorting: Any, recording: str, sorter: str) -> dict[str, tuple[str, list]]:
     """The units table's columns besides spikes and waveforms: name -> (description, one value per unit)."""
     import numpy as np
 
@@ -113,7 +113,7 @@ def unit_columns(analyzer: Any, sorting: Any, job: Job, sorter: str) -> dict[str
     count = len(analyzer.unit_ids)
     columns: dict[str, tuple[str, list]] = {
         "unit_name": ("id of the unit within its recording", [str(unit) for unit in analyzer.unit_ids]),
-        "recording": ("recording that the unit was sorted in", [job.id] * count),
+        "recording": ("recording that the unit was sorted in", [recording] * count),
         "sorter": ("sorter that found the unit", [sorter] * count),
         "default_qc": ("good or bad by the curation query", _texts(labels["default_qc"], count)),
         "decoder_label": ("label of the classifiers", _texts(labels["decoder_label"], count)),
@@ -144,7 +144,7 @@ def electrode_rows(nwbfile: Any, analyzer: Any, job: Job) -> list[int]:
     ]
 
 
-def _declare_units(nwbfile: Any, analyzer: Any, columns: dict[str, tuple[str, list]]) -> None:
+def declare_units(nwbfile: Any, analyzer: Any, columns: dict[str, tuple[str, list]]) -> None:
     """Make the units table, or the columns that this recording has and those before it lacked."""
     from pynwb.misc import Units
 

@@ -23,7 +23,7 @@ from capsules.resolve_params.params_file import differences
 from capsules.resolve_params.resolve import guess_input, resolve
 
 RUN_RECORD = "nextflow/run.json"
-"""Which data the results folder belongs to."""
+"""Which data the results folder belongs to, and the options of its latest run."""
 
 
 def main() -> int:
@@ -74,7 +74,7 @@ def resolve_run(options: dict[str, Any], launch_folder: Path, container_engine: 
         raise Refused(problems)
     guess_input(resolved, Path(os.environ["DATA_PATH"]))
     model_digest = prepare_models(resolved, launch_folder)
-    _make_ready(Path(os.environ["RESULTS_PATH"]), Path(os.environ["DATA_PATH"]))
+    _make_ready(Path(os.environ["RESULTS_PATH"]), Path(os.environ["DATA_PATH"]), options)
     sections = {stage: json.dumps(resolved.section(stage)) for stage in SECTION_OF_STAGE if stage != "spikesorting"}
     sortings = resolved.sortings()
     code = {stage.name: code_fingerprint(stage) for stage in STAGES.values()}
@@ -142,8 +142,8 @@ def results_problems(results: str | None, data: str | None, overwrite: bool) -> 
     return []
 
 
-def _make_ready(results: Path, data: Path) -> None:
-    """Note the data that the results belong to, and forget the failures of an earlier run."""
+def _make_ready(results: Path, data: Path, options: dict[str, Any]) -> None:
+    """Note the run's data and options (`spikerelay rerun` reads them), and forget the failures of an earlier run."""
     (results / "nextflow").mkdir(exist_ok=True)
     shutil.rmtree(results / "nextflow" / "failed", ignore_errors=True)
-    write_json(results / RUN_RECORD, {"data": str(data.resolve())})
+    write_json(results / RUN_RECORD, {"data": str(data.resolve()), "options": options})

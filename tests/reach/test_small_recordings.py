@@ -41,6 +41,8 @@ def records(tmp_path, monkeypatch):
     import spikeinterface as si
 
     monkeypatch.setattr(tasks, "_start_log", lambda task: (task.out / "log.txt").touch())
+    # Numba lets nobody change its threads once it has started them, as a test before may have done.
+    monkeypatch.setattr(tasks.resources, "limit_threads", lambda n_jobs: None)
 
     def run(units, **settings):
         given = {

@@ -1,0 +1,139 @@
+"""`spikerelay curate`: a hand-edited curation applied to a run's units, to new files beside the run's own."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Any
+
+from capsules.commands.nwb_replace import block_of, replace_units
+from capsules.commands.published import RUN_LABELS, chosen_recording, labelled_analyzer, refuse_existing, whole_folder
+from capsules.common import strict_json
+from capsules.common.errors import Refused
+from capsules.common.metrics import METRIC_EXTENSIONS, metrics_table
+from capsules.common.resources import use_numba_cache
+
+VERSIONS = ("1", "2")
+"""Of SpikeInterface's curation format; it reads the older one as well."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--apply", type=Path, required=True, metavar="FILE", help="curation.json, edited")
+    parser.add_argument("--recording", metavar="ID", help="needed when several have units")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="[default: RESULTS/hand_curated/ID]")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    results, file = arguments.results, arguments.apply
+    id = chosen_recording(results, arguments.recording)
+    output = arguments.output or results / "hand_curated" / id
+    refuse_existing(output)
+    document = read_curation(file)
+    use_numba_cache()
+    from spikeinterface.curation.curation_format import curation_label_to_vectors
+
+    analyzer = labelled_analyzer(results, id)
+    curation = checked_curation(document, file, id, [unit.item() for unit in analyzer.unit_ids])
+    edited, by_hand = applied(analyzer, curation), list(curation_label_to_vectors(curation))
+    with whole_folder(output) as folder:
+        edited.sorting.save(folder=folder / "curated")
+        shutil.copyfile(file, folder / "curation.json")
+        write_metrics(edited, [*RUN_LABELS, *by_hand], folder / "metrics.csv")
+        block = block_of(results, id)
+        if block is not None:
+            replace_units(block, folder / block.name, results, id, analyzer, edited, by_hand)
+    new = [str(unit) for unit in edited.unit_ids if unit not in set(analyzer.unit_ids)]
+    print(f"{id}: {analyzer.get_num_units()} units became {edited.get_num_units()}, in {output}")
+    if new:
+        print(
+            f"New units: {', '.join(new)}. Their waveforms and metrics come from what was saved, not from the traces."
+        )
+        for name, columns in empty_for(edited, new).items():
+            print(f"Without a value for some of them, {name}: {', '.join(columns)}")
+    if block is None:
+        print("No NWB file of the results holds these units, so none was written.")
+    return 0
+
+
+def read_curation(file: Path) -> dict[str, Any]:
+    """The curation file's JSON object.
+
+    Raises
+    ------
+    Refused
+        When it cannot be read, is no JSON object, or is of a version that SpikeInterface's model does not have.
+    """
+    try:
+        document = strict_json.read(file.read_bytes().decode()).value
+    except OSError as error:
+        raise Refused([f"{file}: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise Refused([f"{file}: not a UTF-8 text file"]) from None
+    except Refused as refusal:
+        raise Refused([f"{file}, {problem}" for problem in refusal.problems]) from None
+    version = document.get("format_version") if isinstance(document, dict) else None
+    if version not in VERSIONS:
+        raise Refused([f"{file}: not a curation of SpikeInterface's format, version {' or '.join(VERSIONS)}"])
+    return document
+
+
+def checked_curation(document: dict[str, Any], file: Path, id: str, units: list[Any]) -> Any:
+    """The document as SpikeInterface's model (Curation).
+
+    Raises
+    ------
+    Refused
+        When it is about other units than the recording's, or breaks the model's rules.
+    """
+    from pydantic import ValidationError
+    from spikeinterface.curation.curation_model import Curation
+
+    named = document.get("unit_ids")
+    if not isinstance(named, list) or set(map(repr, named)) != set(map(repr, units)):
+        raise Refused([f"{file}: its unit_ids are not the units of {id}; is it another recording's curation?"])
+    try:
+        return Curation.model_validate(document)
+    except ValidationError as error:
+        raise Refused(
+            [f"{file}: {problem['msg'].removeprefix('Value error, ')}" for problem in error.errors()]
+        ) from None
+
+
+def applied(analyzer: Any, curation: Any) -> Any:
+    """The analyzer with labels set and units removed, merged and split by SpikeInterface.
+
+    Merged units keep the channels that all their parts have; what can be computed without traces is computed anew.
+
+    Raises
+    ------
+    Refused
+        When units of a merge have no channel in common.
+    """
+    from spikeinterface.curation import apply_curation
+
+    for merge in curation.merges:
+        if not analyzer.sparsity.mask[analyzer.sorting.ids_to_indices(merge.unit_ids)].all(axis=0).any():
+            raise Refused([f"units {', '.join(map(str, merge.unit_ids))} have no channel in common: not to be merged"])
+    return apply_curation(analyzer, curation, sparsity_overlap=0)
+
+
+def write_metrics(analyzer: Any, labels: list[str], file: Path) -> None:
+    """The metrics of all units, after their labels, as in `quality_control/<id>/metrics.csv`."""
+    import pandas as pd
+
+    sorting = analyzer.sorting
+    values = {name: sorting.get_property(name) for name in labels if name in sorting.get_property_keys()}
+    table = pd.concat([pd.DataFrame(values, index=analyzer.unit_ids), metrics_table(analyzer)], axis=1)
+    table.to_csv(file, index_label="unit")
+
+
+def empty_for(analyzer: Any, units: list[str]) -> dict[str, list[str]]:
+    """Extension -> metrics that are NaN for some of the units."""
+    rows = [unit for unit in analyzer.unit_ids if str(unit) in units]
+    computed = [name for name in METRIC_EXTENSIONS if analyzer.has_extension(name)]
+    tables = {name: analyzer.get_extension(name).get_data().loc[rows] for name in computed}
+    found = {name: [str(column) for column in table if table[column].isna().any()] for name, table in tables.items()}
+    return {name: columns for name, columns in found.items() if columns}

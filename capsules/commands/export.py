@@ -1,0 +1,94 @@
+"""`spikerelay export`: a recording's units as a folder that Phy opens, by SpikeInterface's `export_to_phy`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from capsules.commands.published import (
+    RUN_LABELS,
+    chosen_recording,
+    labelled_analyzer,
+    place,
+    refuse_existing,
+    status_of,
+    whole_folder,
+)
+from capsules.common.errors import Refused, SpikeRelayError
+from capsules.common.params import JobKwargs
+from capsules.common.resources import job_kwargs, use_numba_cache
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--to", required=True, choices=["phy"])
+    parser.add_argument("--recording", metavar="ID", help="needed when several have units")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="[default: RESULTS/phy/ID]")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the raw data; then the traces are written too")
+    parser.add_argument("--n_jobs", type=int, default=os.cpu_count(), metavar="N", help="cores [default: all]")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    id = chosen_recording(arguments.results, arguments.recording)
+    output = arguments.output or arguments.results / "phy" / id
+    refuse_existing(output)
+    if arguments.data is not None and not arguments.data.is_dir():
+        raise Refused([f"--data {arguments.data}: no such folder"])
+    use_numba_cache()
+    analyzer = labelled_analyzer(arguments.results, id)
+    if not analyzer.has_extension("templates"):
+        raise SpikeRelayError(f"{id} cannot be exported: Phy needs templates, and postprocessing computed none")
+    if arguments.data is not None:
+        traces = preprocessed(arguments.results, id, arguments.data, analyzer.get_dtype())
+        analyzer.set_temporary_recording(traces)
+    with whole_folder(output) as folder:
+        write_phy(analyzer, folder / "phy", arguments.n_jobs)
+        for file in (folder / "phy").iterdir():
+            file.rename(folder / file.name)
+        (folder / "phy").rmdir()
+    what = "with its traces" if arguments.data else "without traces (give --data to write them)"
+    print(f"{id}: {analyzer.get_num_units()} units {what}; phy template-gui {output / 'params.py'}")
+    return 0
+
+
+def preprocessed(results: Path, id: str, data: Path, dtype: Any) -> Any:
+    """The lazy preprocessed recording (BaseRecording) on the raw data, rounded to `dtype` as preprocessing does.
+
+    Raises
+    ------
+    SpikeRelayError
+        When the raw data are not there.
+    """
+    import numpy as np
+    import spikeinterface as si
+    import spikeinterface.preprocessing as spre
+
+    recording = status_of(results)["recordings"][id]["recording"]
+    file = place(results, "preprocessing", "preprocessed.json", recording)
+    try:
+        lazy = si.load(file, base_folder=data.absolute().parent)
+    except (OSError, ValueError) as error:
+        raise SpikeRelayError(f"{data} does not hold the recording {recording}: {error}") from error
+    return spre.astype(lazy, dtype, round=np.dtype(dtype).kind == "i")
+
+
+def write_phy(analyzer: Any, folder: Path, n_jobs: int) -> None:
+    """Write what Phy reads; amplitudes and principal components of all spikes as far as they can be had."""
+    from spikeinterface.exporters import export_to_phy
+
+    traces = analyzer.has_temporary_recording()
+    export_to_phy(
+        analyzer,
+        folder,
+        compute_pc_features=traces and analyzer.has_extension("principal_components"),
+        compute_amplitudes=traces or analyzer.has_extension("spike_amplitudes"),
+        add_waveforms=analyzer.has_extension("waveforms"),
+        copy_binary=traces,
+        use_relative_path=True,
+        additional_properties=[name for name in RUN_LABELS if name in analyzer.sorting.get_property_keys()],
+        verbose=False,
+        **job_kwargs(n_jobs, JobKwargs()),
+    )

@@ -1,0 +1,86 @@
+"""What the commands share: the recordings of a results folder, and folders that are written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from capsules.common.contract import STAGES
+from capsules.common.errors import Refused, nearest
+
+RUN_LABELS = ("default_qc", "decoder_label", "decoder_probability", "bombcell_label")
+"""The labels that curation gives, those that it gave."""
+
+
+def status_of(results: Path) -> dict[str, Any]:
+    """The `status.json` of a results folder.
+
+    Raises
+    ------
+    Refused
+        When it is none.
+    """
+    file = results / "status.json"
+    if not file.exists():
+        raise Refused([f"{results} is no results folder of a finished run: it has no status.json"])
+    return json.loads(file.read_text())
+
+
+def place(results: Path, stage: str, part: str, id: str) -> Path:
+    """Where a stage's part is published."""
+    return results / next(one.place(stage, id) for one in STAGES[stage].parts if one.name == part)
+
+
+def chosen_recording(results: Path, asked: str | None) -> str:
+    """The id that `--recording` names, or the only one that has curated units.
+
+    Raises
+    ------
+    Refused
+        When there is none, it is another, or several could be meant.
+    """
+    every = list(status_of(results)["recordings"])
+    curated = [id for id in every if place(results, "curation", "curated", id).exists()]
+    if asked is not None and asked not in curated:
+        why = "has no curated units" if asked in every else f"is not in {results}{nearest(asked, curated)}"
+        raise Refused([f"--recording {asked}: {why}; those with units are: {', '.join(curated) or 'none'}"])
+    if not curated:
+        raise Refused([f"{results}: no recording has curated units"])
+    if asked is None and len(curated) > 1:
+        raise Refused([f"--recording is needed, one of {', '.join(curated)}"])
+    return asked or curated[0]
+
+
+def labelled_analyzer(results: Path, id: str) -> Any:
+    """A recording's analyzer with the labels of its curated sorting, in memory: nothing is written to the results."""
+    import spikeinterface as si
+
+    published = si.load(place(results, "postprocessing", "postprocessed.zarr", id), load_extensions=True)
+    analyzer = published.save_as(format="memory")
+    curated = si.load(place(results, "curation", "curated", id))
+    for name in curated.get_property_keys():
+        analyzer.sorting.set_property(name, curated.get_property(name))
+    return analyzer
+
+
+def refuse_existing(output: Path) -> None:
+    """Raise Refused when there is already something in the place of an output."""
+    if output.exists():
+        raise Refused([f"{output} is there already: remove it or give another --output"])
+
+
+@contextmanager
+def whole_folder(output: Path) -> Iterator[Path]:
+    """A folder to write into, which gets the name `output` when all went well and is removed when not."""
+    partial = output.with_name(f".{output.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        partial.rename(output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

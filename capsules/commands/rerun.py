@@ -1,0 +1,74 @@
+"""`spikerelay rerun`: the command that makes a run again."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from capsules.commands.published import status_of
+from capsules.common.errors import Refused
+from capsules.common.task import write_json
+from capsules.resolve_params.stage import RUN_RECORD
+
+ROOT = Path(__file__).parents[2]
+PARAMS_FILE = "rerun_params.json"
+MACHINE = ("n_jobs", "n_gpus", "max_memory", "max_time")
+"""Options that no params file holds."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("results", type=Path)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    print(rerun_command(arguments.results.absolute()))
+    return 0
+
+
+def rerun_command(results: Path) -> str:
+    """The command, for a shell; the params file that it names is written into the results folder.
+
+    Raises
+    ------
+    Refused
+        When the folder does not hold what a run leaves, or cannot be written.
+    """
+    status_of(results)
+    if missing := [name for name in ("params.json", RUN_RECORD) if not (results / name).exists()]:
+        raise Refused([f"{results} has no {' and no '.join(missing)}: the run cannot be told from it"])
+    record = json.loads((results / "params.json").read_text())
+    made = json.loads((results / RUN_RECORD).read_text())
+    try:
+        write_json(results / PARAMS_FILE, record["params"])
+    except OSError as error:
+        raise Refused([f"{results / PARAMS_FILE} cannot be written: {error.strerror}"]) from None
+    options = {"params_file": results / PARAMS_FILE} | sorter_option(record) | machine_options(made)
+    words = ["./nextflow", "-C", "nextflow_local.config", "run", "main_multi_backend.nf"]
+    words += [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    folders = {"DATA_PATH": made["data"], "RESULTS_PATH": unused(results)}
+    variables = " ".join(f"{name}={shlex.quote(str(folder))}" for name, folder in folders.items())
+    return f"cd {shlex.quote(str(ROOT))} && {variables} {shlex.join(words)}"
+
+
+def sorter_option(record: dict[str, Any]) -> dict[str, str]:
+    """`--sorter` when there were several: the params file then names none."""
+    names = [sorter["name"] for sorter in record["sorters"]]
+    return {"sorter": ",".join(names)} if len(names) > 1 else {}
+
+
+def machine_options(made: dict[str, Any]) -> dict[str, Any]:
+    """The options on the machine's share; runs before version 0.2 did not note them."""
+    given = made.get("options", {})
+    return {name: given[name] for name in MACHINE if given.get(name) is not None}
+
+
+def unused(results: Path) -> Path:
+    """A name beside the results folder that is not taken."""
+    number = 2
+    while (folder := results.with_name(f"{results.name}_{number}")).exists():
+        number += 1
+    return folder

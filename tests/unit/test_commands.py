@@ -1,0 +1,298 @@
+"""`spikerelay export`, `curate` and `rerun`, on a results folder made by the stages themselves."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from capsules.__main__ import main
+from capsules.common import task as tasks
+from capsules.common.contract import STAGES
+from capsules.common.job import Job, Reader
+from tests.data import ProbeSpec, as_counts, ground_truth
+
+IDS = ("day_imec0_recording1", "day_imec1_recording1")
+SECTIONS = {
+    "preprocessing": {"min_preprocessing_duration": 0, "motion_correction": {"compute": False}},
+    "curation": {"query": "num_spikes > 40"},
+    "nwb_ecephys": {"write_lfp": False},
+}
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """The stages' folders of two probes of 8 channels and 4 s, sorted by their truth, and the published results."""
+    import spikeinterface as si
+
+    folder = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasks, "_start_log", lambda task: (task.out / "log.txt").touch())
+        patch.setattr(tasks.resources, "limit_threads", lambda n_jobs: None)
+        jobs = []
+        for index, id in enumerate(IDS):
+            recording, truth = ground_truth(ProbeSpec(channels=8, units=4, duration_s=4.0, seed=3 + index))
+            as_counts(recording).save(folder=folder / "data" / id)
+            jobs.append(job(id, f"imec{index}.ap"))
+            perform("preprocessing", id, jobs[-1:], folder)
+            trains = {str(unit): truth.get_unit_spike_train(unit) for unit in truth.unit_ids}
+            sorted_ = folder / f"spikesorting_{id}"
+            si.NumpySorting.from_unit_dict([trains], 30000.0).save(folder=sorted_ / "spikesorted")
+            record = {"stage": "spikesorting", "id": id, "recording": id, "status": "ok", "reason": None}
+            (sorted_ / "stage.json").write_text(json.dumps(record | {"facts": {"sorter": "spykingcircus2"}}))
+            for stage in ("postprocessing", "curation"):
+                perform(stage, id, jobs[-1:], folder)
+        for stage in ("nwb_ecephys", "nwb_units"):
+            perform(stage, "day", jobs, folder)
+    publish(folder, folder / "results")
+    return folder
+
+
+def job(id, stream):
+    reader = Reader(name="spikeinterface", kwargs={"file_or_folder_path": id}, path_arguments=["file_or_folder_path"])
+    return Job(
+        id=id, session="s", block="day", stream=stream, segments=[0], reader=reader, sampling_frequency_hz=30000.0,
+        num_channels=8, duration_s=4.0, dtype="int16", megabytes=2.0,
+    )  # fmt: skip
+
+
+def perform(stage, id, jobs, folder):
+    section = "nwb_ecephys" if stage == "nwb_units" else stage
+    params = importlib.import_module(f"capsules.{section}.params").PARAMS.model_validate(SECTIONS.get(section, {}))
+    out = folder / f".{stage}_{id}.partial"
+    out.mkdir()
+    task = tasks.Task(STAGES[stage], id, jobs, params, folder, folder / "data", out, 1)
+    assert tasks.perform(task, importlib.import_module(f"capsules.{stage}.stage").run, folder) == 0, task.record
+
+
+def publish(folder, results):
+    """What Nextflow publishes, of those parts that the commands read."""
+    for stage in STAGES.values():
+        for made in folder.glob(f"{stage.name}_*"):
+            for part in stage.parts:
+                place, source = part.place(stage.name, made.name.removeprefix(f"{stage.name}_")), made / part.name
+                if place and source.exists():
+                    (results / place).parent.mkdir(parents=True, exist_ok=True)
+                    (shutil.copytree if source.is_dir() else shutil.copyfile)(source, results / place)
+    recordings = {id: {"recording": id, "sorter": "spykingcircus2", "status": "ok"} for id in IDS}
+    (results / "status.json").write_text(json.dumps({"recordings": recordings, "blocks": {"day": {}}}))
+
+
+@pytest.fixture
+def results(run_folder, tmp_path):
+    shutil.copytree(run_folder / "results", tmp_path / "results", symlinks=True)
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def spikerelay(monkeypatch, capsys):
+    """Run the command; returns exit code, what it printed and what it complained of."""
+
+    def run(*words):
+        monkeypatch.setattr("sys.argv", ["spikerelay", *map(str, words)])
+        code = main()
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def contents(folder):
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def edited(results, file, **changes):
+    document = json.loads((results / "curated" / IDS[0] / "curation.json").read_text()) | changes
+    file.write_text(json.dumps(document))
+    return file
+
+
+def units_table(file):
+    from pynwb import read_nwb
+
+    return read_nwb(file).units.to_dataframe()
+
+
+def rows(table, id):
+    return table[table["recording"] == id].set_index("unit_name")
+
+
+def test_export_to_phy(results, run_folder, spikerelay):
+    before = contents(results)
+    code, said, _ = spikerelay("export", results, "--to", "phy", "--recording", IDS[0])
+    folder = results / "phy" / IDS[0]
+    assert (code, "4 units without traces (give --data to write them)" in said) == (0, True)
+    assert {name: content for name, content in contents(results).items() if not name.startswith("phy/")} == before
+    assert len(np.load(folder / "spike_times.npy")) == len(np.load(folder / "spike_clusters.npy"))
+    labels = (folder / "cluster_default_qc.tsv").read_text().split()
+    assert set(labels[3::2]) <= {"good", "bad"}
+    assert not (folder / "recording.dat").exists()
+    assert "dat_path = None" in (folder / "params.py").read_text()
+    code, _, complaint = spikerelay("export", results, "--to", "phy", "--recording", IDS[0])
+    assert (code, "is there already" in complaint) == (2, True)
+
+
+def test_export_with_traces(results, run_folder, spikerelay, tmp_path):
+    import spikeinterface as si
+
+    out = tmp_path / "phy"
+    words = ("--recording", IDS[1], "--data", run_folder / "data", "--output", out, "--n_jobs", 1)
+    code, said, complaint = spikerelay("export", results, "--to", "phy", *words)
+    assert (code, "with its traces" in said) == (0, True), complaint
+    assert "dat_path = r'recording.dat'" in (out / "params.py").read_text()
+    traces = si.load(run_folder / f"preprocessing_{IDS[1]}" / "traces").get_traces()
+    written = np.fromfile(out / "recording.dat", "int16").reshape(traces.shape)
+    assert np.abs(written.astype(int) - traces).max() <= 1
+    assert np.load(out / "pc_features.npy").shape[0] == len(np.load(out / "spike_times.npy"))
+
+
+def test_export_that_fails_leaves_nothing(results, spikerelay, tmp_path):
+    (tmp_path / "elsewhere" / "data").mkdir(parents=True)
+    words = ("--recording", IDS[0], "--data", tmp_path / "elsewhere" / "data", "--output", tmp_path / "phy")
+    code, _, complaint = spikerelay("export", results, "--to", "phy", *words)
+    assert (code, "does not hold the recording" in complaint) == (1, True)
+    assert not list(tmp_path.glob("*phy*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ([], f"--recording is needed, one of {', '.join(IDS)}"),
+        (["--recording", "day_imec0_recording2"], "did you mean 'day_imec0_recording1'?"),
+    ],
+)
+def test_the_recording_must_be_clear(words, complaint, results, spikerelay):
+    code, _, told = spikerelay("export", results, "--to", "phy", *words)
+    assert (code, complaint in told) == (2, True)
+
+
+def test_no_results_folder_is_refused(tmp_path, spikerelay):
+    for words in (["export", tmp_path, "--to", "phy"], ["curate", tmp_path, "--apply", "c.json"], ["rerun", tmp_path]):
+        code, _, told = spikerelay(*words)
+        assert (code, "no results folder of a finished run" in told) == (2, True)
+
+
+def test_the_runs_own_curation_changes_nothing(results, spikerelay, tmp_path):
+    import spikeinterface as si
+
+    own = results / "curated" / IDS[0]
+    before = contents(results)
+    for output in ("once", "twice"):
+        words = ("--apply", own / "curation.json", "--recording", IDS[0], "--output", tmp_path / output)
+        code, said, complaint = spikerelay("curate", results, *words)
+        assert (code, "4 units became 4" in said) == (0, True), complaint
+    assert contents(results) == before
+    first, second, published = (
+        si.load(folder) for folder in (tmp_path / "once" / "curated", tmp_path / "twice" / "curated", own)
+    )
+    for sorting in (first, second):
+        np.testing.assert_array_equal(sorting.to_spike_vector(), published.to_spike_vector())
+        for name in published.get_property_keys():
+            np.testing.assert_array_equal(sorting.get_property(name), published.get_property(name))
+        np.testing.assert_array_equal(sorting.get_property("quality"), published.get_property("default_qc"))
+    assert (tmp_path / "once" / "curation.json").read_bytes() == (own / "curation.json").read_bytes()
+    assert (tmp_path / "once" / "metrics.csv").read_bytes() == (tmp_path / "twice" / "metrics.csv").read_bytes()
+    ours, theirs = units_table(tmp_path / "once" / "day.nwb"), units_table(results / "nwb" / "day.nwb")
+    assert set(ours.columns) - set(theirs.columns) == {"quality"}
+    for id in IDS:
+        one, other = rows(ours, id), rows(theirs, id)
+        for name in one.columns.drop(["quality", "electrodes"]):
+            for mine, other_one in zip(one[name], other[name], strict=True):
+                np.testing.assert_array_equal(mine, other_one)
+        assert [list(part.index) for part in one["electrodes"]] == [list(part.index) for part in other["electrodes"]]
+
+
+def test_merges_removals_splits_and_labels(results, spikerelay, tmp_path):
+    import pandas as pd
+    import spikeinterface as si
+
+    own = si.load(results / "curated" / IDS[0])
+    counts = own.count_num_spikes_per_unit()
+    file = edited(
+        results,
+        tmp_path / "mine.json",
+        label_definitions={
+            "quality": {"label_options": ["good", "bad"], "exclusive": True},
+            "note": {"label_options": ["odd", "fine"], "exclusive": False},
+        },
+        manual_labels=[{"unit_id": "0", "labels": {"quality": ["bad"], "note": ["odd"]}}],
+        merges=[{"unit_ids": ["1", "2"], "new_unit_id": "1+2"}],
+        splits=[{"unit_id": "0", "mode": "indices", "indices": [[0, 1, 2]], "new_unit_ids": ["0a", "0b"]}],
+        removed=["3"],
+    )
+    code, said, complaint = spikerelay("curate", results, "--apply", file, "--recording", IDS[0])
+    assert code == 0, complaint
+    assert "4 units became 3" in said
+    assert "come from what was saved, not from the traces" in said
+    folder = results / "hand_curated" / IDS[0]
+    sorting = si.load(folder / "curated")
+    assert set(sorting.unit_ids) == {"1+2", "0a", "0b"}
+    assert sorting.count_num_spikes_per_unit() == {"1+2": counts["1"] + counts["2"], "0a": 3, "0b": counts["0"] - 3}
+    labels = dict(zip(sorting.unit_ids, sorting.get_property("quality"), strict=True))
+    assert labels == {"1+2": "", "0a": "bad", "0b": "bad"}
+    assert dict(zip(sorting.unit_ids, sorting.get_property("odd"), strict=True))["0a"]
+    table = pd.read_csv(folder / "metrics.csv", index_col="unit")
+    assert table.loc["1+2", "num_spikes"] == counts["1"] + counts["2"]
+    units = units_table(folder / "day.nwb")
+    assert set(rows(units, IDS[0]).index) == {"1+2", "0a", "0b"}
+    assert len(rows(units, IDS[1])) == 4
+    published = rows(units_table(results / "nwb" / "day.nwb"), IDS[0])
+    merged = np.sort(np.concatenate([published.loc[unit, "spike_times"] for unit in ("1", "2")]))
+    np.testing.assert_array_equal(rows(units, IDS[0]).loc["1+2", "spike_times"], merged)
+    assert [path.name for path in results.rglob(".*partial*")] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{'a': 1}", "mine.json, line 1, column 2"),
+        ("[]", "not a curation of SpikeInterface's format, version 1 or 2"),
+        ({"unit_ids": ["7", "8"]}, f"its unit_ids are not the units of {IDS[0]}; is it another recording's"),
+        ({"removed": ["9"]}, "Removed unit_id 9 is not in the unit list"),
+        ({"merges": [{"unit_ids": ["1"]}]}, "at least 2"),
+    ],
+)
+def test_a_curation_that_cannot_be_applied_is_refused(text, complaint, results, spikerelay, tmp_path):
+    file = tmp_path / "mine.json"
+    file.write_text(text) if isinstance(text, str) else edited(results, file, **text)
+    code, _, told = spikerelay("curate", results, "--apply", file, "--recording", IDS[0])
+    assert (code, complaint in told) == (2, True), told
+    assert not (results / "hand_curated").exists()
+
+
+@pytest.mark.parametrize("sorter", ["spykingcircus2", "spykingcircus2,tridesclous2"])
+def test_rerun_resolves_to_the_same_params(sorter, tmp_path, spikerelay, monkeypatch):
+    from capsules.resolve_params.resolve import resolve
+    from capsules.resolve_params.stage import resolve_run
+
+    data, results = tmp_path / "my data", tmp_path / "results"
+    data.mkdir()
+    (data / "x").touch()
+    monkeypatch.setenv("DATA_PATH", str(data))
+    monkeypatch.setenv("RESULTS_PATH", str(results))
+    options = {"sorter": sorter, "n_jobs": 2, "runmode": "fast", "curation_args": "--query 'snr > 5'",
+               "job_dispatch_args": "--input spikeglx"}  # fmt: skip
+    record = resolve_run(options, tmp_path, None)["params"]
+    (results / "params.json").write_text(record)
+    (results / "status.json").write_text("{}")
+    code, said, complaint = spikerelay("rerun", results)
+    assert code == 0, complaint
+    words = shlex.split(said)
+    assert words[3:5] == [f"DATA_PATH={data}", f"RESULTS_PATH={results}_2"]
+    given = words[words.index("main_multi_backend.nf") + 1 :]
+    pairs = {name.removeprefix("--"): value for name, value in zip(given[::2], given[1::2], strict=True)}
+    assert pairs["n_jobs"] == "2"
+    again = resolve(pairs | {"n_jobs": 2}, Path("/"))
+    assert again.document() == json.loads(record)["params"]
+    assert again.sorters == sorter.split(",")
+
+
+def test_a_record_says_when_where_and_with_what(run_folder):
+    record = json.loads((run_folder / f"postprocessing_{IDS[0]}" / "stage.json").read_text())
+    for name in ("code", "versions", "params", "started", "ended", "machine", "device", "seeds", "seconds"):
+        assert record[name], name
+    assert record["started"] <= record["ended"]
