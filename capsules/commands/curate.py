@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
+from capsules.commands.curation_file import checked_curation, name_new_units, read_curation
 from capsules.commands.nwb_replace import block_of, replace_units
 from capsules.commands.published import RUN_LABELS, chosen_recording, labelled_analyzer, refuse_existing, whole_folder
-from capsules.common import strict_json
 from capsules.common.errors import Refused
 from capsules.common.metrics import METRIC_EXTENSIONS, metrics_table
 from capsules.common.resources import use_numba_cache
-
-VERSIONS = ("1", "2")
-"""Of SpikeInterface's curation format; it reads the older one as well."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     analyzer = labelled_analyzer(results, id)
     curation = checked_curation(document, file, id, [unit.item() for unit in analyzer.unit_ids])
+    name_new_units(curation, file, analyzer.sorting)
     edited, by_hand = applied(analyzer, curation), list(curation_label_to_vectors(curation))
     with whole_folder(output) as folder:
         edited.sorting.save(folder=folder / "curated")
@@ -58,50 +57,6 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def read_curation(file: Path) -> dict[str, Any]:
-    """The curation file's JSON object.
-
-    Raises
-    ------
-    Refused
-        When it cannot be read, is no JSON object, or is of a version that SpikeInterface's model does not have.
-    """
-    try:
-        document = strict_json.read(file.read_bytes().decode()).value
-    except OSError as error:
-        raise Refused([f"{file}: {error.strerror}"]) from None
-    except UnicodeDecodeError:
-        raise Refused([f"{file}: not a UTF-8 text file"]) from None
-    except Refused as refusal:
-        raise Refused([f"{file}, {problem}" for problem in refusal.problems]) from None
-    version = document.get("format_version") if isinstance(document, dict) else None
-    if version not in VERSIONS:
-        raise Refused([f"{file}: not a curation of SpikeInterface's format, version {' or '.join(VERSIONS)}"])
-    return document
-
-
-def checked_curation(document: dict[str, Any], file: Path, id: str, units: list[Any]) -> Any:
-    """The document as SpikeInterface's model (Curation).
-
-    Raises
-    ------
-    Refused
-        When it is about other units than the recording's, or breaks the model's rules.
-    """
-    from pydantic import ValidationError
-    from spikeinterface.curation.curation_model import Curation
-
-    named = document.get("unit_ids")
-    if not isinstance(named, list) or set(map(repr, named)) != set(map(repr, units)):
-        raise Refused([f"{file}: its unit_ids are not the units of {id}; is it another recording's curation?"])
-    try:
-        return Curation.model_validate(document)
-    except ValidationError as error:
-        raise Refused(
-            [f"{file}: {problem['msg'].removeprefix('Value error, ')}" for problem in error.errors()]
-        ) from None
-
-
 def applied(analyzer: Any, curation: Any) -> Any:
     """The analyzer with labels set and units removed, merged and split by SpikeInterface.
 
@@ -117,7 +72,10 @@ def applied(analyzer: Any, curation: Any) -> Any:
     for merge in curation.merges:
         if not analyzer.sparsity.mask[analyzer.sorting.ids_to_indices(merge.unit_ids)].all(axis=0).any():
             raise Refused([f"units {', '.join(map(str, merge.unit_ids))} have no channel in common: not to be merged"])
-    return apply_curation(analyzer, curation, sparsity_overlap=0)
+    with warnings.catch_warnings():
+        # Of metrics that new units have no value for, which `run` tells.
+        warnings.simplefilter("ignore", UserWarning)
+        return apply_curation(analyzer, curation, sparsity_overlap=0)
 
 
 def write_metrics(analyzer: Any, labels: list[str], file: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
         traces = preprocessed(arguments.results, id, arguments.data, analyzer.get_dtype())
         analyzer.set_temporary_recording(traces)
     with whole_folder(output) as folder:
-        write_phy(analyzer, folder / "phy", arguments.n_jobs)
-        for file in (folder / "phy").iterdir():
-            file.rename(folder / file.name)
-        (folder / "phy").rmdir()
+        write_phy(analyzer, folder, arguments.n_jobs)
     what = "with its traces" if arguments.data else "without traces (give --data to write them)"
+    if arguments.data and motion_applied(arguments.results, id):
+        what = "with its traces as they were before the interpolation along the drift"
     print(f"{id}: {analyzer.get_num_units()} units {what}; phy template-gui {output / 'params.py'}")
     return 0
 
@@ -75,6 +76,13 @@ def preprocessed(results: Path, id: str, data: Path, dtype: Any) -> Any:
     return spre.astype(lazy, dtype, round=np.dtype(dtype).kind == "i")
 
 
+def motion_applied(results: Path, id: str) -> bool:
+    """Whether the sorted traces were interpolated along the drift, which the published recording is not."""
+    recording = status_of(results)["recordings"][id]["recording"]
+    record = json.loads(place(results, "preprocessing", "stage.json", recording).read_text())
+    return record["facts"]["motion_applied"]
+
+
 def write_phy(analyzer: Any, folder: Path, n_jobs: int) -> None:
     """Write what Phy reads; amplitudes and principal components of all spikes as far as they can be had."""
     from spikeinterface.exporters import export_to_phy
@@ -87,8 +95,10 @@ def write_phy(analyzer: Any, folder: Path, n_jobs: int) -> None:
         compute_amplitudes=traces or analyzer.has_extension("spike_amplitudes"),
         add_waveforms=analyzer.has_extension("waveforms"),
         copy_binary=traces,
+        # The folder is there, and empty.
+        remove_if_exists=True,
         use_relative_path=True,
         additional_properties=[name for name in RUN_LABELS if name in analyzer.sorting.get_property_keys()],
         verbose=False,
-        **job_kwargs(n_jobs, JobKwargs()),
+        **job_kwargs(n_jobs, JobKwargs()) | {"progress_bar": sys.stderr.isatty()},
     )

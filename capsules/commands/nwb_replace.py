@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from capsules.commands.published import status_of
-from capsules.nwb_units.stage import copy_file, declare_units, open_io, unit_columns
+from capsules.nwb_units.stage import copy_file, open_io, unit_columns, waveform_facts, write_units
 
 PREDEFINED = ("spike_times", "electrodes", "waveform_mean", "waveform_sd")
 
@@ -61,14 +61,11 @@ def replace_units(
     rows = kept + edited_rows(before, after, columns, published)
     descriptions = {name: table[name].description for name in table.colnames if name not in PREDEFINED}
     descriptions |= {name: description for name, (description, _) in columns.items()}
-    blank = {name: blank_value([row[name] for row in rows if name in row]) for name in descriptions}
     copy_file(source, target)
     drop_units(target)
     with open_io(target) as io:
         nwbfile = io.read()
-        declare_units(nwbfile, after, {name: (description, []) for name, description in descriptions.items()})
-        for row in rows:
-            nwbfile.add_unit(**blank | row)
+        write_units(nwbfile, waveform_facts(after), descriptions, rows)
         io.write(nwbfile)
 
 
@@ -79,13 +76,6 @@ def row_values(table: Any, row: int) -> dict[str, Any]:
     first = 0 if row == 0 else int(ends[row - 1])
     electrodes = table["electrodes"].target.data[first : int(ends[row])]
     return {name: _plain(value) for name, value in values.items()} | {"electrodes": [int(one) for one in electrodes]}
-
-
-def blank_value(values: list[Any]) -> Any:
-    """What stands in a column for a unit that has no value there."""
-    if isinstance(values[0], str):
-        return ""
-    return False if isinstance(values[0], bool) else float("nan")
 
 
 def drop_units(file: Path) -> None:

@@ -61,7 +61,7 @@ def sorter_option(record: dict[str, Any]) -> dict[str, str]:
 
 
 def machine_options(made: dict[str, Any]) -> dict[str, Any]:
-    """The options on the machine's share; runs before version 0.2 did not note them."""
+    """The options on the machine's share, as far as the run noted them."""
     given = made.get("options", {})
     return {name: given[name] for name in MACHINE if given.get(name) is not None}
 

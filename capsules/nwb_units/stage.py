@@ -28,7 +28,11 @@ def run(task: Task) -> None:
     if found:
         with open_io(target) as io:
             nwbfile = io.read()
-            units = sum(_add_units(task, nwbfile, job, id) for job, id in found)
+            sortings = [_unit_rows(task, nwbfile, job, id) for job, id in found]
+            descriptions = {name: text for _, described, _ in sortings for name, text in described.items()}
+            rows = [row for _, _, of_sorting in sortings for row in of_sorting]
+            write_units(nwbfile, sortings[0][0], descriptions, rows)
+            units = len(rows)
             io.write(nwbfile)
     else:
         units = 0
@@ -77,8 +81,8 @@ def _sortings(task: Task, job: Job) -> list[str]:
     return [record["id"] for record in records if record["status"] == "ok"]
 
 
-def _add_units(task: Task, nwbfile: Any, job: Job, id: str) -> int:
-    """Add one sorting's curated units; returns how many."""
+def _unit_rows(task: Task, nwbfile: Any, job: Job, id: str) -> tuple[dict, dict[str, str], list[dict]]:
+    """What one sorting's waveforms are, the descriptions of its columns, and its units' rows of the units table."""
     import numpy as np
     import spikeinterface as si
 
@@ -88,21 +92,24 @@ def _add_units(task: Task, nwbfile: Any, job: Job, id: str) -> int:
     facts = task.input_record("postprocessing", id)["facts"]
     first = round(facts["start_s"] * raw.sampling_frequency)
     columns = unit_columns(analyzer, sorting, job.id, facts["sorter"])
-    declare_units(nwbfile, analyzer, columns)
-    rows = electrode_rows(nwbfile, analyzer, job)
+    electrodes = electrode_rows(nwbfile, analyzer, job)
     templates = analyzer.get_extension("templates")
     means, deviations = templates.get_templates(operator="average"), templates.get_templates(operator="std")
+    rows = []
     for index, unit in enumerate(analyzer.unit_ids):
         channels = analyzer.sparsity.unit_id_to_channel_indices[unit]
         peak = int(np.ptp(means[index], axis=0).argmax())
-        nwbfile.add_unit(
-            spike_times=raw.sample_index_to_time(first + sorting.get_unit_spike_train(unit, return_times=False)),
-            electrodes=[rows[channel] for channel in channels],
-            waveform_mean=means[index][:, peak],
-            waveform_sd=deviations[index][:, peak],
-            **{name: values[index] for name, (_, values) in columns.items()},
+        train = sorting.get_unit_spike_train(unit, return_times=False)
+        rows.append(
+            {name: values[index] for name, (_, values) in columns.items()}
+            | {
+                "spike_times": raw.sample_index_to_time(first + train),
+                "electrodes": [electrodes[channel] for channel in channels],
+                "waveform_mean": means[index][:, peak],
+                "waveform_sd": deviations[index][:, peak],
+            }
         )
-    return len(analyzer.unit_ids)
+    return waveform_facts(analyzer), {name: description for name, (description, _) in columns.items()}, rows
 
 
 def unit_columns(analyzer: Any, sorting: Any, recording: str, sorter: str) -> dict[str, tuple[str, list]]:
@@ -144,23 +151,52 @@ def electrode_rows(nwbfile: Any, analyzer: Any, job: Job) -> list[int]:
     ]
 
 
-def declare_units(nwbfile: Any, analyzer: Any, columns: dict[str, tuple[str, list]]) -> None:
-    """Make the units table, or the columns that this recording has and those before it lacked."""
+def waveform_facts(analyzer: Any) -> dict[str, Any]:
+    """What the units table says of an analyzer's waveforms: their rate and unit, and the resolution of spike times."""
+    return {
+        "waveform_rate": float(analyzer.sampling_frequency),
+        "waveform_unit": "microvolts" if analyzer.return_in_uV else "counts",
+        "resolution": 1 / float(analyzer.sampling_frequency),
+    }
+
+
+def write_units(
+    nwbfile: Any, waveforms: dict[str, Any], descriptions: dict[str, str], rows: list[dict[str, Any]]
+) -> None:
+    """Give an NWB file its units table.
+
+    Parameters
+    ----------
+    nwbfile : NWBFile
+        Without units.
+    waveforms : dict
+        By `waveform_facts`.
+    descriptions : dict
+        The columns besides spikes, electrodes and waveforms.
+    rows : list of dict
+        The units; one that lacks a column has no text, no number or not the label there.
+    """
     from pynwb.misc import Units
 
-    if nwbfile.units is None:
-        nwbfile.units = Units(
-            name="units",
-            description="curated units of every probe; spike times in seconds, by the clock of this file's traces; "
-            "waveforms are those of the channel with the largest template",
-            electrode_table=nwbfile.electrodes,
-            waveform_rate=float(analyzer.sampling_frequency),
-            waveform_unit="microvolts" if analyzer.return_in_uV else "counts",
-            resolution=1 / float(analyzer.sampling_frequency),
-        )
-    for name, (description, _) in columns.items():
-        if name not in nwbfile.units.colnames:
-            nwbfile.add_unit_column(name, description)
+    nwbfile.units = Units(
+        name="units",
+        description="curated units of every probe; spike times in seconds, by the clock of this file's traces; "
+        "waveforms are those of the channel with the largest template",
+        electrode_table=nwbfile.electrodes,
+        **waveforms,
+    )
+    blank = {name: _blank_value([row[name] for row in rows if name in row]) for name in descriptions}
+    for name, description in descriptions.items():
+        nwbfile.add_unit_column(name, description)
+    for row in rows:
+        nwbfile.add_unit(**blank | row)
+
+
+def _blank_value(values: list[Any]) -> Any:
+    """What stands in a column for a unit that has no value there."""
+    if values and isinstance(values[0], str):
+        return ""
+    return False if values and isinstance(values[0], bool) else float("nan")
 
 
 def _texts(values: Any, count: int) -> list[str]:

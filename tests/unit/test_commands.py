@@ -246,6 +246,43 @@ def test_merges_removals_splits_and_labels(results, spikerelay, tmp_path):
     assert [path.name for path in results.rglob(".*partial*")] == []
 
 
+def test_units_in_an_hdf5_file_are_replaced_too(run_folder, results, spikerelay, tmp_path, monkeypatch):
+    monkeypatch.setattr(tasks, "_start_log", lambda task: (task.out / "log.txt").touch())
+    monkeypatch.setattr(tasks.resources, "limit_threads", lambda n_jobs: None)
+    monkeypatch.setitem(SECTIONS, "nwb_ecephys", {"write_lfp": False, "backend": "hdf5"})
+    folder = tmp_path / "hdf5"
+    folder.mkdir()
+    for path in run_folder.iterdir():
+        if path.name == "data" or path.name.startswith(("postprocessing_", "curation_")):
+            (folder / path.name).symlink_to(path)
+    jobs = [job(id, f"imec{index}.ap") for index, id in enumerate(IDS)]
+    for stage in ("nwb_ecephys", "nwb_units"):
+        perform(stage, "day", jobs, folder)
+    shutil.rmtree(results / "nwb" / "day.nwb")
+    shutil.copyfile(folder / "nwb_units_day" / "file.nwb", results / "nwb" / "day.nwb")
+    before = contents(results)
+    file = edited(results, tmp_path / "mine.json", removed=["3"])
+    words = ("--recording", IDS[0], "--output", tmp_path / "mine")
+    code, said, complaint = spikerelay("curate", results, "--apply", file, *words)
+    assert (code, "4 units became 3" in said) == (0, True), complaint
+    assert contents(results) == before
+    ours, theirs = units_table(tmp_path / "mine" / "day.nwb"), units_table(results / "nwb" / "day.nwb")
+    assert list(rows(ours, IDS[0]).index) == ["0", "1", "2"]
+    for id in IDS:
+        for unit, row in rows(ours, id).iterrows():
+            np.testing.assert_array_equal(row["spike_times"], rows(theirs, id).loc[unit, "spike_times"])
+
+
+def test_new_units_never_get_the_id_of_a_removed_one(results, spikerelay, tmp_path):
+    import spikeinterface as si
+
+    splits = [{"unit_id": "0", "mode": "indices", "indices": [[0, 1, 2]]}]
+    file = edited(results, tmp_path / "mine.json", merges=[{"unit_ids": ["1", "2"]}], splits=splits, removed=["3"])
+    code, said, complaint = spikerelay("curate", results, "--apply", file, "--recording", IDS[0])
+    assert (code, "New units: 4, 5, 6." in said) == (0, True), complaint
+    assert set(si.load(results / "hand_curated" / IDS[0] / "curated").unit_ids) == {"4", "5", "6"}
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -254,6 +291,14 @@ def test_merges_removals_splits_and_labels(results, spikerelay, tmp_path):
         ({"unit_ids": ["7", "8"]}, f"its unit_ids are not the units of {IDS[0]}; is it another recording's"),
         ({"removed": ["9"]}, "Removed unit_id 9 is not in the unit list"),
         ({"merges": [{"unit_ids": ["1"]}]}, "at least 2"),
+        (
+            {"merges": [{"unit_ids": ["1", "2"]}], "splits": [{"unit_id": "2", "indices": [[0]]}]},
+            "unit 2 is removed, merged or split more than once",
+        ),
+        ({"merges": [{"unit_ids": ["1", "2"], "new_unit_id": 7}]}, "new unit id 7 is no str"),
+        ({"splits": [{"unit_id": "1", "indices": [[0, 99999]]}]}, "names spikes that it does not have"),
+        ({"splits": [{"unit_id": "1", "mode": "labels", "labels": [0, 1]}]}, "has 2 labels for"),
+        ({"splits": [{"unit_id": "1", "indices": [[0]], "new_unit_ids": ["a"]}]}, "makes 2 units"),
     ],
 )
 def test_a_curation_that_cannot_be_applied_is_refused(text, complaint, results, spikerelay, tmp_path):
