@@ -65,7 +65,7 @@ def name_new_units(curation: Any, file: Path, sorting: Any) -> None:
     Raises
     ------
     Refused
-        When a unit is changed twice, a split does not fit its spikes, or a new id is a number where the others are
+        When a split does not fit its spikes, or a new id is a number where the others are
         texts or the other way round.
     """
     from spikeinterface.core.sorting_tools import generate_unit_ids_for_merge_group, generate_unit_ids_for_split
@@ -87,9 +87,7 @@ def name_new_units(curation: Any, file: Path, sorting: Any) -> None:
 
 def change_problems(curation: Any, sorting: Any) -> list[str]:
     """What SpikeInterface's model lets through and its functions then fail on."""
-    merged = [unit for merge in curation.merges for unit in merge.unit_ids]
-    changed = Counter([*curation.removed, *merged, *(split.unit_id for split in curation.splits)])
-    problems = [f"unit {unit} is removed, merged or split more than once" for unit, n in changed.items() if n > 1]
+    problems = []
     for split in curation.splits:
         spikes = len(sorting.get_unit_spike_train(split.unit_id))
         indices = [index for part in split.indices or [] for index in part]
