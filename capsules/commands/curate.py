@@ -10,9 +10,9 @@ from typing import Any
 
 from capsules.commands.curation_file import checked_curation, name_new_units, read_curation
 from capsules.commands.nwb_replace import block_of, replace_units
-from capsules.commands.published import RUN_LABELS, chosen_recording, labelled_analyzer, refuse_existing, whole_folder
+from capsules.commands.published import chosen_recording, labelled_analyzer, refuse_existing, whole_folder
 from capsules.common.errors import Refused
-from capsules.common.metrics import METRIC_EXTENSIONS, metrics_table
+from capsules.common.metrics import LABELS, METRIC_EXTENSIONS, labels_of, metrics_table, write_table
 from capsules.common.resources import use_numba_cache
 
 
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     with whole_folder(output) as folder:
         edited.sorting.save(folder=folder / "curated")
         shutil.copyfile(file, folder / "curation.json")
-        write_metrics(edited, [*RUN_LABELS, *by_hand], folder / "metrics.csv")
+        write_table(labels_of(edited.sorting, [*LABELS, *by_hand]), metrics_table(edited), folder / "metrics.csv")
         block = block_of(results, id)
         if block is not None:
             replace_units(block, folder / block.name, results, id, analyzer, edited, by_hand)
@@ -76,16 +76,6 @@ def applied(analyzer: Any, curation: Any) -> Any:
         # Of metrics that new units have no value for, which `run` tells.
         warnings.simplefilter("ignore", UserWarning)
         return apply_curation(analyzer, curation, sparsity_overlap=0)
-
-
-def write_metrics(analyzer: Any, labels: list[str], file: Path) -> None:
-    """The metrics of all units, after their labels, as in `quality_control/<id>/metrics.csv`."""
-    import pandas as pd
-
-    sorting = analyzer.sorting
-    values = {name: sorting.get_property(name) for name in labels if name in sorting.get_property_keys()}
-    table = pd.concat([pd.DataFrame(values, index=analyzer.unit_ids), metrics_table(analyzer)], axis=1)
-    table.to_csv(file, index_label="unit")
 
 
 def empty_for(analyzer: Any, units: list[str]) -> dict[str, list[str]]:

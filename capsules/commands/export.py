@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from capsules.commands.published import (
-    RUN_LABELS,
     chosen_recording,
     labelled_analyzer,
     place,
@@ -19,6 +18,7 @@ from capsules.commands.published import (
     whole_folder,
 )
 from capsules.common.errors import Refused, SpikeRelayError
+from capsules.common.metrics import labels_of
 from capsules.common.params import JobKwargs
 from capsules.common.resources import job_kwargs, use_numba_cache
 
@@ -98,7 +98,7 @@ def write_phy(analyzer: Any, folder: Path, n_jobs: int) -> None:
         # The folder is there, and empty.
         remove_if_exists=True,
         use_relative_path=True,
-        additional_properties=[name for name in RUN_LABELS if name in analyzer.sorting.get_property_keys()],
+        additional_properties=list(labels_of(analyzer.sorting)),
         verbose=False,
         **job_kwargs(n_jobs, JobKwargs()) | {"progress_bar": sys.stderr.isatty()},
     )

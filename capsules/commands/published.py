@@ -12,9 +12,6 @@ from typing import Any
 from capsules.common.contract import STAGES
 from capsules.common.errors import Refused, nearest
 
-RUN_LABELS = ("default_qc", "decoder_label", "decoder_probability", "bombcell_label")
-"""The labels that curation gives, those that it gave."""
-
 
 def status_of(results: Path) -> dict[str, Any]:
     """The `status.json` of a results folder.

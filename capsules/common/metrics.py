@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,22 @@ LIBRARY_NAMES = Path(__file__).parents[2] / "pipeline" / "library_names.json"
 """What the installed libraries know; made by `make generate`."""
 METRICS = "metrics"
 """Where the metrics stand in it: extension -> metric -> columns, and the metrics that need several channels."""
+
+
+LABELS = ("default_qc", "decoder_label", "decoder_probability", "bombcell_label")
+"""What curation may say of the units, as properties of the sorting."""
+
+
+def labels_of(sorting: Any, names: Sequence[str] = LABELS) -> dict[str, Any]:
+    """Those of the named labellings that a sorting has: name -> label of each unit."""
+    return {name: sorting.get_property(name) for name in names if name in sorting.get_property_keys()}
+
+
+def write_table(labels: dict[str, Any], metrics: Any, file: Path) -> None:
+    """Write the table of all units for spreadsheets: their labels first, then their metrics (pandas.DataFrame)."""
+    import pandas as pd
+
+    pd.concat([pd.DataFrame(labels, index=metrics.index), metrics], axis=1).to_csv(file, index_label="unit")
 
 
 def metrics_table(analyzer: Any) -> Any:

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from capsules.common.metrics import labels_of
+
 SIGNIFICANT_DIGITS = 6
 """Metrics are rounded to this: sums over threads differ in the last digits."""
 
@@ -66,11 +68,7 @@ def _sorting(folder: Path) -> dict[str, str]:
 
     sorting = si.load(folder)
     spikes = hashlib.sha256(sorting.to_spike_vector().tobytes()).hexdigest()
-    labels = {
-        name: [str(value) for value in sorting.get_property(name)]
-        for name in sorting.get_property_keys()
-        if name == "default_qc" or name.startswith(("decoder_", "bombcell_"))
-    }
+    labels = {name: [str(value) for value in values] for name, values in labels_of(sorting).items()}
     return {"spikes": _digest([[str(unit) for unit in sorting.unit_ids], spikes]), "labels": _digest(labels)}
 
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from capsules.common.job import load_recording
-from capsules.common.metrics import metrics_table
+from capsules.common.metrics import labels_of, metrics_table, write_table
 from capsules.common.peaks import complete_settings, find_peaks
 from capsules.common.task import Task, write_json
 from capsules.visualization.pictures import Gallery
-
-LABELS = ("default_qc", "decoder_label", "decoder_probability", "bombcell_label")
-"""What curation may have said of the units."""
 
 
 def run(task: Task) -> None:
@@ -156,10 +153,9 @@ def _show_units(task: Task, gallery: Gallery, raw: Any) -> dict[str, Any]:
 
     # Each extension is read when it is asked for: waveforms and principal components, the largest, are not.
     analyzer = si.load(task.input("postprocessing", "postprocessed.zarr"), load_extensions=False)
-    curated = si.load(task.input("curation", "curated"))
-    labels = {name: curated.get_property(name) for name in LABELS if name in curated.get_property_keys()}
+    labels = labels_of(si.load(task.input("curation", "curated")))
     metrics, qc = metrics_table(analyzer), labels.get("default_qc")
-    _write_table(task, labels, metrics)
+    write_table(labels, metrics, task.out / "quality_control" / "metrics.csv")
     if analyzer.has_extension("unit_locations"):
         gallery.add(unit_figures.units_figure(analyzer, qc), "visualization/units", "Where the units are on the probe")
     gallery.add(unit_figures.firing_figure(analyzer), "quality_control/firing", "Firing rate of each unit over time")
@@ -169,14 +165,6 @@ def _show_units(task: Task, gallery: Gallery, raw: Any) -> dict[str, Any]:
     for page, figure in enumerate(unit_figures.summary_figures(analyzer, qc), start=1):
         gallery.add(figure, f"visualization/unit_summaries_{page}", "Template and autocorrelogram of each unit")
     return unit_data(analyzer, labels, metrics, [str(channel) for channel in raw.channel_ids])
-
-
-def _write_table(task: Task, labels: dict[str, Any], metrics: Any) -> None:
-    """The metrics of all units, their labels first, as a table for spreadsheets."""
-    import pandas as pd
-
-    table = pd.concat([pd.DataFrame(labels, index=metrics.index), metrics], axis=1)
-    table.to_csv(task.out / "quality_control" / "metrics.csv", index_label="unit")
 
 
 def _probe(raw: Any, labels: list[str]) -> dict[str, Any] | None:
