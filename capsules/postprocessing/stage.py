@@ -116,10 +116,15 @@ def _compute(analyzer: Any, extensions: dict[str, dict]) -> None:
     """Compute all extensions; a metric that fails, which SpikeInterface only warns of, is an error here."""
     from threadpoolctl import threadpool_limits
 
+    last = ("principal_components", "quality_metrics")
+    steps = [{name: arguments for name, arguments in extensions.items() if name not in last}]
+    steps += [{name: extensions[name]} for name in last if name in extensions]
     # The extensions do many small matrix products on several cores at once: within each, threads only wait for others.
     with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        analyzer.compute(extensions)
+        for step in steps:
+            # On several cores SpikeInterface starts processes anew for each unit's components: slower than on one.
+            analyzer.compute(step, **({"n_jobs": 1} if "principal_components" in step else {}))
     for warning in caught:
         if "Error computing metric" in str(warning.message):
             raise RuntimeError(str(warning.message))
