@@ -1,6 +1,8 @@
 # One line each; `make help` lists them.
 PY := .venv/bin/python
 LINT_NEXTFLOW := 25.04.4
+# A file's tests stay in one process: they share what is costly to make.
+SPREAD := --numprocesses 2 --dist loadfile
 
 .PHONY: help setup demo test setup-dev setup-web test-full bench lint generate clean
 help:        ## this list
@@ -15,9 +17,9 @@ setup-web:   ## Debian's Chromium, for the tests of the pages
 demo: setup  ## make a two-probe SpikeGLX session, sort it, score it against the truth
 	@$(PY) -m tests.demo
 test: setup-dev setup-web  ## what CI runs
-	$(PY) -m pytest -q -m "not slow" --durations=10
+	$(PY) -m pytest -q -m "not slow" --durations=20 $(SPREAD)
 test-full: setup-dev setup-web  ## everything
-	$(PY) -m pytest -q --durations=20
+	$(PY) -m pytest -q --durations=40 $(SPREAD)
 bench: setup  ## seconds, memory and bytes, for docs/benchmarks.md (half an hour)
 	@$(PY) -m tests.bench
 lint: setup-dev  ## ruff, codespell, nextflow lint, generated files
