@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from capsules.common import resources
 from capsules.common.errors import Skip, SpikeRelayError
 from capsules.common.job import Job, load_lfp, load_recording, stream_stem
 from capsules.common.nwb import electrode_group, electrode_names
 from capsules.common.task import Task
-from capsules.nwb_ecephys.lfp import agar_referenced, lfp_band
+from capsules.nwb_ecephys.lfp import at_lfp_rate, in_scratch, lfp_band, pieces
 
 BUFFER_GB = 0.25
 UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -23,6 +26,7 @@ def run(task: Task) -> None:
             task.warn(f"{job.id} is left out: {job.skip or job.failure}")
     if not jobs:
         raise Skip("no recording of this block can be written")
+    resources.show_progress(False, task.log)
     agar = agar_surfaces(task.params.surface_channel_agar_probes_indices, jobs)
     from neuroconv.tools.nwb_helpers import configure_and_write_nwbfile
     from pynwb import NWBFile
@@ -34,10 +38,12 @@ def run(task: Task) -> None:
         session_id=jobs[0].session,
         notes="\n".join(clock_notes(jobs)),
     )
-    for job in jobs:
-        _add_probe(task, nwbfile, job, agar.get(job.id))
     _add_segments(nwbfile, jobs)
-    configure_and_write_nwbfile(nwbfile, nwbfile_path=task.out / "file.nwb", backend=task.params.backend)
+    # Beside the result: /tmp may be small.
+    with TemporaryDirectory(dir=task.out, prefix=".lfp") as scratch:
+        for job in jobs:
+            _add_probe(task, nwbfile, job, agar.get(job.id), Path(scratch))
+        configure_and_write_nwbfile(nwbfile, nwbfile_path=task.out / "file.nwb", backend=task.params.backend)
     task.fact(probes=[job.id for job in jobs], backend=task.params.backend)
 
 
@@ -108,24 +114,32 @@ def probe_names(job: Job) -> set[str]:
     return {job.stream, bare, bare.rsplit(".", 1)[-1]}
 
 
-def _add_probe(task: Task, nwbfile: Any, job: Job, surface_index: int | None) -> None:
-    """Add a job's electrodes, its raw traces on request, and its LFP."""
+def _add_probe(task: Task, nwbfile: Any, job: Job, surface_index: int | None, scratch: Path) -> None:
+    """Add a job's electrodes, its raw traces on request, and its LFP, which is worked out when the file is written."""
     from neuroconv.tools.spikeinterface import add_recording_to_nwbfile
     from neuroconv.tools.spikeinterface.spikeinterface import add_recording_metadata_to_nwbfile
 
-    raw = _with_electrode_properties(load_recording(job, task.data, timed=True), job)
+    raw = _stub(task, _with_electrode_properties(load_recording(job, task.data, timed=True), job))
     metadata = _metadata(raw, job)
     add_recording_metadata_to_nwbfile(raw, nwbfile=nwbfile, metadata=metadata)
-    options = {"nwbfile": nwbfile, "metadata": metadata, "iterator_options": {"buffer_gb": BUFFER_GB}}
+    given = {"nwbfile": nwbfile, "metadata": metadata}
     if task.params.write_raw:
-        add_recording_to_nwbfile(_stub(task, raw), metadata_key="raw", **options)
+        options = {"buffer_gb": BUFFER_GB}
+        add_recording_to_nwbfile(raw, metadata_key="raw", iterator_options=options, **given)
     if task.params.write_lfp:
-        stream = load_lfp(job, task.data, timed=True)
-        source = raw if stream is None else _with_electrode_properties(stream, job)
-        if surface_index is not None:
-            source = agar_referenced(source, surface_index)
-        lfp = _stub(task, lfp_band(source, stream is not None, task.params, task.change))
-        add_recording_to_nwbfile(lfp, metadata_key="lfp", parent_container="processing/LFP", **options)
+        lfp = _lfp(task, job, raw, surface_index, scratch)
+        options = pieces(lfp, task.params)
+        place = {"metadata_key": "lfp", "parent_container": "processing/LFP"}
+        add_recording_to_nwbfile(lfp, iterator_options=options, **place, **given)
+
+
+def _lfp(task: Task, job: Job, raw: Any, surface_index: int | None, scratch: Path) -> Any:
+    """A job's LFP: from the instrument's LF stream where there is one, else from the wide band."""
+    stream = load_lfp(job, task.data, timed=True)
+    source = raw if stream is None else _stub(task, _with_electrode_properties(stream, job))
+    slow = at_lfp_rate(source, stream is not None, task.params, surface_index, task.change)
+    kept = in_scratch(slow, source.sampling_frequency, scratch / job.id, task.n_jobs)
+    return lfp_band(kept, source.get_dtype(), task.params, task.change)
 
 
 def _metadata(recording: Any, job: Job) -> dict[str, Any]:
