@@ -36,7 +36,10 @@ def dispatched(folder) {
     // The configuration divides the cores over this many recordings; it is no input, so it makes no task new.
     System.setProperty('spikerelay.recordings', "${jobs.size()}")
     return jobs.collect { job ->
-        tuple([id: job.id, block: job.block, megabytes: job.megabytes, channels: job.num_channels], groovy.json.JsonOutput.toJson(job))
+        def meta = [id: job.id, block: job.block, megabytes: job.megabytes, channels: job.num_channels]
+        // The files that tell about the session are the NWB export's alone: a changed one sorts nothing anew.
+        def traces = job.findAll { key, _value -> key != 'metadata_files' }
+        tuple(meta, groovy.json.JsonOutput.toJson(traces), groovy.json.JsonOutput.toJson(job))
     }
 }
 
@@ -63,9 +66,10 @@ workflow {
     resolved = RESOLVE_PARAMS.out.map { file -> checked(readJson(file)) }
 
     JOB_DISPATCH(section(resolved, 'job_dispatch'))
-    jobs = JOB_DISPATCH.out.map { folder -> dispatched(folder) }.flatMap()
-    blocks = jobs
-        .map { meta, job -> tuple([id: meta.block], meta.megabytes, meta.channels, job) }
+    found = JOB_DISPATCH.out.map { folder -> dispatched(folder) }.flatMap()
+    jobs = found.map { meta, job, _whole -> tuple(meta, job) }
+    blocks = found
+        .map { meta, _job, whole -> tuple([id: meta.block], meta.megabytes, meta.channels, whole) }
         .groupTuple()
         .map { block, megabytes, channels, group ->
             tuple(block + [megabytes: megabytes.sum(), channels: channels.sum()], "[${group.sort().join(', ')}]")

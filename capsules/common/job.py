@@ -26,11 +26,12 @@ class Job(BaseModel):
 
     `block` is the id of the NWB file that the recording belongs to; `segments` are the reader's segment indices,
     concatenated when there are several. `files` are its raw files (path relative to the data folder, bytes, mtime in
-    ns), so that a replaced file makes another job. The clock: when each segment starts and how long it is, the
-    instrument's number of each segment's first sample, the edges of its SYNC signal in the first seconds of the first
-    segment (None: it has none), and whether time is counted by samples (`regular_clock`) or read
-    from the instrument's own timestamps. Sizes are those of the traces as they lie on disk. `skip` says why
-    it is not worked on, `failure` why it could not be read; `warnings` are for the user.
+    ns), so that a replaced file makes another job; `metadata_files`, likewise, tell about the session, and only the NWB
+    export is given them. The clock: when each segment starts and how long it is, the instrument's number of each
+    segment's first sample, the edges of its SYNC signal in the first seconds of the first segment (None: it has none),
+    and whether time is counted by samples (`regular_clock`) or read from the instrument's own timestamps. Sizes are
+    those of the traces as they lie on disk. `skip` says why it is not worked on, `failure` why it could not be read;
+    `warnings` are for the user.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -57,6 +58,7 @@ class Job(BaseModel):
     sync_edges_s: list[float] | None = None
     regular_clock: bool = True
     files: list[tuple[str, int, int]] = []
+    metadata_files: list[tuple[str, int, int]] = []
     warnings: list[str] = []
     skip: str | None = None
     failure: str | None = None

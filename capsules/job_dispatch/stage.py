@@ -10,6 +10,7 @@ from typing import Any
 
 from capsules.common.errors import SpikeRelayError
 from capsules.common.job import Job, Reader, open_reader
+from capsules.common.session_metadata import metadata_files, read_metadata
 from capsules.common.task import Task, write_json
 from capsules.job_dispatch.loaders import LOADERS
 from capsules.job_dispatch.loaders.streams import AnyStream, BrokenStream, LeftOutStream, Stream
@@ -70,6 +71,11 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
     name = id_prefix(session, data)
     groups = channel_groups(recording) if params.split_groups else [None]
     files = [entry for path in stream.files for entry in stat_files(path, data)]
+    told = metadata_files(stream.files, session)
+    for file in told:
+        # Refused now, and not after the sorting.
+        read_metadata(file)
+    metadata = [entry for file in told for entry in stat_files(file, data)]
     sync = None if stream.sync_reader is None else open_reader(stream.sync_reader, session)
     for chosen in [[index] for index in segments] if params.split_segments else [segments]:
         part = f"recording{chosen[0] + 1}" + (f"-{chosen[-1] + 1}" if len(chosen) > 1 else "")
@@ -105,6 +111,7 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
                 sync_edges_s=edges,
                 regular_clock=clock.get("regular_clock", True),
                 files=files,
+                metadata_files=metadata,
                 skip=too_short(sum(durations_s), params),
                 failure=found.failure,
                 warnings=[*found.warnings, *clock.get("warnings", [])],

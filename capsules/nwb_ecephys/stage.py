@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from capsules.common import resources
-from capsules.common.errors import Skip, SpikeRelayError
+from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError
 from capsules.common.job import Job, load_lfp, load_recording, stream_stem
 from capsules.common.nwb import electrode_group, electrode_names
 from capsules.common.task import Task
 from capsules.nwb_ecephys.lfp import at_lfp_rate, in_scratch, lfp_band, pieces
+from capsules.nwb_ecephys.session import add_devices, make_nwbfile, session_metadata
 
 BUFFER_GB = 0.25
-UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Probe:
+    """A job's recordings for the file; `lfp` is None when none is written."""
+
+    job: Job
+    raw: Any
+    lfp: Any | None = None
 
 
 def run(task: Task) -> None:
@@ -29,22 +40,49 @@ def run(task: Task) -> None:
     resources.show_progress(False, task.log)
     agar = agar_surfaces(task.params.surface_channel_agar_probes_indices, jobs)
     from neuroconv.tools.nwb_helpers import configure_and_write_nwbfile
-    from pynwb import NWBFile
 
-    nwbfile = NWBFile(
-        session_description=f"Extracellular recording {task.id}",
-        identifier=f"{jobs[0].session}/{task.id}",
-        session_start_time=_start_time(task, jobs),
-        session_id=jobs[0].session,
-        notes="\n".join(clock_notes(jobs)),
-    )
-    _add_segments(nwbfile, jobs)
+    metadata = session_metadata(task, jobs)
     # Beside the result: /tmp may be small.
     with TemporaryDirectory(dir=task.out, prefix=".lfp") as scratch:
-        for job in jobs:
-            _add_probe(task, nwbfile, job, agar.get(job.id), Path(scratch))
+        probes, failures = opened(task, jobs, agar, Path(scratch))
+        if not probes:
+            raise SpikeRelayError("\n".join(failures))
+        notes = [*clock_notes([probe.job for probe in probes]), *failures]
+        nwbfile = make_nwbfile(task, jobs, metadata, notes)
+        _add_segments(nwbfile, [probe.job for probe in probes])
+        for probe in probes:
+            _add_probe(task, nwbfile, probe, metadata)
+        add_devices(nwbfile, metadata)
         configure_and_write_nwbfile(nwbfile, nwbfile_path=task.out / "file.nwb", backend=task.params.backend)
-    task.fact(probes=[job.id for job in jobs], backend=task.params.backend)
+    task.fact(probes=[probe.job.id for probe in probes], backend=task.params.backend)
+    if failures:
+        raise RecordedFailure("; ".join(failures))
+
+
+def opened(task: Task, jobs: list[Job], agar: dict[str, int], scratch: Path) -> tuple[list[Probe], list[str]]:
+    """Open each job's traces and read its LFP, each on its own; and what could not be read, a line each."""
+    probes, failures = [], []
+    for job in jobs:
+        with _on_its_own(task, f"{job.stream} is not in this file", failures):
+            raw = _stub(task, _with_electrode_properties(load_recording(job, task.data, timed=True), job))
+            probes.append(Probe(job, raw))
+            if task.params.write_lfp:
+                with _on_its_own(task, f"the LFP of {job.stream} is not in this file", failures):
+                    probes[-1].lfp = _lfp(task, job, raw, agar.get(job.id), scratch)
+    return probes, failures
+
+
+@contextmanager
+def _on_its_own(task: Task, consequence: str, failures: list[str]) -> Iterator[None]:
+    """Write down that a part cannot be read, so that it does not take the others with it."""
+    try:
+        yield
+    except SpikeRelayError:
+        raise
+    # Readers raise whatever their parsing runs into; each is this part's failure, with its cause.
+    except Exception as error:
+        task.log.exception(consequence)
+        failures.append(f"{consequence}: {type(error).__name__}: {error}")
 
 
 def clock_notes(jobs: list[Job]) -> list[str]:
@@ -72,17 +110,15 @@ def _add_segments(nwbfile: Any, jobs: list[Job]) -> None:
     table.add_column("probe", "electrode group of the probe")
     table.add_column("segment", "number of the segment in the source, from 1")
     table.add_column("source_start_time", "start of the segment by the source's clock, in seconds")
+    rows = []
     for job in joined:
         start = 0.0
         for index, source, duration in zip(job.segments, job.segment_starts_s, job.segment_durations_s, strict=True):
-            table.add_row(
-                start_time=start,
-                stop_time=start + duration,
-                probe=electrode_group(job),
-                segment=index + 1,
-                source_start_time=source,
-            )
+            times = {"start_time": start, "stop_time": start + duration, "source_start_time": source}
+            rows.append(times | {"probe": electrode_group(job), "segment": index + 1})
             start += duration
+    for row in sorted(rows, key=lambda row: row["start_time"]):
+        table.add_row(**row)
     nwbfile.add_time_intervals(table)
 
 
@@ -114,23 +150,20 @@ def probe_names(job: Job) -> set[str]:
     return {job.stream, bare, bare.rsplit(".", 1)[-1]}
 
 
-def _add_probe(task: Task, nwbfile: Any, job: Job, surface_index: int | None, scratch: Path) -> None:
-    """Add a job's electrodes, its raw traces on request, and its LFP, which is worked out when the file is written."""
+def _add_probe(task: Task, nwbfile: Any, probe: Probe, metadata: dict[str, dict[str, Any]]) -> None:
+    """Add a probe's electrodes, its raw traces on request, and its LFP; both are read when the file is written."""
     from neuroconv.tools.spikeinterface import add_recording_to_nwbfile
     from neuroconv.tools.spikeinterface.spikeinterface import add_recording_metadata_to_nwbfile
 
-    raw = _stub(task, _with_electrode_properties(load_recording(job, task.data, timed=True), job))
-    metadata = _metadata(raw, job)
-    add_recording_metadata_to_nwbfile(raw, nwbfile=nwbfile, metadata=metadata)
-    given = {"nwbfile": nwbfile, "metadata": metadata}
+    given = {"nwbfile": nwbfile, "metadata": probe_metadata(probe.raw, probe.job, metadata)}
+    add_recording_metadata_to_nwbfile(probe.raw, **given)
     if task.params.write_raw:
         options = {"buffer_gb": BUFFER_GB}
-        add_recording_to_nwbfile(raw, metadata_key="raw", iterator_options=options, **given)
-    if task.params.write_lfp:
-        lfp = _lfp(task, job, raw, surface_index, scratch)
-        options = pieces(lfp, task.params)
+        add_recording_to_nwbfile(probe.raw, metadata_key="raw", iterator_options=options, **given)
+    if probe.lfp is not None:
+        options = pieces(probe.lfp, task.params)
         place = {"metadata_key": "lfp", "parent_container": "processing/LFP"}
-        add_recording_to_nwbfile(lfp, iterator_options=options, **place, **given)
+        add_recording_to_nwbfile(probe.lfp, iterator_options=options, **place, **given)
 
 
 def _lfp(task: Task, job: Job, raw: Any, surface_index: int | None, scratch: Path) -> Any:
@@ -142,47 +175,85 @@ def _lfp(task: Task, job: Job, raw: Any, surface_index: int | None, scratch: Pat
     return lfp_band(kept, source.get_dtype(), task.params, task.change)
 
 
-def _metadata(recording: Any, job: Job) -> dict[str, Any]:
-    """NeuroConv's metadata for one probe: its device, its electrode group, its series."""
-    group = electrode_group(job)
+def probe_metadata(recording: Any, job: Job, told: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """NeuroConv's metadata for one probe: its device with its model, its electrode group, its series.
+
+    Parameters
+    ----------
+    recording : BaseRecording
+        As `_with_electrode_properties` gives it.
+    job : Job
+    told : dict
+        The session's metadata. An NWB input's group keeps its device and location.
+    """
+    name = electrode_group(job)
+    source = told.get("source_groups", {}).get(str(recording.get_annotation("source_group")), {})
+    group = {
+        "name": name,
+        "description": f"channels of {job.stream}" + (f", group {job.group}" if job.group else ""),
+        "location": "unknown",
+    }
+    group |= {key: source[key] for key in ("description", "location") if source.get(key)}
+    group |= told.get("Ecephys", {}).get("ElectrodeGroups", {}).get(name, {})
+    device_name = source.get("device", name)
     probe = recording.get_probegroup().probes[0] if recording.has_probe() else None
-    facts = {} if probe is None else {"serial_number": probe.serial_number, "manufacturer": probe.manufacturer}
-    device = {"name": group, "description": job.probe or "probe", **{k: str(v) for k, v in facts.items() if v}}
+    device, models = ({}, {}) if probe is None else _probe_device(probe)
+    device = {"name": device_name, "description": job.probe or "probe"} | device
+    device |= told.get("Devices", {}).get(device_name, {})
+    series = {
+        "raw": {"name": f"ElectricalSeries-{name}", "description": f"unfiltered traces of {job.stream}"},
+        "lfp": {"name": f"ElectricalSeriesLFP-{name}", "description": f"local field potential of {job.stream}"},
+    }
     return {
-        "Devices": {group: device},
+        "Devices": {device_name: device},
+        "DeviceModels": models | told.get("DeviceModels", {}),
         "Ecephys": {
-            "ElectrodeGroups": {
-                group: {
-                    "name": group,
-                    "description": f"channels of {job.stream}" + (f", group {job.group}" if job.group else ""),
-                    "location": "unknown",
-                    "device_metadata_key": group,
-                }
-            },
-            "ElectricalSeries": {
-                "raw": {"name": f"ElectricalSeries-{group}", "description": f"unfiltered traces of {job.stream}"},
-                "lfp": {
-                    "name": f"ElectricalSeriesLFP-{group}",
-                    "description": f"local field potential of {job.stream}",
-                },
-            },
+            "ElectrodeGroups": {name: group | {"device_metadata_key": device_name}},
+            "ElectricalSeries": series,
         },
     }
 
 
+def _probe_device(probe: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a ProbeInterface probe tells of its device and of its device's model."""
+    device = {} if probe.serial_number in (None, "", "0") else {"serial_number": str(probe.serial_number)}
+    if not probe.model_name:
+        return device, {}
+    model = {"name": probe.model_name, "model_number": probe.model_name, "manufacturer": probe.manufacturer}
+    model["description"] = probe.annotations.get("description")
+    return device | {"device_model_metadata_key": probe.model_name}, {
+        probe.model_name: {key: value for key, value in model.items() if value}
+    }
+
+
 def _with_electrode_properties(recording: Any, job: Job) -> Any:
-    """Give the channels what the electrodes table shows: group, position on the probe, brain area."""
+    """Give the channels what the electrodes table shows: group, shank, position on the probe, brain area.
+
+    The name of the group that an NWB input has them in is kept as the annotation `source_group`.
+    """
     import numpy as np
 
     recording = recording.clone()
+    channels = recording.get_num_channels()
     probegroup = recording.get_probegroup() if recording.has_probe() else None
+    if recording.get_channel_groups() is not None:
+        recording.annotate(source_group=str(recording.get_channel_groups()[0]))
+    # One electrode group, though the probe's shanks may have been several groups for the reader.
+    recording.set_channel_groups(np.zeros(channels, int))
     recording.set_property("channel_name", np.array(electrode_names(recording.channel_ids, probegroup)))
-    recording.set_property("group_name", np.full(recording.get_num_channels(), electrode_group(job)))
-    recording.set_property("brain_area", np.full(recording.get_num_channels(), "unknown"))
+    recording.set_property("group_name", np.full(channels, electrode_group(job)))
+    if recording.get_property("brain_area") is None:
+        recording.set_property("brain_area", np.full(channels, "unknown"))
     if recording.has_probe():
         locations = recording.get_channel_locations()
         recording.set_property("rel_x", locations[:, 0].astype(float))
         recording.set_property("rel_y", locations[:, 1].astype(float))
+        contacts = probegroup.to_numpy(complete=True)
+        if "shank_ids" in contacts.dtype.names:
+            contacts = contacts[contacts["device_channel_indices"].argsort()]
+            shanks = np.array([str(shank) for shank in contacts["shank_ids"]])
+            if (shanks != "").any():
+                recording.set_property("shank", shanks)
     return recording
 
 
@@ -191,16 +262,3 @@ def _stub(task: Task, recording: Any) -> Any:
         return recording
     end = min(recording.get_num_samples(), round(task.params.stub_seconds * recording.sampling_frequency))
     return recording.frame_slice(0, end)
-
-
-def _start_time(task: Task, jobs: list[Job]) -> datetime:
-    """The session's start as the instrument wrote it; NWB needs one, so an unknown one is marked as 1970."""
-    for job in jobs:
-        if job.session_start_time:
-            start = datetime.fromisoformat(job.session_start_time)
-            if start.tzinfo is None:
-                task.warn(f"session start {job.session_start_time} has no time zone in the source; written as UTC")
-                start = start.replace(tzinfo=UTC)
-            return start
-    task.warn("the source tells no session start: 1970-01-01 stands for unknown")
-    return UNKNOWN_START

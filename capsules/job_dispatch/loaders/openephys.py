@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from capsules.common.errors import SpikeRelayError
 from capsules.common.job import Reader
@@ -66,7 +68,19 @@ def _binary(node: Path, data: Path, read_timestamps: bool) -> Iterator[AnyStream
                 data,
                 lfp_reader=reader_of(lf) if lf else None,
                 files=[*files, *node.glob("settings*.xml")],
+                start_time=start_time(node, experiment),
             )
+
+
+def start_time(node: Path, experiment: Path) -> str | None:
+    """When an experiment began, as its settings say: ISO text without a zone, or None when they do not tell."""
+    number = _number(experiment)
+    file = node / ("settings.xml" if number == 1 else f"settings_{number}.xml")
+    try:
+        text = ElementTree.parse(file).findtext("INFO/DATE")
+        return datetime.strptime(text.strip(), "%d %b %Y %H:%M:%S").isoformat() if text else None
+    except (OSError, ElementTree.ParseError, ValueError):
+        return None
 
 
 def _structure(recording: Path) -> dict[str, Any]:

@@ -1,0 +1,183 @@
+"""The NWB file as others read it: traces, electrodes, devices, session; valid, and complete as far as is known."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from capsules.common.errors import RecordedFailure
+from capsules.common.job import Job
+from capsules.job_dispatch import stage as job_dispatch
+from capsules.job_dispatch.params import PARAMS as DISPATCH
+from capsules.nwb_ecephys import stage
+from capsules.nwb_ecephys.params import PARAMS
+from tests import formats
+from tests.reach.spy import task_for
+
+BY_HAND = """
+NWBFile:
+  session_start_time: 2026-01-15T10:30:00+01:00
+  session_description: A rat in an open field
+  experiment_description: Place cells
+  experimenter: ["Doe, Jane"]
+  institution: Some Institute
+  lab: Some Lab
+  keywords: [place cells]
+Subject: {subject_id: rat7, species: Rattus norvegicus, sex: F, age: P90D}
+Ecephys: {ElectrodeGroups: {imec0: {location: CA1}}}
+"""
+KEEP_LFP = {"lfp_spatial_factor": 1, "lfp_temporal_factor": 1}
+
+
+@pytest.fixture(scope="module")
+def spikeglx(tmp_path_factory):
+    """Two probes, of which the first has an LF stream, two segments, and metadata by hand."""
+    folder = tmp_path_factory.mktemp("file") / "data"
+    formats.write_spikeglx_segments(folder, [2.0, 1.0])
+    (folder / "nwb_metadata.yaml").write_text(BY_HAND)
+    return folder
+
+
+def dispatched(data, folder, **settings):
+    task = task_for("job_dispatch", DISPATCH.model_validate(settings), folder, data)
+    job_dispatch.run(task)
+    return [Job.model_validate(job) for job in json.loads((task.out / "jobs.json").read_text())]
+
+
+def export(jobs, data, folder, **settings):
+    """The task that wrote the first block, and what pynwb reads of it."""
+    from pynwb import read_nwb
+
+    task = task_for("nwb_ecephys", PARAMS.model_validate(settings), folder, data)
+    task.jobs = [job for job in jobs if job.block == jobs[0].block]
+    stage.run(task)
+    return task, read_nwb(task.out / "file.nwb")
+
+
+def findings(nwbfile):
+    """nwbinspector's findings that count, and pynwb's errors."""
+    from nwbinspector import Importance, inspect_nwbfile_object
+    from pynwb import validate
+
+    found = [
+        f"{message.importance.name} {message.check_function_name} {message.object_name}: {message.message}"
+        for message in inspect_nwbfile_object(nwbfile)
+        if message.importance in (Importance.CRITICAL, Importance.BEST_PRACTICE_VIOLATION, Importance.ERROR)
+    ]
+    return [*found, *map(str, validate(io=nwbfile.read_io))]
+
+
+@pytest.mark.parametrize("backend", ["hdf5", "zarr"])
+@pytest.mark.parametrize("split", [True, False], ids=["split", "joined"])
+def test_traces_are_those_of_the_source(split, backend, spikeglx, tmp_path):
+    from spikeinterface.extractors import read_nwb_recording
+
+    jobs = dispatched(spikeglx, tmp_path, input="spikeglx", split_segments=split, split_groups=False)
+    task, nwbfile = export(jobs, spikeglx, tmp_path, backend=backend, write_raw=True, **KEEP_LFP)
+    assert findings(nwbfile) == []
+    segments = [0] if split else [0, 1]
+    for probe in ("imec0", "imec1"):
+        expected = np.vstack([formats.counts(f"{probe}.ap", index, [60000, 30000][index], 8) for index in segments])
+        path = f"acquisition/ElectricalSeries-{probe}"
+        read = read_nwb_recording(task.out / "file.nwb", electrical_series_path=path)
+        np.testing.assert_array_equal(read.get_traces(), expected)
+        source = job_recording(jobs, probe, spikeglx)
+        np.testing.assert_allclose(read.get_traces(return_in_uV=True), source.get_traces(return_in_uV=True), atol=1e-3)
+        np.testing.assert_array_equal(read.get_channel_locations(), source.get_channel_locations())
+        lfp = nwbfile.processing["ecephys"]["LFP"][f"ElectricalSeriesLFP-{probe}"]
+        assert (lfp.rate, lfp.data.shape) == (2500, (len(expected) // 12, 8))
+    electrodes = nwbfile.electrodes.to_dataframe()
+    assert electrodes["shank"].tolist() == [""] * 8 + ["0", "0", "1", "1", "2", "2", "3", "3"]
+    assert electrodes["location"].tolist() == ["unknown"] * 16
+    assert nwbfile.electrode_groups["imec0"].location == "CA1"
+    assert {name: device.model.name for name, device in nwbfile.devices.items()} == {
+        "imec0": "NP1000",
+        "imec1": "NP2013",
+    }
+    assert nwbfile.devices["imec1"].serial_number == "1001"
+
+
+def job_recording(jobs, probe, data):
+    from capsules.common.job import load_recording
+
+    return load_recording(next(job for job in jobs if job.stream.startswith(probe)), data)
+
+
+@pytest.mark.parametrize("backend", ["hdf5", "zarr"])
+def test_a_stub_is_short_and_raw_is_left_out(backend, spikeglx, tmp_path):
+    jobs = dispatched(spikeglx, tmp_path, input="spikeglx", split_groups=False)
+    _, nwbfile = export(jobs, spikeglx, tmp_path, backend=backend, stub=True, stub_seconds=0.5, **KEEP_LFP)
+    assert not nwbfile.acquisition
+    assert nwbfile.processing["ecephys"]["LFP"]["ElectricalSeriesLFP-imec1"].data.shape == (1250, 8)
+
+
+def test_metadata_by_hand_wins_and_what_is_unknown_is_told(spikeglx, tmp_path):
+    jobs = dispatched(spikeglx, tmp_path, input="spikeglx", split_groups=False)
+    assert [path for path, *_ in jobs[0].metadata_files] == ["nwb_metadata.yaml"]
+    task, nwbfile = export(jobs, spikeglx, tmp_path, write_lfp=False)
+    assert nwbfile.session_start_time.isoformat() == "2026-01-15T10:30:00+01:00"
+    assert (nwbfile.subject.subject_id, nwbfile.subject.sex, nwbfile.lab) == ("rat7", "F", "Some Lab")
+    assert task.record["facts"]["metadata_unknown"] == ["NWBFile.session_id"]
+    assert task.record["facts"]["metadata_from"]["Subject.sex"] == "nwb_metadata.yaml"
+
+
+def test_nothing_is_invented_without_metadata(spikeglx, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(spikeglx, data, ignore=shutil.ignore_patterns("*.yaml"))
+    jobs = dispatched(data, tmp_path, input="spikeglx", split_groups=False)
+    task, nwbfile = export(jobs, data, tmp_path, write_lfp=False)
+    assert nwbfile.subject is None
+    assert nwbfile.session_start_time.isoformat() == "2026-01-15T10:30:00+00:00"
+    assert "no time zone in its source" in nwbfile.notes
+    assert "Subject.species" in task.record["facts"]["metadata_unknown"]
+
+
+@pytest.mark.parametrize("backend", ["hdf5", "zarr"])
+def test_an_nwb_inputs_session_is_kept(backend, tmp_path):
+    from pynwb import NWBHDF5IO
+    from pynwb.file import Subject
+
+    data = tmp_path / "data"
+    data.mkdir()
+    formats.write_nwb(data / "rat.nwb", {"ElectricalSeriesA": 1}, backend)
+    if backend == "hdf5":
+        with NWBHDF5IO(data / "rat.nwb", "a") as io:
+            nwbfile = io.read()
+            nwbfile.subject = Subject(subject_id="rat7", sex="M", species="Rattus norvegicus", age="P90D")
+            nwbfile.create_device("camera", description="another device")
+            io.write(nwbfile)
+    jobs = dispatched(data, tmp_path, input="nwb")
+    _, nwbfile = export(jobs, data, tmp_path, write_raw=True, write_lfp=False)
+    assert nwbfile.session_start_time.isoformat() == "2026-01-01T00:00:00+00:00"
+    assert (nwbfile.identifier, nwbfile.session_description) == ("rat.nwb", "test")
+    assert nwbfile.electrode_groups["ElectricalSeriesA"].device.name == "probe"
+    if backend == "hdf5":
+        assert nwbfile.subject.subject_id == "rat7"
+        assert set(nwbfile.devices) == {"probe", "camera"}
+
+
+def test_open_ephys_settings_tell_the_start(tmp_path):
+    data = tmp_path / "data"
+    formats.write_openephys(data, [formats.PROBE_A], [1.0])
+    settings = data / "Record Node 101" / "settings.xml"
+    settings.write_text(settings.read_text().replace("</INFO>", "<DATE>15 Jan 2026 10:30:00</DATE></INFO>"))
+    (job,) = dispatched(data, tmp_path, input="openephys")
+    assert job.session_start_time == "2026-01-15T10:30:00"
+
+
+def test_a_broken_lf_stream_leaves_the_rest(spikeglx, tmp_path):
+    from pynwb import read_nwb
+
+    data = tmp_path / "data"
+    shutil.copytree(spikeglx, data)
+    jobs = dispatched(data, tmp_path, input="spikeglx", split_groups=False)
+    for file in data.rglob("*imec0.lf.bin"):
+        file.unlink()
+    with pytest.raises(RecordedFailure, match=r"the LFP of imec0\.ap is not in this file"):
+        export(jobs, data, tmp_path, write_raw=True, **KEEP_LFP)
+    nwbfile = read_nwb(tmp_path / "nwb_ecephys_out" / "file.nwb")
+    assert findings(nwbfile) == []
+    assert "the LFP of imec0.ap is not in this file" in nwbfile.notes
+    assert set(nwbfile.acquisition) == {"ElectricalSeries-imec0", "ElectricalSeries-imec1"}
+    assert set(nwbfile.processing["ecephys"]["LFP"].electrical_series) == {"ElectricalSeriesLFP-imec1"}
