@@ -60,11 +60,14 @@ def read_metadata(file: Path) -> dict[str, dict[str, Any]]:
         raise SpikeRelayError(f"{file} cannot be read: {error}") from None
     if not isinstance(document, dict):
         raise SpikeRelayError(f"{file}: a table of names and values is needed")
-    if file.name == BY_HAND:
-        if problems := list(by_hand_problems(document)):
-            raise SpikeRelayError("\n".join(f"{file}, {problem}" for problem in problems))
-        return document
-    return {AIND_SUBJECT: aind_subject, AIND_DESCRIPTION: aind_description}[file.name](document)
+    problems = list(by_hand_problems(document)) if file.name == BY_HAND else []
+    told = document
+    if file.name != BY_HAND:
+        told = aind_subject(document) if file.name == AIND_SUBJECT else aind_description(document)
+    problems += time_problems(told)
+    if problems:
+        raise SpikeRelayError("\n".join(f"{file}, {problem}" for problem in problems))
+    return told
 
 
 def _read_yaml(file: Path) -> Any:
@@ -101,8 +104,13 @@ def by_hand_problems(document: dict[str, Any]) -> Iterator[str]:
                 yield f"{path}.{name}: unknown{nearest(str(name), names)}".removeprefix(".")
         else:
             yield f"{path}: {error.message}".removeprefix(": ")
+
+
+def time_problems(told: dict[str, Any]) -> Iterator[str]:
+    """The dates and times that cannot be read."""
     for part, field in (("NWBFile", "session_start_time"), ("Subject", "date_of_birth")):
-        value = (document.get(part) or {}).get(field) if isinstance(document.get(part), dict) else None
+        fields = told.get(part)
+        value = fields.get(field) if isinstance(fields, dict) else None
         if isinstance(value, str) and not _is_time(value):
             yield f"{part}.{field}: {value!r} is no date and time as in 2026-01-15T10:30:00+01:00"
 

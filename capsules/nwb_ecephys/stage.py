@@ -155,7 +155,12 @@ def _add_probe(task: Task, nwbfile: Any, probe: Probe, metadata: dict[str, dict[
     from neuroconv.tools.spikeinterface import add_recording_to_nwbfile
     from neuroconv.tools.spikeinterface.spikeinterface import add_recording_metadata_to_nwbfile
 
-    given = {"nwbfile": nwbfile, "metadata": probe_metadata(probe.raw, probe.job, metadata)}
+    told = probe_metadata(probe.raw, probe.job, metadata)
+    (group,) = told["Ecephys"]["ElectrodeGroups"].values()
+    areas = probe.raw.get_property("brain_area")
+    # An electrode whose own place is unknown lies where its group does.
+    probe.raw.set_property("brain_area", [group["location"] if area == "unknown" else area for area in areas])
+    given = {"nwbfile": nwbfile, "metadata": told}
     add_recording_metadata_to_nwbfile(probe.raw, **given)
     if task.params.write_raw:
         options = {"buffer_gb": BUFFER_GB}

@@ -19,7 +19,7 @@ from capsules.results.report import fitted, render
 LAYOUT_VERSION = 1
 
 NEXT_STEP = {
-    "recorded": "read logs/<id>/ for the cause; the run went on because raise_if_fails is false",
+    "recorded": "read logs/<id>/ for the cause; the run went on without what failed",
     "failed": "read logs in nextflow/failed/, put the cause right and run the same command with -resume",
     "killed": "give the task more memory or time (see nextflow/trace.txt) and run the same command with -resume",
 }

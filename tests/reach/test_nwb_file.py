@@ -89,7 +89,7 @@ def test_traces_are_those_of_the_source(split, backend, spikeglx, tmp_path):
         assert (lfp.rate, lfp.data.shape) == (2500, (len(expected) // 12, 8))
     electrodes = nwbfile.electrodes.to_dataframe()
     assert electrodes["shank"].tolist() == [""] * 8 + ["0", "0", "1", "1", "2", "2", "3", "3"]
-    assert electrodes["location"].tolist() == ["unknown"] * 16
+    assert electrodes["location"].tolist() == ["CA1"] * 8 + ["unknown"] * 8
     assert nwbfile.electrode_groups["imec0"].location == "CA1"
     assert {name: device.model.name for name, device in nwbfile.devices.items()} == {
         "imec0": "NP1000",

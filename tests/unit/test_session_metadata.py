@@ -138,3 +138,10 @@ def test_a_birthday_becomes_an_age_when_the_session_has_a_date():
     exact, about = subject_fields({"date_of_birth": "2025-12-15T00:00:00+01:00"}, start)
     assert exact["date_of_birth"].utcoffset().total_seconds() == 3600
     assert about is None
+
+
+def test_a_date_that_is_none_is_refused(tmp_path):
+    file = tmp_path / "subject.json"
+    file.write_text(json.dumps(SUBJECT_1 | {"date_of_birth": "last spring"}))
+    with pytest.raises(SpikeRelayError, match=r"subject\.json, Subject.date_of_birth: 'last spring' is no date"):
+        read_metadata(file)
