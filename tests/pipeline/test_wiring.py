@@ -141,6 +141,10 @@ def test_resume_sees_a_replaced_file_and_changed_code(tmp_path, tiny_session):
     replaced = pipeline.run("-resume")
     assert {id for _, id in ran_anew(replaced)} == {IMEC1, BLOCK, "-"}
 
+    (data / "subject.json").write_text('{"subject_id": "rat7"}')
+    told = pipeline.run("-resume")
+    assert {stage for stage, _ in ran_anew(told)} == {"NWB_ECEPHYS", "NWB_UNITS", "RESULTS"}
+
     stage = root / "capsules" / "postprocessing" / "stage.py"
     stage.write_text(stage.read_text() + "\n# changed\n")
     upgraded = pipeline.run("-resume")
