@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from capsules.commands.published import status_of
-from capsules.nwb_units.stage import copy_file, open_io, unit_columns, waveform_facts, write_units
+from capsules.nwb_units.columns import Column, SortedUnits, label_columns, sorted_units
+from capsules.nwb_units.stage import copy_file, open_io
+from capsules.nwb_units.table import joined, read_units, write_units
 
-PREDEFINED = ("spike_times", "electrodes", "waveform_mean", "waveform_sd")
+ABOUT = ("recording", "electrode_group", "sorter", "sorter_version")
+"""Columns in which all units of a sorting have the same."""
 
 
 def block_of(results: Path, id: str) -> Path | None:
@@ -53,29 +56,16 @@ def replace_units(
 
     table = read_nwb(source).units
     replaced = rows_of(table, results, id)
-    kept = [row_values(table, row) for row in range(len(table)) if row not in replaced]
-    published = {str(values["unit_name"]): values for values in (row_values(table, row) for row in replaced)}
-    entry = status_of(results)["recordings"][id]
-    columns = unit_columns(after, after.sorting, entry["recording"], entry["sorter"])
-    columns |= label_columns(after.sorting, [name for name in labels if name not in columns])
-    rows = kept + edited_rows(before, after, columns, published)
-    descriptions = {name: table[name].description for name in table.colnames if name not in PREDEFINED}
-    descriptions |= {name: description for name, (description, _) in columns.items()}
+    kept = [row for row in range(len(table)) if row not in replaced]
+    by_hand = {name: Column(f"{name}: label set by hand", after.sorting.get_property(name)) for name in labels}
+    edited = edited_units(id, before, after, label_columns(after.sorting) | by_hand, read_units(table, replaced))
+    sortings = [read_units(table, kept), edited] if kept else [edited]
     copy_file(source, target)
     drop_units(target)
     with open_io(target) as io:
         nwbfile = io.read()
-        write_units(nwbfile, waveform_facts(after), descriptions, rows)
+        write_units(nwbfile, joined(sortings), [])
         io.write(nwbfile)
-
-
-def row_values(table: Any, row: int) -> dict[str, Any]:
-    """A unit's values by column; its electrodes as rows of the electrodes table."""
-    values = {name: table[name][row] for name in table.colnames if name != "electrodes"}
-    ends = table["electrodes"].data
-    first = 0 if row == 0 else int(ends[row - 1])
-    electrodes = table["electrodes"].target.data[first : int(ends[row])]
-    return {name: _plain(value) for name, value in values.items()} | {"electrodes": [int(one) for one in electrodes]}
 
 
 def drop_units(file: Path) -> None:
@@ -94,51 +84,33 @@ def drop_units(file: Path) -> None:
         zarr.consolidate_metadata(str(file))
 
 
-def label_columns(sorting: Any, names: list[str]) -> dict[str, tuple[str, list]]:
-    """The units table's columns for labels that were set by hand: texts, or whether a unit has the label."""
-    return {name: (f"{name}: label set by hand", sorting.get_property(name).tolist()) for name in names}
-
-
-def edited_rows(
-    before: Any, after: Any, columns: dict[str, tuple[str, list]], published: dict[str, dict]
-) -> list[dict]:
-    """The units table's rows of the edited analyzer; `published` holds the file's rows by the units' names."""
+def edited_units(id: str, before: Any, after: Any, labels: dict[str, Column], published: SortedUnits) -> SortedUnits:
+    """The units of the edited analyzer, with the times and the electrodes that the file has for those before."""
     import numpy as np
 
+    had = published.columns
+    row_of = {str(unit): row for row, unit in enumerate(had["sorting_unit_id"].values)}
+    rows = [row_of[str(unit)] for unit in before.unit_ids]
     trains = [before.sorting.get_unit_spike_train(unit) for unit in before.unit_ids]
     samples, first = np.unique(np.concatenate(trains), return_index=True)
-    times = np.concatenate([published[str(unit)]["spike_times"] for unit in before.unit_ids])[first]
-    electrode_of = electrodes_of_channels(before, published)
-    templates = after.get_extension("templates")
-    means, deviations = templates.get_templates(operator="average"), templates.get_templates(operator="std")
-    rows = []
-    for index, unit in enumerate(after.unit_ids):
-        train = after.sorting.get_unit_spike_train(unit)
-        peak = int(np.ptp(means[index], axis=0).argmax())
-        rows.append(
-            {name: values[index] for name, (_, values) in columns.items()}
-            | {
-                "spike_times": times[np.searchsorted(samples, train)],
-                "electrodes": [electrode_of[channel] for channel in after.sparsity.unit_id_to_channel_indices[unit]],
-                "waveform_mean": means[index][:, peak],
-                "waveform_sd": deviations[index][:, peak],
-            }
-        )
-    return rows
-
-
-def electrodes_of_channels(analyzer: Any, published: dict[str, dict]) -> dict[int, int]:
-    """Channel of the analyzer -> row of the electrodes table, told from the electrodes of the published units."""
-    channels = analyzer.sparsity.unit_id_to_channel_indices
-    return {
+    times = np.concatenate([had["spike_times"].values[row] for row in rows])[first]
+    channels = before.sparsity.unit_id_to_channel_indices
+    electrode_of = {
         channel: electrode
-        for unit in analyzer.unit_ids
-        for channel, electrode in zip(channels[unit], published[str(unit)]["electrodes"], strict=True)
+        for unit, row in zip(before.unit_ids, rows, strict=True)
+        for channel, electrode in zip(channels[unit], had["electrodes"].values[row], strict=True)
     }
+    edited = [after.sorting.get_unit_spike_train(unit) for unit in after.unit_ids]
+    return sorted_units(
+        after,
+        labels,
+        {"id": id} | {name: str(had[name].values[0]) for name in ABOUT},
+        spike_times=[times[np.searchsorted(samples, train)] for train in edited],
+        observed=had["obs_intervals"].values[0],
+        electrode_of=electrode_of,
+    )
 
 
-def _plain(value: Any) -> Any:
-    """A cell as Python's own text, truth or number; arrays stay."""
-    if isinstance(value, bytes):
-        return value.decode()
-    return value.item() if hasattr(value, "item") and not getattr(value, "shape", ()) else value
+def _plain(value: Any) -> str:
+    """A cell as text: hdf5 gives some as bytes."""
+    return value.decode() if isinstance(value, bytes) else str(value)

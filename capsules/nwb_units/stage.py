@@ -9,10 +9,11 @@ from typing import Any
 
 from capsules.common.errors import Skip, SpikeRelayError
 from capsules.common.job import Job, load_recording
-from capsules.common.metrics import METRIC_EXTENSIONS
 from capsules.common.nwb import electrode_group, electrode_names
 from capsules.common.resources import use_numba_cache
 from capsules.common.task import Task, link_or_copy
+from capsules.nwb_units.columns import SortedUnits, label_columns, sorted_units
+from capsules.nwb_units.table import joined, write_units
 
 
 def run(task: Task) -> None:
@@ -23,22 +24,65 @@ def run(task: Task) -> None:
     if not task.input("nwb_ecephys", "file.nwb").exists():
         raise Skip(f"nwb_ecephys {source['status']}: {source['reason']}")
     use_numba_cache()
+    found, remarks = curated_sortings(task)
     target = task.out / "file.nwb"
     copy_file(task.input("nwb_ecephys", "file.nwb"), target)
-    found = [(job, id) for job in task.jobs for id in _sortings(task, job)]
-    if found:
-        with open_io(target) as io:
-            nwbfile = io.read()
-            sortings = [_unit_rows(task, nwbfile, job, id) for job, id in found]
-            descriptions = {name: text for _, described, _ in sortings for name, text in described.items()}
-            rows = [row for _, _, of_sorting in sortings for row in of_sorting]
-            write_units(nwbfile, sortings[0][0], descriptions, rows)
-            units = len(rows)
-            io.write(nwbfile)
+    with open_io(target) as io:
+        nwbfile = io.read()
+        sortings = [_units_of(task, nwbfile, job, id) for job, id in found]
+        remarks += [text for (_, id), units in zip(found, sortings, strict=True) if (text := none_good(id, units))]
+        if sortings:
+            table = joined(sortings)
+            if "waveform_mean" in table.left_out:
+                remarks.append(
+                    "Waveforms are left out: recordings of different rates cannot share the table's columns."
+                )
+            write_units(nwbfile, table, remarks)
+            task.fact(columns_left_out=table.left_out)
+        else:
+            remarks.append("No recording of this block has units: the file has no units table.")
+        for remark in remarks:
+            task.warn(remark)
+        note_in_file(task, nwbfile, remarks)
+        io.write(nwbfile)
+    task.fact(units=sum(map(len, sortings)), recordings=[id for _, id in found])
+
+
+def curated_sortings(task: Task) -> tuple[list[tuple[Job, str]], list[str]]:
+    """The block's curated sortings (job, id), and a sentence on each recording or sorting without one."""
+    records = [json.loads(file.read_text()) for file in sorted(task.inputs.glob("curation_*/stage.json"))]
+    found, remarks = [], []
+    for job in task.jobs:
+        own = [record for record in records if record["recording"] == job.id]
+        if not own:
+            remarks.append(f"{job.id} has no units: {job.failure or job.skip or 'an earlier stage failed'}.")
+        for record in own:
+            if record["status"] == "ok":
+                found.append((job, record["id"]))
+            else:
+                remarks.append(f"{record['id']} has no units: {record['reason']}.")
+    return found, remarks
+
+
+def none_good(id: str, units: SortedUnits) -> str | None:
+    """A sentence when the curation query calls no unit of a sorting good."""
+    labels = units.columns.get("default_qc")
+    if labels is None or (labels.values == "good").any():
+        return None
+    return f"{id} has no good units: the curation query calls all of its {len(units)} units bad."
+
+
+def note_in_file(task: Task, nwbfile: Any, remarks: list[str]) -> None:
+    """What the units lack, for the file's readers, in the field that NWB has for notes on the analysis."""
+    if not remarks:
+        return
+    if nwbfile.data_collection is None:
+        nwbfile.data_collection = "\n".join(remarks)
+        # pynwb sees new tables by itself, and not new texts.
+        nwbfile.set_modified()
     else:
-        units = 0
-        task.warn("no recording of this block has units: the file has no units table")
-    task.fact(units=units, recordings=[id for _, id in found])
+        # pynwb cannot change a text that the file has.
+        task.change("what the units lack is not noted in the file: the source's own data_collection is kept")
 
 
 def copy_file(source: Path, target: Path) -> None:
@@ -70,20 +114,8 @@ def open_io(file: Path) -> Any:
     return NWBZarrIO(str(file), mode="r+")
 
 
-def _sortings(task: Task, job: Job) -> list[str]:
-    """The ids of a recording's curated sortings: one, or one of each sorter."""
-    records = [json.loads(file.read_text()) for file in sorted(task.inputs.glob("curation_*/stage.json"))]
-    records = [record for record in records if record["recording"] == job.id]
-    if not records:
-        task.warn(f"{job.id} has no units: an earlier stage failed")
-    for record in records:
-        if record["status"] != "ok":
-            task.warn(f"{record['id']} has no units: {record['reason']}")
-    return [record["id"] for record in records if record["status"] == "ok"]
-
-
-def _unit_rows(task: Task, nwbfile: Any, job: Job, id: str) -> tuple[dict, dict[str, str], list[dict]]:
-    """What one sorting's waveforms are, the descriptions of its columns, and its units' rows of the units table."""
+def _units_of(task: Task, nwbfile: Any, job: Job, id: str) -> SortedUnits:
+    """One sorting's units, their spikes in the clock of the recording that the file's traces come from."""
     import numpy as np
     import spikeinterface as si
 
@@ -92,113 +124,23 @@ def _unit_rows(task: Task, nwbfile: Any, job: Job, id: str) -> tuple[dict, dict[
     raw = load_recording(job, task.data, timed=True)
     facts = task.input_record("postprocessing", id)["facts"]
     first = round(facts["start_s"] * raw.sampling_frequency)
-    columns = unit_columns(analyzer, sorting, job.id, facts["sorter"])
-    electrodes = electrode_rows(nwbfile, analyzer, job)
-    templates = analyzer.get_extension("templates")
-    means, deviations = templates.get_templates(operator="average"), templates.get_templates(operator="std")
-    rows = []
-    for index, unit in enumerate(analyzer.unit_ids):
-        channels = analyzer.sparsity.unit_id_to_channel_indices[unit]
-        peak = int(np.ptp(means[index], axis=0).argmax())
-        train = sorting.get_unit_spike_train(unit, return_times=False)
-        rows.append(
-            {name: values[index] for name, (_, values) in columns.items()}
-            | {
-                "spike_times": raw.sample_index_to_time(first + train),
-                "electrodes": [electrodes[channel] for channel in channels],
-                "waveform_mean": means[index][:, peak],
-                "waveform_sd": deviations[index][:, peak],
-            }
-        )
-    return waveform_facts(analyzer), {name: description for name, (description, _) in columns.items()}, rows
+    trains = [sorting.get_unit_spike_train(unit, return_times=False) for unit in analyzer.unit_ids]
+    ends = raw.sample_index_to_time(first + np.array([0, analyzer.get_total_samples() - 1]))
+    about = {"id": id, "recording": job.id, "electrode_group": electrode_group(job)}
+    return sorted_units(
+        analyzer,
+        label_columns(sorting),
+        about | {name: facts[name] for name in ("sorter", "sorter_version")},
+        spike_times=[raw.sample_index_to_time(first + train) for train in trains],
+        observed=np.array([[ends[0], ends[1] + 1 / raw.sampling_frequency]]),
+        electrode_of=electrode_rows(nwbfile, analyzer, job),
+    )
 
 
-def unit_columns(analyzer: Any, sorting: Any, recording: str, sorter: str) -> dict[str, tuple[str, list]]:
-    """The units table's columns besides spikes and waveforms: name -> (description, one value per unit)."""
-    import numpy as np
-
-    labels = {name: sorting.get_property(name) for name in ("default_qc", "decoder_label", "bombcell_label")}
-    count = len(analyzer.unit_ids)
-    columns: dict[str, tuple[str, list]] = {
-        "unit_name": ("id of the unit within its recording", [str(unit) for unit in analyzer.unit_ids]),
-        "recording": ("recording that the unit was sorted in", [recording] * count),
-        "sorter": ("sorter that found the unit", [sorter] * count),
-        "default_qc": ("good or bad by the curation query", _texts(labels["default_qc"], count)),
-        "decoder_label": ("label of the classifiers", _texts(labels["decoder_label"], count)),
-    }
-    if labels["bombcell_label"] is not None:
-        columns["bombcell_label"] = ("label by Bombcell's thresholds", _texts(labels["bombcell_label"], count))
-    if analyzer.has_extension("unit_locations"):
-        locations = analyzer.get_extension("unit_locations").get_data()
-        for axis, name in enumerate(("estimated_x", "estimated_y", "estimated_z")[: locations.shape[1]]):
-            columns[name] = (f"{name[-1]} of the unit on the probe, in um", locations[:, axis].astype(float).tolist())
-    for name in METRIC_EXTENSIONS:
-        if analyzer.has_extension(name):
-            extension = analyzer.get_extension(name)
-            described = extension.get_metric_column_descriptions()
-            for column, values in extension.get_data().items():
-                numbers = np.asarray(values, dtype=float)
-                columns[str(column)] = (described.get(column, str(column)), numbers.tolist())
-    return columns
-
-
-def electrode_rows(nwbfile: Any, analyzer: Any, job: Job) -> list[int]:
-    """For each channel of the analyzer, the row of its electrode in the file's electrodes table."""
+def electrode_rows(nwbfile: Any, analyzer: Any, job: Job) -> dict[int, int]:
+    """Channel index of the analyzer -> row of its electrode in the file's electrodes table."""
     table = nwbfile.electrodes
     groups, names = table["group_name"][:], table["channel_name"][:]
     row_of = {(str(group), str(name)): row for row, (group, name) in enumerate(zip(groups, names, strict=True))}
-    return [
-        row_of[electrode_group(job), name] for name in electrode_names(analyzer.channel_ids, analyzer.get_probegroup())
-    ]
-
-
-def waveform_facts(analyzer: Any) -> dict[str, Any]:
-    """What the units table says of an analyzer's waveforms: their rate and unit, and the resolution of spike times."""
-    return {
-        "waveform_rate": float(analyzer.sampling_frequency),
-        "waveform_unit": "microvolts" if analyzer.return_in_uV else "counts",
-        "resolution": 1 / float(analyzer.sampling_frequency),
-    }
-
-
-def write_units(
-    nwbfile: Any, waveforms: dict[str, Any], descriptions: dict[str, str], rows: list[dict[str, Any]]
-) -> None:
-    """Give an NWB file its units table.
-
-    Parameters
-    ----------
-    nwbfile : NWBFile
-        Without units.
-    waveforms : dict
-        By `waveform_facts`.
-    descriptions : dict
-        The columns besides spikes, electrodes and waveforms.
-    rows : list of dict
-        The units; one that lacks a column has no text, no number or not the label there.
-    """
-    from pynwb.misc import Units
-
-    nwbfile.units = Units(
-        name="units",
-        description="curated units of every probe; spike times in seconds, by the clock of this file's traces; "
-        "waveforms are those of the channel with the largest template",
-        electrode_table=nwbfile.electrodes,
-        **waveforms,
-    )
-    blank = {name: _blank_value([row[name] for row in rows if name in row]) for name in descriptions}
-    for name, description in descriptions.items():
-        nwbfile.add_unit_column(name, description)
-    for row in rows:
-        nwbfile.add_unit(**blank | row)
-
-
-def _blank_value(values: list[Any]) -> Any:
-    """What stands in a column for a unit that has no value there."""
-    if values and isinstance(values[0], str):
-        return ""
-    return False if values and isinstance(values[0], bool) else float("nan")
-
-
-def _texts(values: Any, count: int) -> list[str]:
-    return [""] * count if values is None else [str(value) for value in values]
+    own = electrode_names(analyzer.channel_ids, analyzer.get_probegroup())
+    return {channel: row_of[electrode_group(job), name] for channel, name in enumerate(own)}

@@ -49,11 +49,13 @@ def run(task: Task) -> None:
     _compute(analyzer, extensions)
     _report_empty_metrics(task, analyzer)
     analyzer.save_as(folder=task.out / "postprocessed.zarr", format="zarr")
+    sorted_by = task.input_record("spikesorting")["facts"]
     task.fact(
         units=analyzer.get_num_units(),
         extensions=sorted(extensions),
         start_s=task.input_record("preprocessing")["facts"]["start_s"],
-        sorter=task.input_record("spikesorting")["facts"]["sorter"],
+        sorter=sorted_by["sorter"],
+        sorter_version=sorted_by["sorter_version"],
     )
     task.record["seeds"] = {"sorting_analyzer": SEED} | seeds(extensions)
 

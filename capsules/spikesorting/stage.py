@@ -47,7 +47,7 @@ def run(task: Task) -> None:
         task.record["seeds"] = sorter.pin_seeds(arguments)
         differing = differing_from_defaults(sorter, params, arguments, context)
         task.fact(sorter=name, arguments=_plain(arguments), differing_from_defaults=_plain(differing))
-        task.fact(repeats=sorter.repeats)
+        task.fact(repeats=sorter.repeats, sorter_version=sorter_version(sorter))
         try:
             sorting = sort(task, sorter, recording, arguments)
         except Exception as error:
@@ -119,6 +119,13 @@ def _plain(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings as JSON can hold them; infinity becomes text."""
     finite = {name: str(value) if value in (inf, -inf) else value for name, value in settings.items()}
     return json.loads(json.dumps(finite, default=str))
+
+
+def sorter_version(sorter: Sorter) -> str:
+    """The sorter's version, as SpikeInterface tells it."""
+    from spikeinterface.sorters import sorter_dict
+
+    return str(sorter_dict[sorter.spikeinterface_name].get_sorter_version())
 
 
 def run_sorter(sorter: Sorter, recording: Any, folder: Path, arguments: dict[str, Any]) -> Any:

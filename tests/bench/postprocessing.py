@@ -58,7 +58,7 @@ def sorted_by_truth(measured: Session) -> Path:
     trains = {unit: truth.get_unit_spike_train(unit) for unit in truth.unit_ids}
     si.NumpySorting.from_unit_dict([trains], truth.sampling_frequency).save(folder=target / "spikesorted")
     record = {"stage": "spikesorting", "id": id, "status": "ok", "reason": None, "versions": {}}
-    record["facts"] = {"sorter": "spykingcircus2"}
+    record["facts"] = {"sorter": "spykingcircus2", "sorter_version": "1"}
     (target / "stage.json").write_text(json.dumps(record))
     return folder
 

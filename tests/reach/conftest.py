@@ -54,7 +54,7 @@ def inputs(truth, data, tmp_path_factory):
     write_record(folder / "preprocessing_r", "preprocessing", start_s=0.0, motion_applied=False, referenced=True)
     (folder / "spikesorting_r").mkdir()
     truth[1].save(folder=folder / "spikesorting_r" / "spikesorted")
-    write_record(folder / "spikesorting_r", "spikesorting", sorter="spykingcircus2")
+    write_record(folder / "spikesorting_r", "spikesorting", sorter="spykingcircus2", sorter_version="1")
     return folder
 
 

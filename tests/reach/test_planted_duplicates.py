@@ -88,7 +88,7 @@ def test_units_at_one_place_with_other_waveforms_are_kept(tmp_path):
     recording.save(folder=tmp_path / "preprocessing_r" / "traces")
     write_record(tmp_path / "preprocessing_r", "preprocessing", start_s=0.0, motion_applied=False)
     si.NumpySorting.from_unit_dict([trains], RATE_HZ).save(folder=tmp_path / "spikesorting_r" / "spikesorted")
-    write_record(tmp_path / "spikesorting_r", "spikesorting", sorter="spykingcircus2")
+    write_record(tmp_path / "spikesorting_r", "spikesorting", sorter="spykingcircus2", sorter_version="1")
     task = run(tmp_path, tmp_path / "out", **ONLY_TEMPLATES)
     assert task.record["facts"]["units"] == 2
     assert task.record["facts"]["duplicated_units_removed"] == []

@@ -67,7 +67,7 @@ def records(tmp_path, monkeypatch):
                 folder = tmp_path / "spikesorting_r"
                 trains = {unit: np.asarray(train, dtype="int64") for unit, train in units.items()}
                 si.NumpySorting.from_unit_dict([trains], 30000.0).save(folder=folder / "spikesorted")
-                write_record(folder, "spikesorting", sorter="spykingcircus2")
+                write_record(folder, "spikesorting", sorter="spykingcircus2", sorter_version="1")
         return ended
 
     return run

@@ -77,7 +77,7 @@ def folder(tmp_path_factory):
     # Without the generated units' properties: a main channel that is given would be taken instead of looked for.
     trains = {unit: truth.get_unit_spike_train(unit) for unit in truth.unit_ids}
     si.NumpySorting.from_unit_dict([trains], 30000.0).save(folder=folder / "spikesorting_r" / "spikesorted")
-    write_record(folder / "spikesorting_r", "spikesorting", sorter="spykingcircus2")
+    write_record(folder / "spikesorting_r", "spikesorting", sorter="spykingcircus2", sorter_version="1")
     return folder
 
 

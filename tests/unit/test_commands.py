@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import shlex
 import shutil
@@ -11,98 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capsules.__main__ import main
-from capsules.common import task as tasks
-from capsules.common.contract import STAGES
-from capsules.common.job import Job, Reader
-from tests.data import ProbeSpec, as_counts, ground_truth
-
-IDS = ("day_imec0_recording1", "day_imec1_recording1")
-SECTIONS = {
-    "preprocessing": {"min_preprocessing_duration": 0, "motion_correction": {"compute": False}},
-    "curation": {"query": "num_spikes > 40"},
-    "nwb_ecephys": {"write_lfp": False},
-}
-
-
-@pytest.fixture(scope="module")
-def run_folder(tmp_path_factory):
-    """The stages' folders of two probes of 8 channels and 4 s, sorted by their truth, and the published results."""
-    import spikeinterface as si
-
-    folder = tmp_path_factory.mktemp("run")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tasks, "_start_log", lambda task: (task.out / "log.txt").touch())
-        patch.setattr(tasks.resources, "limit_threads", lambda n_jobs: None)
-        jobs = []
-        for index, id in enumerate(IDS):
-            recording, truth = ground_truth(ProbeSpec(channels=8, units=4, duration_s=4.0, seed=3 + index))
-            as_counts(recording).save(folder=folder / "data" / id)
-            jobs.append(job(id, f"imec{index}.ap"))
-            perform("preprocessing", id, jobs[-1:], folder)
-            trains = {str(unit): truth.get_unit_spike_train(unit) for unit in truth.unit_ids}
-            sorted_ = folder / f"spikesorting_{id}"
-            si.NumpySorting.from_unit_dict([trains], 30000.0).save(folder=sorted_ / "spikesorted")
-            record = {"stage": "spikesorting", "id": id, "recording": id, "status": "ok", "reason": None}
-            (sorted_ / "stage.json").write_text(json.dumps(record | {"facts": {"sorter": "spykingcircus2"}}))
-            for stage in ("postprocessing", "curation"):
-                perform(stage, id, jobs[-1:], folder)
-        for stage in ("nwb_ecephys", "nwb_units"):
-            perform(stage, "day", jobs, folder)
-    publish(folder, folder / "results")
-    return folder
-
-
-def job(id, stream):
-    reader = Reader(name="spikeinterface", kwargs={"file_or_folder_path": id}, path_arguments=["file_or_folder_path"])
-    return Job(
-        id=id, session="s", block="day", stream=stream, segments=[0], reader=reader, sampling_frequency_hz=30000.0,
-        num_channels=8, duration_s=4.0, dtype="int16", megabytes=2.0,
-    )  # fmt: skip
-
-
-def perform(stage, id, jobs, folder):
-    section = "nwb_ecephys" if stage == "nwb_units" else stage
-    params = importlib.import_module(f"capsules.{section}.params").PARAMS.model_validate(SECTIONS.get(section, {}))
-    out = folder / f".{stage}_{id}.partial"
-    out.mkdir()
-    task = tasks.Task(STAGES[stage], id, jobs, params, folder, folder / "data", out, 1)
-    assert tasks.perform(task, importlib.import_module(f"capsules.{stage}.stage").run, folder) == 0, task.record
-
-
-def publish(folder, results):
-    """What Nextflow publishes, of those parts that the commands read."""
-    for stage in STAGES.values():
-        for made in folder.glob(f"{stage.name}_*"):
-            for part in stage.parts:
-                place, source = part.place(stage.name, made.name.removeprefix(f"{stage.name}_")), made / part.name
-                if place and source.exists():
-                    (results / place).parent.mkdir(parents=True, exist_ok=True)
-                    (shutil.copytree if source.is_dir() else shutil.copyfile)(source, results / place)
-    recordings = {id: {"recording": id, "sorter": "spykingcircus2", "status": "ok"} for id in IDS}
-    (results / "status.json").write_text(json.dumps({"recordings": recordings, "blocks": {"day": {}}}))
-
-
-@pytest.fixture
-def results(run_folder, tmp_path):
-    shutil.copytree(run_folder / "results", tmp_path / "results", symlinks=True)
-    return tmp_path / "results"
-
-
-@pytest.fixture
-def spikerelay(monkeypatch, capsys):
-    """Run the command; returns exit code, what it printed and what it complained of."""
-
-    def run(*words):
-        monkeypatch.setattr("sys.argv", ["spikerelay", *map(str, words)])
-        code = main()
-        return code, *capsys.readouterr()
-
-    return run
-
-
-def contents(folder):
-    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+from tests.two_probes import IDS, contents, job, linked_run, perform, quiet_tasks
 
 
 def edited(results, file, **changes):
@@ -118,7 +26,7 @@ def units_table(file):
 
 
 def rows(table, id):
-    return table[table["recording"] == id].set_index("unit_name")
+    return table[table["recording"] == id].set_index("sorting_unit_id")
 
 
 def test_export_to_phy(results, run_folder, spikerelay):
@@ -200,10 +108,13 @@ def test_the_runs_own_curation_changes_nothing(results, spikerelay, tmp_path):
     assert set(ours.columns) - set(theirs.columns) == {"quality"}
     for id in IDS:
         one, other = rows(ours, id), rows(theirs, id)
-        for name in one.columns.drop(["quality", "electrodes"]):
+        for name in one.columns.drop(["quality", "electrodes", "max_electrode", "electrode_group"]):
             for mine, other_one in zip(one[name], other[name], strict=True):
                 np.testing.assert_array_equal(mine, other_one)
-        assert [list(part.index) for part in one["electrodes"]] == [list(part.index) for part in other["electrodes"]]
+            assert one[name].dtype == other[name].dtype
+        for name in ("electrodes", "max_electrode"):
+            assert [list(part.index) for part in one[name]] == [list(part.index) for part in other[name]]
+        assert [group.name for group in one["electrode_group"]] == [group.name for group in other["electrode_group"]]
 
 
 def test_merges_removals_splits_and_labels(results, spikerelay, tmp_path):
@@ -246,18 +157,11 @@ def test_merges_removals_splits_and_labels(results, spikerelay, tmp_path):
     assert [path.name for path in results.rglob(".*partial*")] == []
 
 
-def test_units_in_an_hdf5_file_are_replaced_too(run_folder, results, spikerelay, tmp_path, monkeypatch):
-    monkeypatch.setattr(tasks, "_start_log", lambda task: (task.out / "log.txt").touch())
-    monkeypatch.setattr(tasks.resources, "limit_threads", lambda n_jobs: None)
-    monkeypatch.setitem(SECTIONS, "nwb_ecephys", {"write_lfp": False, "backend": "hdf5"})
-    folder = tmp_path / "hdf5"
-    folder.mkdir()
-    for path in run_folder.iterdir():
-        if path.name == "data" or path.name.startswith(("postprocessing_", "curation_")):
-            (folder / path.name).symlink_to(path)
-    jobs = [job(id, f"imec{index}.ap") for index, id in enumerate(IDS)]
-    for stage in ("nwb_ecephys", "nwb_units"):
-        perform(stage, "day", jobs, folder)
+def test_units_in_an_hdf5_file_are_replaced_too(run_folder, results, spikerelay, tmp_path):
+    folder = linked_run(run_folder, tmp_path / "hdf5", "postprocessing_", "curation_")
+    with quiet_tasks():
+        for stage in ("nwb_ecephys", "nwb_units"):
+            perform(stage, "day", [job(0), job(1)], folder, backend="hdf5")
     shutil.rmtree(results / "nwb" / "day.nwb")
     shutil.copyfile(folder / "nwb_units_day" / "file.nwb", results / "nwb" / "day.nwb")
     before = contents(results)

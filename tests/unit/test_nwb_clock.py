@@ -51,14 +51,14 @@ def _sorted(job, data, folder, t_start):
 
     from capsules.common.job import load_recording
 
-    traces = load_recording(job, data)
+    traces = load_recording(job, data).frame_slice(round(t_start * 30000), None)
     sorting = si.NumpySorting.from_unit_dict([{"a": SAMPLES}], 30000.0)
     analyzer = si.create_sorting_analyzer(sorting, traces, format="memory", sparse=True)
     analyzer.compute({"random_spikes": {}, "waveforms": {}, "templates": {}})
     postprocessed, curated = folder / f"postprocessing_{job.id}", folder / f"curation_{job.id}"
     postprocessed.mkdir()
     analyzer.save_as(folder=postprocessed / "postprocessed.zarr", format="zarr")
-    write_record(postprocessed, "postprocessing", start_s=t_start, sorter="spykingcircus2")
+    write_record(postprocessed, "postprocessing", start_s=t_start, sorter="spykingcircus2", sorter_version="1")
     sorting.save(folder=curated / "curated")
     write_record(curated, "curation")
 
@@ -86,6 +86,7 @@ def test_spikes_and_traces_share_the_instruments_clock(data, tmp_path):
 def test_spikes_after_t_start_keep_the_clock(data, tmp_path):
     nwbfile = export(data, tmp_path, t_start=0.05)
     np.testing.assert_allclose(nwbfile.units["spike_times"][0], 5.05 + SAMPLES / 30000)
+    np.testing.assert_allclose(nwbfile.units["obs_intervals"][0], [[5.05, 7.0]])
 
 
 def test_joined_segments_have_their_map(data, tmp_path):

@@ -1,0 +1,173 @@
+"""The columns of the units table, made from a sorting's analyzer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from capsules.common.metrics import METRIC_EXTENSIONS, labels_of
+
+LABELS = {
+    "default_qc": "good or bad by the curation query",
+    "decoder_label": "label of the classifiers",
+    "decoder_probability": "probability of the classifiers' label",
+    "bombcell_label": "label by Bombcell's thresholds",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the units table.
+
+    `values` is an array with one value per unit, or a list with one array per unit where each has its own length.
+    """
+
+    description: str
+    values: Any
+
+
+@dataclass(frozen=True)
+class Waveforms:
+    """Templates of some units.
+
+    `mean` and `sd` hold an array (samples, electrodes) per unit, in the order of its electrodes; `sd` may be None.
+    `before` of the samples lie before the spike.
+    """
+
+    mean: list[Any]
+    sd: list[Any] | None
+    rate_hz: float
+    before: int
+    unit: str
+
+
+@dataclass(frozen=True)
+class SortedUnits:
+    """The units of one sorting: their columns, waveforms (None without templates) and rate (Hz) of their spikes."""
+
+    columns: dict[str, Column]
+    waveforms: Waveforms | None
+    rate_hz: float
+
+    def __len__(self) -> int:
+        return len(self.columns["spike_times"].values)
+
+
+def sorted_units(
+    analyzer: Any,
+    labels: dict[str, Column],
+    about: dict[str, str],
+    spike_times: list[Any],
+    observed: Any,
+    electrode_of: dict[int, int],
+) -> SortedUnits:
+    """The units of an analyzer as the NWB file holds them.
+
+    Parameters
+    ----------
+    analyzer : SortingAnalyzer
+        Of one segment.
+    labels : dict
+        By `label_columns`.
+    about : dict
+        What all units have in common: `id` of the sorting, `recording`, `electrode_group`, `sorter` and its version.
+    spike_times : list of array
+        Of each unit, in seconds by the file's clock.
+    observed : array (intervals, 2)
+        The seconds in which spikes were looked for.
+    electrode_of : dict
+        Channel index -> row of the electrodes table; it has the channels of the units.
+    """
+    import numpy as np
+
+    units, count, rate = analyzer.unit_ids, analyzer.get_num_units(), float(analyzer.sampling_frequency)
+    electrodes = [
+        np.array([electrode_of[channel] for channel in analyzer.sparsity.unit_id_to_channel_indices[unit]])
+        for unit in units
+    ]
+    columns = {
+        "unit_name": Column("id of the unit in this file", np.array([f"{about['id']}_{unit}" for unit in units])),
+        "sorting_unit_id": Column("id of the unit in its sorting", np.asarray(units)),
+        "recording": Column("recording that the unit was sorted in", np.full(count, about["recording"])),
+        "sorter": Column("sorter that found the unit", np.full(count, about["sorter"])),
+        "sorter_version": Column("version of the sorter", np.full(count, about["sorter_version"])),
+        "electrode_group": Column("electrode group of the unit's probe", np.full(count, about["electrode_group"])),
+        "sampling_rate": Column("rate of the recording that was sorted, in Hz", np.full(count, rate)),
+        **labels,
+        **_locations(analyzer),
+        **_metrics(analyzer),
+        "electrodes": Column("electrodes that see the unit", electrodes),
+        "spike_times": Column("times of the unit's spikes, in seconds", spike_times),
+        "obs_intervals": Column("when spikes were looked for, in seconds", [observed] * count),
+    }
+    if analyzer.has_extension("spike_amplitudes"):
+        amplitudes = analyzer.get_extension("spike_amplitudes").get_data(outputs="by_unit")[0]
+        unit = _voltage_unit(analyzer)
+        columns["spike_amplitudes"] = Column(f"of each spike, in {unit}", [amplitudes[unit] for unit in units])
+    waveforms = _waveforms(analyzer)
+    if waveforms is not None:
+        largest = [int(np.ptp(mean, axis=0).argmax()) for mean in waveforms.mean]
+        main = np.array([rows[index] for rows, index in zip(electrodes, largest, strict=True)])
+        columns["max_electrode"] = Column("electrode with the largest mean waveform", main)
+    return SortedUnits(columns, waveforms, rate)
+
+
+def label_columns(sorting: Any) -> dict[str, Column]:
+    """The labels that curation gave."""
+    return {name: Column(LABELS[name], _plain(values)) for name, values in labels_of(sorting, tuple(LABELS)).items()}
+
+
+def _locations(analyzer: Any) -> dict[str, Column]:
+    """Where each unit lies on the probe, by the names that SpikeInterface and NeuroConv use."""
+    if not analyzer.has_extension("unit_locations"):
+        return {}
+    places = analyzer.get_extension("unit_locations").get_data().astype(float)
+    return {
+        f"estimated_{axis}": Column(f"{axis} of the unit on the probe, in um", place)
+        for axis, place in zip("xyz", places.T, strict=False)
+    }
+
+
+def _metrics(analyzer: Any) -> dict[str, Column]:
+    """Every quality and template metric."""
+    columns = {}
+    for name in METRIC_EXTENSIONS:
+        if analyzer.has_extension(name):
+            extension = analyzer.get_extension(name)
+            described = extension.get_metric_column_descriptions()
+            for metric, values in extension.get_data().items():
+                columns[str(metric)] = Column(described.get(metric, str(metric)), _plain(values))
+    return columns
+
+
+def _waveforms(analyzer: Any) -> Waveforms | None:
+    """The analyzer's templates, each on its unit's channels; None where postprocessing computed none."""
+    if not analyzer.has_extension("templates"):
+        return None
+    templates = analyzer.get_extension("templates")
+    channels = [analyzer.sparsity.unit_id_to_channel_indices[unit] for unit in analyzer.unit_ids]
+
+    def on_own_channels(operator: str) -> list[Any]:
+        dense = templates.get_templates(operator=operator)
+        return [dense[index][:, own].astype("float32") for index, own in enumerate(channels)]
+
+    has_sd = "std" in templates.params["operators"] or analyzer.has_extension("waveforms")
+    return Waveforms(
+        mean=on_own_channels("average"),
+        sd=on_own_channels("std") if has_sd else None,
+        rate_hz=float(analyzer.sampling_frequency),
+        before=int(templates.nbefore),
+        unit=_voltage_unit(analyzer),
+    )
+
+
+def _voltage_unit(analyzer: Any) -> str:
+    return "microvolts" if analyzer.return_in_uV else "counts"
+
+
+def _plain(values: Any) -> Any:
+    """A property or a metric as an array of text, truth values, integers or floats."""
+    import pandas as pd
+
+    array = pd.Series(values).infer_objects().to_numpy()
+    return array.astype(str) if array.dtype == object else array
