@@ -6,6 +6,7 @@ spikerelay plan [OPTIONS]      what a run with these options would do; takes the
 spikerelay inspect DATA        what a data folder holds, what would be sorted and what not
 spikerelay fetch-models        bring the classifiers' models onto this machine, ahead of a run
 spikerelay hash RESULTS        digests of what a results folder says, the same for the same content
+spikerelay load RESULTS        what a results folder holds, with the Python line that loads it
 spikerelay export RESULTS      a recording's units for Phy
 spikerelay curate RESULTS      a hand-edited curation applied, to new files beside the run's own
 spikerelay rerun RESULTS       the command that makes this run again
@@ -21,7 +22,7 @@ import os
 import sys
 from pathlib import Path
 
-from capsules.commands import curate, export, rerun
+from capsules.commands import curate, export, load, rerun
 from capsules.common.errors import Refused, SpikeRelayError
 
 
@@ -50,6 +51,7 @@ def main() -> int:
     digest = commands.add_parser("hash", help="digests of what a results folder says")
     digest.add_argument("results", type=Path)
     digest.set_defaults(run=_hash)
+    load.add_arguments(commands.add_parser("load", help="what a results folder holds, and how to load it"))
     export.add_arguments(commands.add_parser("export", help="a recording's units for Phy"))
     curate.add_arguments(commands.add_parser("curate", help="apply a hand-edited curation, to new files"))
     rerun.add_arguments(commands.add_parser("rerun", help="the command that makes this run again"))

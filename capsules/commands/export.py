@@ -13,6 +13,7 @@ from capsules.commands.published import (
     chosen_recording,
     labelled_analyzer,
     place,
+    preprocessed_recording,
     refuse_existing,
     status_of,
     whole_folder,
@@ -64,15 +65,10 @@ def preprocessed(results: Path, id: str, data: Path, dtype: Any) -> Any:
         When the raw data are not there.
     """
     import numpy as np
-    import spikeinterface as si
     import spikeinterface.preprocessing as spre
 
     recording = status_of(results)["recordings"][id]["recording"]
-    file = place(results, "preprocessing", "preprocessed.json", recording)
-    try:
-        lazy = si.load(file, base_folder=data.absolute().parent)
-    except (OSError, ValueError) as error:
-        raise SpikeRelayError(f"{data} does not hold the recording {recording}: {error}") from error
+    lazy = preprocessed_recording(place(results, "preprocessing", "preprocessed.json", recording), data)
     return spre.astype(lazy, dtype, round=np.dtype(dtype).kind == "i")
 
 

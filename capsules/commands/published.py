@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.contract import STAGES
-from capsules.common.errors import Refused, nearest
+from capsules.common.errors import Refused, SpikeRelayError, nearest
 
 
 def status_of(results: Path) -> dict[str, Any]:
@@ -62,6 +62,22 @@ def labelled_analyzer(results: Path, id: str) -> Any:
     for name in curated.get_property_keys():
         analyzer.sorting.set_property(name, curated.get_property(name))
     return analyzer
+
+
+def preprocessed_recording(file: Path, data: Path) -> Any:
+    """The lazy preprocessed recording (BaseRecording) that a published `preprocessed.json` describes.
+
+    Raises
+    ------
+    SpikeRelayError
+        When the raw data are not in `data`.
+    """
+    import spikeinterface as si
+
+    try:
+        return si.load(file, base_folder=data.absolute().parent)
+    except (OSError, ValueError) as error:
+        raise SpikeRelayError(f"{data} does not hold the recording {file.stem}: {error}") from error
 
 
 def refuse_existing(output: Path) -> None:

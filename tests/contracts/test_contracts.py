@@ -22,8 +22,8 @@ CAPSULES = Path(__file__).parents[2] / "capsules"
 WITH_PARAMS = sorted(SECTION_OF_STAGE)
 # Under load a start takes longer than the half second that it takes on a quiet machine; docs/benchmarks.md has that.
 HELP_LIMIT_S = 2.0
-COMPOSERS = {"resolve_params", "generate", "commands", "__main__"}
-"""The places that may know all stages: they put the pipeline's parameters together."""
+COMPOSERS = {"resolve_params", "generate", "commands", "load", "__main__"}
+"""The places that may know all stages: they put the pipeline's parameters or its results together."""
 
 
 def command(stage: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:

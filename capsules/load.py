@@ -1,0 +1,165 @@
+"""A results folder in Python: everything that a run left, in one call.
+
+>>> from capsules.load import load
+>>> session = load("/data/results")
+>>> session.analyzers["day_imec0_recording1"]
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from capsules.commands.published import place, preprocessed_recording, status_of
+from capsules.common.errors import Refused
+from capsules.common.metrics import labels_of, metrics_table
+from capsules.resolve_params.stage import RUN_RECORD
+
+
+class Lazy(Mapping):
+    """A read-only dict whose values are loaded when they are first asked for, and kept."""
+
+    def __init__(self, loaders: dict[str, Callable[[], Any]]):
+        self._loaders, self._loaded = loaders, {}
+
+    def __getitem__(self, id: str) -> Any:
+        if id not in self._loaded:
+            self._loaded[id] = self._loaders[id]()
+        return self._loaded[id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._loaders)
+
+    def __len__(self) -> int:
+        return len(self._loaders)
+
+    def __repr__(self) -> str:
+        return f"<to be loaded: {', '.join(self) or 'nothing'}>"
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a results folder holds.
+
+    Traces and motion go by the recording's id. Everything of units goes by the sorting's: the same, with the sorter's
+    name after it when there were several.
+
+    Attributes
+    ----------
+    folder : Path
+    data : Path or None
+        The raw data folder; None where it was not given and is not where the run had it.
+    status : dict
+        `status.json`: `status["recordings"][id]` says what happened to each sorting, and why.
+    recordings : Mapping of str to spikeinterface.BaseRecording
+        Preprocessed traces (samples, channels), computed when asked for; empty without `data`.
+    motion : Mapping of str to dict
+        `motion` (spikeinterface Motion; um), `peaks`, `peak_locations` and so on, as `load_motion_info` gives them.
+    sortings, curated : Mapping of str to spikeinterface.BaseSorting
+        Before curation, and after it with its labels as properties; curation removes no unit.
+    analyzers : Mapping of str to spikeinterface.SortingAnalyzer
+        Without traces. An extension is read when it is asked for (`analyzer.get_extension`).
+    nwb : dict of str to Path
+        Block -> its NWB file, for `pynwb.read_nwb`.
+    """
+
+    folder: Path
+    data: Path | None
+    status: dict[str, Any]
+    recordings: Mapping[str, Any]
+    motion: Mapping[str, Any]
+    sortings: Mapping[str, Any]
+    curated: Mapping[str, Any]
+    analyzers: Mapping[str, Any]
+    nwb: dict[str, Path]
+
+    @cached_property
+    def metrics(self) -> Any:
+        """Labels and metrics of all units, a row each (pandas.DataFrame); the index is (sorting id, unit id)."""
+        import pandas as pd
+
+        tables = {}
+        for id in self.curated:
+            table = metrics_table(self.analyzers[id])
+            labels = pd.DataFrame(labels_of(self.curated[id]), index=table.index)
+            tables[id] = pd.concat([labels, table], axis=1)
+        return pd.concat(tables, names=["sorting", "unit"]) if tables else pd.DataFrame()
+
+
+def load(results: str | Path, data: str | Path | None = None) -> Session:
+    """Load a run's results folder, wherever it lies now.
+
+    Parameters
+    ----------
+    results : path
+        The run's `RESULTS_PATH`.
+    data : path, optional
+        The raw data folder. By default the one of the run, where it is still there.
+
+    Returns
+    -------
+    Session
+        Arrays are read when they are asked for.
+
+    Raises
+    ------
+    Refused
+        When `results` is no results folder of a finished run, or `data` no folder.
+    """
+    results = Path(results).absolute()
+    status = status_of(results)
+    if data is not None and not Path(data).is_dir():
+        raise Refused([f"{data}: no such folder"])
+    data = _data_of_run(results) if data is None else Path(data).absolute()
+    ids = list(status["recordings"])
+    recordings = list(dict.fromkeys(entry["recording"] for entry in status["recordings"].values()))
+
+    def published(stage: str, part: str, ids: list[str], loader: Callable[[Path], Any]) -> Lazy:
+        places = {id: place(results, stage, part, id) for id in ids}
+        return Lazy({id: partial(loader, path) for id, path in places.items() if path.exists()})
+
+    return Session(
+        folder=results,
+        data=data,
+        status=status,
+        recordings=published(
+            "preprocessing",
+            "preprocessed.json",
+            recordings if data else [],
+            partial(preprocessed_recording, data=data),
+        ),
+        motion=published("preprocessing", "motion", recordings, _motion),
+        sortings=published("spikesorting", "spikesorted", ids, _sorting),
+        curated=published("curation", "curated", ids, _sorting),
+        analyzers=published("postprocessing", "postprocessed.zarr", ids, _analyzer),
+        nwb={file.stem: file for file in sorted((results / "nwb").glob("*.nwb"))},
+    )
+
+
+def _data_of_run(results: Path) -> Path | None:
+    """The data folder that the run had, where it is still there."""
+    record = results / RUN_RECORD
+    folder = Path(json.loads(record.read_text())["data"]) if record.exists() else None
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def _motion(folder: Path) -> dict[str, Any]:
+    from spikeinterface.preprocessing import load_motion_info
+
+    return load_motion_info(folder)
+
+
+def _sorting(folder: Path) -> Any:
+    import spikeinterface as si
+
+    return si.load(folder)
+
+
+def _analyzer(folder: Path) -> Any:
+    import spikeinterface as si
+
+    return si.load(folder, load_extensions=False)
