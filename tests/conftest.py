@@ -12,6 +12,15 @@ from tests.data import ProbeSpec, write_spikeglx
 os.environ["HF_HUB_OFFLINE"] = "1"
 """No test asks the real hub, nor does any process that a test starts."""
 
+
+@pytest.fixture(scope="session", autouse=True)
+def one_count_of_threads():
+    """Numba refuses another number of threads once it has started some, and one process runs many tests' tasks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("capsules.common.resources.limit_threads", lambda n_jobs: None)
+        yield
+
+
 TINY = [
     ProbeSpec("imec0", channels=4, units=2, duration_s=2.0, seed=1),
     ProbeSpec("imec1", channels=4, units=2, duration_s=2.0, seed=2),

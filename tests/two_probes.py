@@ -27,10 +27,9 @@ SECTIONS = {
 
 @contextmanager
 def quiet_tasks() -> Iterator[None]:
-    """Stages that run in this process leave its log and its threads alone."""
+    """Stages that run in this process leave its log alone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tasks, "_start_log", lambda task: (task.out / "log.txt").touch())
-        patch.setattr(tasks.resources, "limit_threads", lambda n_jobs: None)
         yield
 
 

@@ -11,9 +11,9 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from capsules.common import resources
 from capsules.common.errors import Skip, SpikeRelayError
 from capsules.common.peaks import noise_levels
-from capsules.common.resources import job_kwargs, limit_threads
 from capsules.common.rules import check_rate
 from capsules.common.task import Task
 from capsules.spikesorting import gpu
@@ -33,7 +33,7 @@ def run(task: Task) -> None:
     sorter, params = SORTERS[name], getattr(task.params, name)
     if reason := sorter.unavailable():
         raise SpikeRelayError(reason)
-    limit_threads(sorter.threads or task.n_jobs)
+    resources.limit_threads(sorter.threads or task.n_jobs)
     task.use_spikeinterface(params.job_kwargs)
     import spikeinterface as si
 
@@ -170,6 +170,6 @@ def _context(task: Task, recording: Any, params: Any) -> Context:
         num_channels=recording.get_num_channels(),
         motion_applied=preprocessing["facts"]["motion_applied"],
         referenced=preprocessing["facts"]["referenced"],
-        job_kwargs=job_kwargs(task.n_jobs, params.job_kwargs, pool_engine="process"),
+        job_kwargs=resources.job_kwargs(task.n_jobs, params.job_kwargs, pool_engine="process"),
         change=task.change,
     )

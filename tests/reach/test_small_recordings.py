@@ -41,8 +41,6 @@ def records(tmp_path, monkeypatch):
     import spikeinterface as si
 
     monkeypatch.setattr(tasks, "_start_log", lambda task: (task.out / "log.txt").touch())
-    # Numba lets nobody change its threads once it has started them, as a test before may have done.
-    monkeypatch.setattr(tasks.resources, "limit_threads", lambda n_jobs: None)
 
     def run(units, **settings):
         given = {
@@ -103,9 +101,9 @@ def test_every_stage_ends_well_and_says_what_it_left_out(channels, gains, settin
 def test_no_units_are_a_skip_with_its_reason(records, tmp_path):
     write(tmp_path / "data", 4)
     ended = records({})
-    assert [ended[stage]["status"] for stage in AFTER_SORTING[:3]] == ["skipped"] * 3
+    assert [ended[stage]["status"] for stage in AFTER_SORTING[:3]] == ["skipped", "skipped", "ok"]
     assert ended["postprocessing"]["reason"] == "the sorting has no units"
-    assert "the sorting has no units" in ended["visualization"]["reason"]
+    assert "no figures after curation: it skipped" in ended["visualization"]["changes"]
     assert units_of(tmp_path) is None
 
 
