@@ -117,11 +117,14 @@ workflow {
     )
 
     NWB_ECEPHYS(blocks.map { block, group -> tuple(block, group, []) }, section(resolved, 'nwb_ecephys'), code(resolved, 'nwb_ecephys'))
-    // No count is waited for, so that a failed probe does not take the others' units with it.
+    // A block's units are complete with its last sorting. Where one failed they never are, and come when all else has ended.
+    sortingsOfBlock = sortings.map { _recording, meta, _job, _params -> tuple(meta.block, meta.id) }.groupTuple()
     unitsOfBlock = curated
         .map { meta, analyzer, units -> tuple(meta.block, [analyzer, units]) }
-        .groupTuple()
-        .map { block, folders -> tuple(block, folders.flatten().sort { folder -> folder.name }) }
+        .combine(sortingsOfBlock, by: 0)
+        .map { block, folders, ids -> tuple(groupKey(block, ids.size()), folders) }
+        .groupTuple(remainder: true)
+        .map { block, folders -> tuple("${block}".toString(), folders.flatten().sort { folder -> folder.name }) }
     files = blocks
         .join(NWB_ECEPHYS.out.folder)
         .map { block, group, file -> tuple(block.id, block, group, file) }

@@ -338,6 +338,52 @@ def test_nothing_waits_for_the_slow_probe(pipeline):
     assert quick["start"] < slow["complete"]
 
 
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory) -> Path:
+    """A data folder with two SpikeGLX runs of two probes: two blocks, `a_g0_recording1` and `b_g0_recording1`."""
+    folder = tmp_path_factory.mktemp("runs") / "session"
+    for seed, name in enumerate("ab"):
+        probes = [ProbeSpec(f"imec{index}", channels=4, units=1, duration_s=1.0, seed=seed) for index in range(2)]
+        write_spikeglx(folder, probes, run=name)
+    return folder
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids="-".join)
+def test_a_blocks_file_waits_for_no_other_block(tmp_path, two_runs, variant):
+    """Block `a` gets its units while `b` is still being sorted, with a probe of `b` failed; both get all they have.
+
+    The slow sort goes on until the file of `a` has been begun, or for a minute.
+    """
+    pipeline = Pipeline(tmp_path, two_runs)
+    begun, slow = tmp_path / "begun", "b_g0_imec0.ap_recording1"
+    wait = f"for i in {{1..60}}; do [ -e {begun} ] && break; sleep 1; done"
+    config = pipeline.config_with(
+        f"""process {{
+            withName: 'SPIKESORTING' {{
+                beforeScript = {{ task.tag == '{slow}' ? '{wait}' : task.tag.startsWith('b_g0_imec1') ? 'exit 3' : '' }}
+            }}
+            withName: 'NWB_UNITS' {{ beforeScript = {{ task.tag == 'a_g0_recording1' ? 'touch {begun}' : '' }} }}
+        }}"""
+    )
+    run = pipeline.run("--n_jobs", "4", variant=variant, config=config)
+    assert run.code == 1, run.output
+    assert {name: block["status"] for name, block in run.status["blocks"].items()} == {
+        "a_g0_recording1": "ok",
+        "b_g0_recording1": "ok",
+    }
+    (sort,) = run.tasks(process="SPIKESORTING", tag=slow)
+    files = {row["tag"]: row for row in run.tasks(process="NWB_UNITS")}
+    assert files["a_g0_recording1"]["start"] < sort["complete"]
+    for name, probes in (("a", (0, 1)), ("b", (0,))):
+        staged = {path.name for path in (Path(files[f"{name}_g0_recording1"]["workdir"]) / "inputs").iterdir()}
+        stages = [
+            f"{stage}_{name}_g0_imec{probe}.ap_recording1"
+            for stage in ("postprocessing", "curation")
+            for probe in probes
+        ]
+        assert staged == {f"nwb_ecephys_{name}_g0_recording1", *stages}
+
+
 def test_killed_and_resumed(pipeline):
     """Nextflow killed with -9 in the middle; the same command with -resume finishes with the same content."""
     config = pipeline.config_with("process { withName: 'POSTPROCESSING' { beforeScript = 'sleep 1' } }")
