@@ -11,7 +11,7 @@ include { CAPSULE as CURATION } from './pipeline/modules/capsule'
 include { CAPSULE as VISUALIZATION } from './pipeline/modules/capsule'
 include { CAPSULE as NWB_ECEPHYS } from './pipeline/modules/capsule'
 include { CAPSULE as NWB_UNITS } from './pipeline/modules/capsule'
-include { RESULTS } from './pipeline/modules/results'
+include { RESULTS ; INCOMPLETE } from './pipeline/modules/results'
 
 def readJson(file) {
     // The classic one: the other gives maps that fill themselves when read, which several threads at once must not.
@@ -145,5 +145,6 @@ workflow {
         resolved.map { run -> run.params },
         code(resolved, 'results'),
     )
+    INCOMPLETE(RESULTS.out.status.flatMap { file -> readJson(file).blocks.findAll { _block, entry -> entry.status == 'failed' }.keySet() })
     RESULTS.out.summary.view { file -> "\n${file.text}\nReport: ${System.getenv('RESULTS_PATH')}/report.html" }
 }

@@ -36,10 +36,25 @@ process RESULTS {
     output:
     path 'publish/*', emit: published
     path 'results_run/summary.txt', emit: summary
+    path 'results_run/status.json', emit: status
 
     script:
     results_command(jobs, failures, run_params)
 
     stub:
     results_command(jobs, failures, run_params)
+}
+
+// A task that wrote what it could has not failed for Nextflow: this one does, so that the exit code tells.
+process INCOMPLETE {
+    cache false
+
+    input:
+    val block
+
+    script:
+    "exit 1"
+
+    stub:
+    "exit 1"
 }

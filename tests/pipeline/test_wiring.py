@@ -287,6 +287,19 @@ def test_a_broken_file_fails_its_probe_alone(tmp_path, tiny_session):
     assert list((run.results / "visualization" / IMEC1).glob("traces_*.png"))
 
 
+def test_an_nwb_file_without_one_probes_lfp_makes_the_exit_code_1(tmp_path, tiny_session):
+    data = tmp_path / "session"
+    shutil.copytree(tiny_session, data)
+    lfp = next(data.rglob("*.imec0.lf.bin"))
+    pipeline = Pipeline(tmp_path, data)
+    config = pipeline.config_with("process { withName: 'NWB_ECEPHYS' { beforeScript = 'rm %s' } }" % lfp)
+    run = pipeline.run(config=config, stub=False)
+    assert run.code == 1, run.output
+    assert run.status["blocks"][BLOCK]["status"] == "failed"
+    assert (run.results / "nwb" / f"{BLOCK}.nwb").exists()
+    assert run.tasks(process="INCOMPLETE", tag="-")
+
+
 @pytest.mark.parametrize("code", [137, 140, 143])
 def test_a_killed_task_is_retried_twice_with_more(pipeline, code):
     config = pipeline.config_with(
