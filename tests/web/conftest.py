@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
+import sys
 
 import pytest
+
+from capsules.generate import ROOT
 
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 QUIET += ["--disable-component-update", "--disable-sync"]
@@ -25,6 +30,16 @@ def browser():
         launched.close()
 
 
+@pytest.fixture(scope="session")
+def editor_server():
+    """The address of the parameter editor, served on a port of its own."""
+    command = [sys.executable, str(ROOT / "params_app" / "serve.py"), "0", "--no-browser"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    yield re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0]
+    process.terminate()
+    process.wait(10)
+
+
 class Seen:
     """What a page did while it was open: what it said on the console, and what it asked for."""
 
@@ -37,7 +52,7 @@ class Seen:
 
 @pytest.fixture
 def visit(browser):
-    """Opens a file; gives the page and what was Seen of it."""
+    """Opens a file or an address; gives the page and what was Seen of it."""
     contexts = []
 
     def open_page(file, **options):
@@ -45,7 +60,7 @@ def visit(browser):
         contexts.append(browser.new_context(bypass_csp=options.pop("bypass_csp", False), **options))
         page = contexts[-1].new_page()
         seen = Seen(page)
-        page.goto(file.as_uri())
+        page.goto(file if isinstance(file, str) else file.as_uri())
         return page, seen
 
     yield open_page
