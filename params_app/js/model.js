@@ -82,12 +82,6 @@ function current(document, entry) {
   return own === undefined ? entry.default : own;
 }
 
-// Whether all sections around an entry are objects, so that its value counts.
-function isReached(document, entry) {
-  for (let { parent } = entry; parent?.parent; parent = parent.parent) if (!isObject(current(document, parent))) return false;
-  return true;
-}
-
 // The document with every default filled in, as the pipeline resolves it.
 function filled(entry, value) {
   if (!entry.isSection || !isObject(value)) return value;

@@ -31,7 +31,9 @@ function lineWidget(attributes, read, write) {
     const input = element("input", { type: "text", autocomplete: "off", spellcheck: "false", ...attributes, oninput: () => edit(read(input.value)) });
     // While the text says the same as the value it stays as it was typed: 1e3 stays 1e3.
     const show = (value) => {
-      if (value === undefined ? input.value !== "" : input.value === "" || !isEqual(read(input.value), value)) input.value = value === undefined ? "" : write(value);
+      const says = read(input.value);
+      if (value === undefined) input.value = "";
+      else if (says === undefined || !isEqual(says, value)) input.value = write(value);
     };
     return { element: input, input, show };
   };
@@ -52,14 +54,17 @@ function anyText(value) {
   return isPlain ? value : JSON.stringify(value);
 }
 
-function anyWidget(edit) {
-  const kind = element("span", { class: "kind" });
-  const inner = lineWidget({}, (text) => (text === "" ? undefined : anyValue(text)), anyText)(edit);
-  const show = (value) => {
-    inner.show(value);
-    kind.textContent = value === undefined ? "" : { string: "text", array: "list" }[kindOf(value)] ?? kindOf(value);
+// `blank` is what no text stands for: the empty text, or no value at all.
+function anyWidget(blank) {
+  return (edit) => {
+    const kind = element("span", { class: "kind" });
+    const inner = lineWidget({}, (text) => (text === "" ? blank : anyValue(text)), anyText)(edit);
+    const show = (value) => {
+      inner.show(value);
+      kind.textContent = value === undefined ? "" : { string: "text", array: "list" }[kindOf(value)] ?? kindOf(value);
+    };
+    return { element: element("span", { class: "any" }, inner.element, kind), input: inner.input, show };
   };
-  return { element: element("span", { class: "any" }, inner.element, kind), input: inner.input, show };
 }
 
 // --- choices
@@ -129,7 +134,7 @@ function rowsWidget({ makeRow, fill, sizeOf, addText, add, label }) {
 
 function itemWidget(type) {
   if (type === "number" || type === "integer") return numberWidget;
-  return type === "string" ? textWidget : anyWidget;
+  return type === "string" ? textWidget : anyWidget("");
 }
 
 function listWidget(node, label) {
@@ -139,7 +144,7 @@ function listWidget(node, label) {
     add: (list) => [...(list ?? []), type ? firstValue({ node: node.items }, type) : ""],
     fill: (row, list, index) => row.show(list[index]),
     makeRow(index, list, change, addButton) {
-      const item = itemWidget(type)((value) => change(list().with(index, value ?? "")));
+      const item = itemWidget(type)((value) => change(list().with(index, value)));
       item.input.setAttribute("aria-label", `${label}, item ${index + 1}`);
       const remove = button("Remove", () => { change(list().toSpliced(index, 1)); addButton.focus(); }, { "aria-label": `Remove item ${index + 1} of ${label}` });
       return { ...item, input: item.input, element: element("div", { class: "row" }, item.element, remove) };
@@ -160,7 +165,7 @@ function pairsWidget(label, valueType, owned = []) {
     },
     makeRow(index, object, change, addButton) {
       const row = {};
-      const value = itemWidget(valueType)((next) => change(put(object(), [row.key], next ?? "")));
+      const value = itemWidget(valueType)((next) => change(put(object(), [row.key], next)));
       const key = textWidget((name) => {
         const taken = name !== row.key && hasOwn(object(), name);
         key.input.setCustomValidity(taken ? "there is such a key already" : "");
@@ -226,7 +231,7 @@ function makeWidget(entry, name, edit) {
   if (name === "number") return numberWidget(edit);
   if (name === "array") return (node.items?.enum ? checklistWidget(node.items.enum, entry.dotted) : listWidget(node, entry.dotted))(edit);
   if (name === "object") return pairsWidget(entry.dotted, node.additionalProperties?.type)(edit);
-  if (name === "any") return anyWidget(edit);
+  if (name === "any") return anyWidget(entry.isLibrary ? undefined : "")(edit);
   const widget = textWidget(edit);
   if (node.examples) {
     const names = suggestions(node.examples);

@@ -19,6 +19,7 @@ from capsules.common.rules import rule_problems
 from capsules.resolve_params.library_names import name_problems
 from capsules.resolve_params.params import PipelineParams
 from capsules.resolve_params.params_file import dump
+from capsules.resolve_params.resolve import resolve
 from tests.unit.test_verdicts import BAD_DOCUMENTS, CROSSED, DEFAULTS, SCHEMA, TEXTS, VALIDATOR, mutate, one
 from tests.unit.test_verdicts import LEAVES as PARAMETERS
 
@@ -193,6 +194,10 @@ def test_choices_checklists_lists_and_keys(editor):
         "nwb_files": ["c.nwb"],
         "spikeinterface_info": {"reader_type": "intan", "reader_kwargs": {"stream_id": "0"}},
     }
+    # Emptied, the value is the empty text, and what is typed next begins anew.
+    given.locator(".pair input").nth(1).fill("")
+    assert get_dotted(document_of(editor), "job_dispatch.spikeinterface_info.reader_kwargs") == {"stream_id": ""}
+    assert given.locator(".pair input").nth(1).input_value() == ""
     kept = [name for name in get_dotted(DEFAULTS, names) if name != "num_spikes"]
     assert get_dotted(document, names) == kept
 
@@ -314,6 +319,16 @@ def test_a_partial_file_stays_partial(editor):
     assert changed_fields(editor) == ["curation.query"]
     editor.locator("#output-form").select_option("whole")
     assert document_of(editor) == dump(PipelineParams.model_validate(given))
+
+
+def test_the_pipeline_takes_a_file_made_here(editor, tmp_path):
+    open_to(editor, FREQ_MIN).locator("input").first.fill("350")
+    for choice in ("edited", "whole", "differences"):
+        editor.locator("#output-form").select_option(choice)
+        (tmp_path / "params.json").write_text(saved(editor))
+        taken = resolve({"sorter": "spykingcircus2", "params_file": "params.json"}, tmp_path)
+        assert taken.params.preprocessing.highpass_filter.freq_min == 350
+        assert FREQ_MIN in taken.origins
 
 
 def test_unknown_keys_are_kept_until_they_are_removed(editor):
