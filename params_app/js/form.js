@@ -175,8 +175,9 @@ class SectionBox {
     this.toggle = canBeOff(entry) && !entry.isField ? new NullToggle(entry, store) : null;
     this.error = element("p", { class: "error", hidden: "" });
     this.body = element("fieldset", { "aria-label": entry.dotted });
+    this.text = `${entry.dotted} ${entry.node.description ?? ""}`.toLowerCase();
     this.element = element("details", { class: "section", "data-section": entry.dotted },
-      element("summary", {}, element("span", { class: "name" }, entry.name), this.count),
+      element("summary", {}, element("span", { class: "name" }, entry.name), " ", this.count),
       element("p", { class: "about" }, ...prose(entry.node.description ?? "")), ...(this.toggle ? [this.toggle.element] : []), this.error, this.body);
   }
 
@@ -185,18 +186,26 @@ class SectionBox {
     this.toggle?.show(value);
     this.body.disabled = canBeOff(this.entry) && !isObject(value);
     this.element.classList.toggle("off", this.body.disabled);
+    // Turned on or off: no field of its own tells that.
+    this.changed = this.toggle !== null && isObject(value) !== isObject(this.entry.default);
+  }
+
+  matches({ words, modified, error }) {
+    if ((modified && !this.changed) || (error && this.error.hidden)) return false;
+    return words.every((word) => this.text.includes(word));
   }
 
   showProblems(texts) {
-    this.error.textContent = texts.join("; ");
+    this.problem = texts.join("; ");
+    this.error.textContent = this.problem;
     this.error.hidden = !texts.length;
   }
 
   showCount() {
-    const fields = this.fields;
-    const changed = fields.filter((field) => field.changed).length;
-    const wrong = fields.filter((field) => field.problem).length + (this.error.hidden ? 0 : 1);
-    const text = [changed && `${changed} changed`, wrong && `${wrong} to fix`].filter(Boolean).join(", ");
+    const changed = this.parts.filter((part) => part.changed).length;
+    const wrong = this.parts.filter((part) => part.problem).length;
+    const turned = this.changed && (this.body.disabled ? "turned off" : "turned on");
+    const text = [turned, changed && `${changed} changed`, wrong && `${wrong} to fix`].filter(Boolean).join(", ");
     if (this.count.textContent !== text) this.count.textContent = text;
     this.count.classList.toggle("wrong", wrong > 0);
   }
@@ -210,9 +219,17 @@ class Form {
   constructor(place, store) {
     Object.assign(this, { store, place, fields: new Map(), extras: [], sections: new Map() });
     place.append(...this.build(root));
-    for (const [pointer, section] of this.sections) section.fields = [...this.fields.values(), ...this.extras].filter((field) => field.entry.pointer.startsWith(`${pointer}/`) || field.entry.pointer === pointer);
+    for (const section of this.sections.values()) section.parts = this.partsWithin(section);
     this.update(store.document);
     for (const name of OPEN_AT_FIRST) this.sections.get(`/${name}`).element.open = true;
+  }
+
+  // The fields and sections within a section that can be changed or wrong; itself too, but for being turned on or off.
+  partsWithin(section) {
+    const { pointer } = section.entry;
+    const within = (part) => part.entry.pointer === pointer || part.entry.pointer.startsWith(`${pointer}/`);
+    const own = { entry: section.entry, get problem() { return section.problem; } };
+    return [own, ...[...this.fields.values(), ...this.extras, ...this.sections.values()].filter((part) => part !== section && within(part))];
   }
 
   // The parts of a section: its parameters first, then its sections, then what the library knows besides.
@@ -307,14 +324,15 @@ class Form {
       field.element.hidden = !isShown;
       count += isShown && this.fields.has(field.entry.pointer);
     }
-    this.showSections(isFiltered);
-    return count;
+    const found = [...this.sections.values()].filter((section) => isFiltered && section.toggle && section.matches(wanted));
+    this.showSections(isFiltered, new Set(found.map((section) => section.element)));
+    return count + found.length;
   }
 
-  // Sections without a field that is shown are not shown; inner ones come first.
-  showSections(isFiltered) {
+  // Sections that are not found themselves and have nothing to show are not shown; inner ones come first.
+  showSections(isFiltered, found) {
     for (const details of [...this.place.querySelectorAll("details")].reverse()) {
-      details.hidden = isFiltered && !details.querySelector(".field:not([hidden])");
+      details.hidden = isFiltered && !found.has(details) && !details.querySelector(".field:not([hidden]), details:not([hidden])");
       if (isFiltered) details.open = !details.hidden;
     }
   }

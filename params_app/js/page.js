@@ -252,7 +252,7 @@ function moveTab(event) {
 function search() {
   const start = performance.now();
   const count = form.search(part("search").value, part("changed-only").checked);
-  part("found").textContent = part("search").value || part("changed-only").checked ? `${count} of ${form.fields.size}` : "";
+  part("found").textContent = part("search").value || part("changed-only").checked ? `${count} found` : "";
   form.place.dataset.searchMs = performance.now() - start;
 }
 

@@ -40,13 +40,19 @@ function allowed(entry) {
   if (!entry.kinds.length) return "null: nothing else is possible";
   if (entry.choices) return `one of ${entry.choices.join(", ")}${orNull}`;
   const kinds = entry.kinds.map((kind) => (kind === "array" && node.items ? `a list of ${itemsOf(node.items)}` : TYPE_NAMES[kind])).join(" or ");
-  const like = node.pattern ? `, like ${shown(entry.default)}` : "";
-  return [kinds + orNull, boundsOf(node), node.unit ? `(${node.unit})` : ""].filter(Boolean).join(" ") + like;
+  const like = node.pattern ? `like ${shown(entry.default)}` : "";
+  const bounds = [boundsOf(node), like].filter(Boolean).join(", ");
+  const glue = node.items || like ? ", " : " ";
+  return [kinds, bounds].filter(Boolean).join(glue) + (node.unit ? ` (${node.unit})` : "") + (orNull && `,${orNull}`);
 }
 
 function itemsOf(items) {
-  if (items.enum) return `names of these: ${items.enum.join(", ")};`;
-  return [ITEM_NAMES[items.type], boundsOf(items)].filter(Boolean).join(" ") + (boundsOf(items) ? "," : "");
+  return items.enum ? `names of these: ${items.enum.join(", ")}` : [ITEM_NAMES[items.type], boundsOf(items)].filter(Boolean).join(" ");
+}
+
+// What an item of a list may be.
+function allowedItem({ enum: choices, type, ...bounds } = {}) {
+  return choices ? `one of ${choices.join(", ")}` : [TYPE_NAMES[type ?? "any"], boundsOf(bounds)].filter(Boolean).join(" ");
 }
 
 // `; did you mean 'x'?` for the name that differs least, when that is little.
@@ -77,7 +83,8 @@ function worded({ pointer, keyword, params }, document) {
   const value = get(document, path);
   const inside = path.length > entry.path.length;
   const choices = (inside ? entry.node.items?.enum : entry.choices)?.map(String) ?? [];
-  return { path, text: `must be ${inside && choices.length ? `one of ${choices.join(", ")}` : allowed(entry)}; got ${shown(value)}${nearest(String(value), choices)}` };
+  const wanted = inside ? allowedItem(entry.node.items ?? entry.node.additionalProperties) : allowed(entry);
+  return { path, text: `must be ${wanted}; got ${shown(value)}${nearest(String(value), choices)}` };
 }
 
 // [{ path, text }], each once: a wrong type often breaks several keywords.

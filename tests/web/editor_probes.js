@@ -71,6 +71,13 @@
     return fields.filter((field) => field.checkVisibility()).map((field) => field.dataset.path);
   },
 
+  // A file is let go above a part of the page.
+  drop(id, text) {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([text], "dropped.json"));
+    document.getElementById(id).dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+  },
+
   pollution() {
     return [{}.polluted, Object.prototype.polluted, document.images.length, document.title];
   },

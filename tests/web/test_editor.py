@@ -393,6 +393,16 @@ def test_the_validate_tab(editor):
     assert field(editor, "preprocessing.t_start").locator("input").first.evaluate("box => box.matches(':focus')")
 
 
+def test_files_can_be_dropped_on_both_tabs(editor):
+    probe(editor, "drop", "editor", '{"preprocessing": {"t_start": 3}}')
+    editor.wait_for_function("said.textContent.includes('dropped.json')")
+    assert document_of(editor) == {"preprocessing": {"t_start": 3}}
+    editor.get_by_role("tab", name="Validate JSON").click()
+    probe(editor, "drop", "validate", '{"preprocessing": {"t_stat": 3}}')
+    editor.wait_for_selector("#mistakes li")
+    assert "did you mean 't_start'" in editor.locator("#mistakes").inner_text()
+
+
 # --- finding and comparing
 
 
@@ -414,6 +424,19 @@ def test_search(editor):
     editor.locator("#search").fill("")
     editor.locator("#changed-only").check()
     assert probe(editor, "visibleFields") == ["preprocessing.t_start", "curation.query"]
+
+
+def test_what_was_turned_off_is_a_change(editor):
+    import_text(editor, '{"postprocessing": {"extensions": {"waveforms": null, "auto_correlograms": {}}}}')
+    editor.locator("#changed-only").check()
+    shown = editor.locator("details[data-section]").evaluate_all(
+        "all => all.filter((one) => one.checkVisibility()).map((one) => one.dataset.section)"
+    )
+    extensions = "postprocessing.extensions"
+    assert shown == ["postprocessing", extensions, f"{extensions}.waveforms", f"{extensions}.auto_correlograms"]
+    # Principal components need the waveforms.
+    counts = editor.locator("details[data-section] > summary > .count:visible").all_inner_texts()
+    assert counts == ["2 changed, 1 to fix", "2 changed, 1 to fix", "turned off", "turned on"]
 
 
 def test_differences_from_the_defaults_and_from_a_file(editor):
