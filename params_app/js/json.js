@@ -5,6 +5,7 @@
 const MAX_DEPTH = 100;
 const WORDS = { True: "true", False: "false", None: "null", undefined: "null", nil: "null" };
 const NOT_NUMBERS = ["NaN", "Infinity", "-Infinity"];
+const BLANKS = /[ \t\n\r]*/y;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?/y;
 
 const hasOwn = (object, key) => Object.prototype.hasOwnProperty.call(object, key);
@@ -36,7 +37,8 @@ class JsonReader {
   constructor(text) {
     this.text = text;
     this.at = 0;
-    this.path = [];
+    // The part that is being read.
+    this.pointer = "";
     this.places = new Map();
     this.problems = [];
     // The stretches of the text that hold a key which is given again further on.
@@ -69,17 +71,18 @@ class JsonReader {
   }
 
   blanks() {
-    while (" \t\n\r".includes(this.text[this.at] ?? "x")) this.at += 1;
+    BLANKS.lastIndex = this.at;
+    BLANKS.test(this.text);
+    this.at = BLANKS.lastIndex;
   }
 
   problem(text, offset = this.at) {
-    this.problems.push({ offset, path: [...this.path], text });
+    this.problems.push({ offset, path: pathOf(this.pointer), text });
   }
 
   value() {
     this.blanks();
-    const pointer = pointerOf(this.path);
-    if (!this.places.has(pointer)) this.places.set(pointer, this.at);
+    if (!this.places.has(this.pointer)) this.places.set(this.pointer, this.at);
     const first = this.text[this.at];
     if (first === "{") return this.nested(() => this.object());
     if (first === "[") return this.nested(() => this.array());
@@ -145,15 +148,15 @@ class JsonReader {
     const items = [];
     this.blanks();
     if (this.took("]")) return items;
-    this.path.push(0);
+    const outer = this.pointer;
     do {
-      this.path[this.path.length - 1] = items.length;
+      this.pointer = `${outer}/${items.length}`;
       this.blanks();
       if (this.text[this.at] === "]") this.unexpected("expecting value");
       items.push(this.value());
       this.blanks();
     } while (this.took(","));
-    this.path.pop();
+    this.pointer = outer;
     if (!this.took("]")) this.unexpected("expecting ',' delimiter");
     return items;
   }
@@ -163,27 +166,28 @@ class JsonReader {
     const members = new Map();
     this.blanks();
     if (this.took("}")) return object;
-    this.path.push("");
-    do this.member(object, members); while (this.took(","));
-    this.path.pop();
+    const outer = this.pointer;
+    do this.member(object, members, outer); while (this.took(","));
+    this.pointer = outer;
     if (!this.took("}")) this.unexpected("expecting ',' delimiter");
     return object;
   }
 
-  member(object, members) {
+  member(object, members, outer) {
     this.blanks();
     const start = this.at;
     if (this.text[start] !== '"') this.unexpected("expecting property name enclosed in double quotes");
     const key = this.string();
-    this.path[this.path.length - 1] = key;
+    this.pointer = outer + pointerOf([key]);
     if (members.has(key)) {
       this.problem("is given twice in one object", start);
       this.superseded.push(members.get(key));
     }
-    this.places.set(pointerOf(this.path), start);
+    this.places.set(this.pointer, start);
     this.blanks();
     if (!this.took(":")) this.unexpected("expecting ':' delimiter");
     object[key] = this.value();
+    this.pointer = outer;
     this.blanks();
     members.set(key, [start, this.at + 1]);
   }
