@@ -75,6 +75,7 @@ def param(
     unit: str | None = None,
     flags: dict[str, Any] | None = None,
     fixed: bool = False,
+    facts: dict[str, str] | None = None,
     **bounds: Any,
 ) -> Any:
     """Declare one parameter.
@@ -91,13 +92,15 @@ def param(
         Short flags: flag -> the value it sets, or `...` when the flag takes a value.
     fixed : bool
         The library knows only the default: the name stays valid, any other value is refused.
+    facts : dict, optional
+        More that the schema tells of it, e.g. its name in the library's own window.
     **bounds
         pydantic's `ge`, `gt`, `le`, `lt`, `min_length`, `max_length`, `pattern`.
     """
     # The extras pass through the JSON schema, where `...` cannot stand: None means that the flag takes a value.
     stored = {flag: None if value is ... else value for flag, value in (flags or {}).items()}
     extra = {key: value for key, value in (("unit", unit), ("flags", stored)) if value}
-    extra |= {"const": default} if fixed else {}
+    extra |= (facts or {}) | ({"const": default} if fixed else {})
     if isinstance(default, (dict, list, Section)):
         extra |= {} if isinstance(default, Section) else {"default": default}
         return Field(default_factory=partial(deepcopy, default), description=help, json_schema_extra=extra, **bounds)

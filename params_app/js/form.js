@@ -41,6 +41,7 @@ function aboutText({ node, isLibrary, isNullable, ...entry }) {
   const known = isLibrary ? node.default : entry.default;
   if (known !== undefined && !entry.isSection) parts.push(`${isLibrary ? "The library's default" : "Default"}: ${shown(known)}.`);
   if (!isLibrary && !entry.choices && !node.items?.enum) parts.push(`${capital(allowed({ ...entry, node, isNullable }))}.`);
+  if (node.gui_name) parts.push(`In Kilosort's own window: ${node.gui_name}, under ${node.step}.`);
   return parts.filter(Boolean).join(" ");
 }
 
@@ -67,7 +68,7 @@ class Field {
     const beside = [this.types?.element, this.toggle?.element].filter(Boolean);
     this.element = element("div", { class: "field", "data-path": entry.dotted },
       element("div", { class: "head" }, this.label, this.badge), element("div", { class: "control" }, this.slot, ...unit, ...beside, this.back), this.error, this.about);
-    this.text = [entry.dotted, entry.name.replaceAll("_", " "), entry.node.description, entry.node.unit].join(" ").toLowerCase();
+    this.text = [entry.dotted, entry.name.replaceAll("_", " "), entry.node.description, entry.node.unit, entry.node.gui_name, entry.node.step].join(" ").toLowerCase();
   }
 
   reset() {

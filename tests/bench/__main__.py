@@ -1,7 +1,7 @@
 """`make bench`: every benchmark, one after another."""
 
-from tests.bench import disk, memory, neuropixels, nwb, postprocessing, preprocessing, report
+from tests.bench import disk, editor, memory, neuropixels, nwb, postprocessing, preprocessing, report
 
-for bench in (preprocessing, postprocessing, report, nwb, disk, memory, neuropixels):
+for bench in (preprocessing, postprocessing, report, nwb, editor, disk, memory, neuropixels):
     print(f"\n{(bench.__doc__ or '').splitlines()[0]}\n", flush=True)
     bench.main()

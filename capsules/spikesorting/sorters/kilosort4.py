@@ -32,10 +32,12 @@ def _declared(name: str, entry: dict[str, Any]) -> tuple[Any, Any]:
         bounds["gt" if entry["min"] in entry["exclude"] else "ge"] = entry["min"]
     if entry["max"] not in (None, inf):
         bounds["lt" if entry["max"] in entry["exclude"] else "le"] = entry["max"]
+    facts = {"gui_name": entry["gui_name"], "step": entry["step"]}
     if entry["type"] is list:
-        return list[float], param(default, entry["description"], min_length=len(default), max_length=len(default))
-    optional = default is None or name in NULLABLE
-    return (entry["type"] | None if optional else entry["type"]), param(default, entry["description"], **bounds)
+        bounds, kind = {"min_length": len(default), "max_length": len(default)}, list[float]
+    else:
+        kind = entry["type"] | None if default is None or name in NULLABLE else entry["type"]
+    return kind, param(default, entry["description"], facts=facts, **bounds)
 
 
 class _Wrapper(Section):
