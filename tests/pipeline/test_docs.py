@@ -19,7 +19,7 @@ from tests.reach.spy import task_for
 def test_adding_a_parameter(tmp_path):
     """docs/configuring.md: its diff applies, and everything that is generated has the new parameter."""
     diff = re.search(r"```diff\n(.*?)```", (ROOT / "docs" / "configuring.md").read_text(), re.DOTALL)[1]
-    for name in ("capsules", "pipeline", "docs"):
+    for name in ("capsules", "pipeline", "docs", "params_app"):
         shutil.copytree(ROOT / name, tmp_path / name)
     subprocess.run(["git", "apply", "-"], input=diff, text=True, check=True, cwd=tmp_path)
     generate = [sys.executable, "-m", "capsules.generate"]
@@ -43,7 +43,7 @@ def test_adding_a_sorter(tmp_path):
 
     code = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "sorters.md").read_text(), re.DOTALL)[1]
     checkout = tmp_path / "checkout"
-    for name in ("capsules", "pipeline", "docs"):
+    for name in ("capsules", "pipeline", "docs", "params_app"):
         shutil.copytree(ROOT / name, checkout / name)
     (checkout / "capsules" / "spikesorting" / "sorters" / "simple.py").write_text(code)
 
