@@ -134,10 +134,10 @@ def _fetch_models(arguments: argparse.Namespace) -> int:
 
 
 def _hash(arguments: argparse.Namespace) -> int:
+    from capsules.commands.published import status_of
     from capsules.results.content import content_digests, total
 
-    if not (arguments.results / "status.json").exists():
-        raise Refused([f"{arguments.results} is no results folder of a finished run: it has no status.json"])
+    status_of(arguments.results)
     digests = content_digests(arguments.results)
     for name, value in digests.items():
         print(f"{value}  {name}")

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from capsules.commands.published import place, preprocessed_recording, status_of
+from capsules.common.contract import RUN_RECORD
 from capsules.common.errors import Refused
-from capsules.common.metrics import labels_of, metrics_table
-from capsules.resolve_params.stage import RUN_RECORD
+from capsules.common.metrics import labels_of, metrics_table, units_table
 
 
 class Lazy(Mapping):
@@ -84,9 +84,7 @@ class Session:
 
         tables = {}
         for id in self.curated:
-            table = metrics_table(self.analyzers[id])
-            labels = pd.DataFrame(labels_of(self.curated[id]), index=table.index)
-            tables[id] = pd.concat([labels, table], axis=1)
+            tables[id] = units_table(labels_of(self.curated[id]), metrics_table(self.analyzers[id]))
         return pd.concat(tables, names=["sorting", "unit"]) if tables else pd.DataFrame()
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from capsules.commands.curation_file import checked_curation, name_new_units, read_curation
-from capsules.commands.nwb_replace import block_of, replace_units
 from capsules.commands.published import chosen_recording, labelled_analyzer, refuse_existing, whole_folder
 from capsules.common.errors import Refused
 from capsules.common.metrics import LABELS, METRIC_EXTENSIONS, labels_of, metrics_table, write_table
@@ -32,6 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     document = read_curation(file)
     use_numba_cache()
     from spikeinterface.curation.curation_format import curation_label_to_vectors
+
+    from capsules.commands.nwb_replace import block_of, replace_units
 
     analyzer = labelled_analyzer(results, id)
     curation = checked_curation(document, file, id, [unit.item() for unit in analyzer.unit_ids])

@@ -22,13 +22,9 @@ def read_curation(file: Path) -> dict[str, Any]:
         When it cannot be read, is no JSON object, or is of a version that SpikeInterface's model does not have.
     """
     try:
-        document = strict_json.read(file.read_bytes().decode()).value
+        document = strict_json.read_file(file).value
     except OSError as error:
         raise Refused([f"{file}: {error.strerror}"]) from None
-    except UnicodeDecodeError:
-        raise Refused([f"{file}: not a UTF-8 text file"]) from None
-    except Refused as refusal:
-        raise Refused([f"{file}, {problem}" for problem in refusal.problems]) from None
     version = document.get("format_version") if isinstance(document, dict) else None
     if version not in VERSIONS:
         raise Refused([f"{file}: not a curation of SpikeInterface's format, version {' or '.join(VERSIONS)}"])

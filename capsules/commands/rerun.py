@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from capsules.commands.published import status_of
+from capsules.common.contract import RUN_RECORD
 from capsules.common.errors import Refused
 from capsules.common.task import write_json
-from capsules.resolve_params.stage import RUN_RECORD
 
 ROOT = Path(__file__).parents[2]
 PARAMS_FILE = "rerun_params.json"

@@ -132,3 +132,6 @@ STAGES: dict[str, Stage] = {
 
 RECORDING_STAGES = [stage.name for stage in STAGES.values() if stage.level in ("recording", "sorting")]
 BLOCK_STAGES = [stage.name for stage in STAGES.values() if stage.level == "block"]
+
+RUN_RECORD = "nextflow/run.json"
+"""Where the results folder says which data it belongs to, and with which options it was made."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,30 @@ METRICS = "metrics"
 """Where the metrics stand in it: extension -> metric -> columns, and the metrics that need several channels."""
 
 
-LABELS = ("default_qc", "decoder_label", "decoder_probability", "bombcell_label")
-"""What curation may say of the units, as properties of the sorting."""
+LABELS = {
+    "default_qc": "good or bad by the curation query",
+    "decoder_label": "label of the classifiers",
+    "decoder_probability": "probability of the classifiers' label",
+    "bombcell_label": "label by Bombcell's thresholds",
+}
+"""What curation may say of the units, as properties of the sorting -> what it means."""
 
 
-def labels_of(sorting: Any, names: Sequence[str] = LABELS) -> dict[str, Any]:
+def labels_of(sorting: Any, names: Iterable[str] = LABELS) -> dict[str, Any]:
     """Those of the named labellings that a sorting has: name -> label of each unit."""
     return {name: sorting.get_property(name) for name in names if name in sorting.get_property_keys()}
 
 
-def write_table(labels: dict[str, Any], metrics: Any, file: Path) -> None:
-    """Write the table of all units for spreadsheets: their labels first, then their metrics (pandas.DataFrame)."""
+def units_table(labels: dict[str, Any], metrics: Any) -> Any:
+    """The table of all units: their labels first, then their metrics; both tables are pandas.DataFrame."""
     import pandas as pd
 
-    pd.concat([pd.DataFrame(labels, index=metrics.index), metrics], axis=1).to_csv(file, index_label="unit")
+    return pd.concat([pd.DataFrame(labels, index=metrics.index), metrics], axis=1)
+
+
+def write_table(labels: dict[str, Any], metrics: Any, file: Path) -> None:
+    """Write the table of all units for spreadsheets."""
+    units_table(labels, metrics).to_csv(file, index_label="unit")
 
 
 def metrics_table(analyzer: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pathlib
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,25 @@ class Document:
             path = path[:-1]
         line, column = self.places[path]
         return f"line {line}, column {column}"
+
+
+def read_file(file: pathlib.Path, name: str | None = None) -> Document:
+    """Read a JSON file; `name` is what the messages call it.
+
+    Raises
+    ------
+    OSError
+        When it cannot be opened.
+    Refused
+        When it is not UTF-8, or for each reason of `read`.
+    """
+    name = name or str(file)
+    try:
+        return read(file.read_bytes().decode())
+    except UnicodeDecodeError:
+        raise Refused([f"{name}: not a UTF-8 text file"]) from None
+    except Refused as refusal:
+        raise Refused([f"{name}, {problem}" for problem in refusal.problems]) from None
 
 
 def read(text: str) -> Document:

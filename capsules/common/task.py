@@ -18,14 +18,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from capsules.common import cli, resources
+from capsules.common import cli, resources, strict_json
 from capsules.common.contract import RECORDING_STAGES, STAGES, Stage
 from capsules.common.errors import RecordedFailure, Refused, Skip, SpikeRelayError
 from capsules.common.job import Job, read_jobs
 from capsules.common.orphan import end_with_nextflow
 from capsules.common.params import JobKwargs, set_dotted
 from capsules.common.problems import problems_of
-from capsules.common.strict_json import read as read_json
 from capsules.common.versions import code_fingerprint, library_versions
 
 
@@ -261,12 +260,7 @@ def read_section(model: type[BaseModel], file: Path | None, overrides: dict[str,
     """
     document = {}
     if file is not None:
-        try:
-            document = read_json(file.read_bytes().decode()).value
-        except UnicodeDecodeError:
-            raise Refused([f"{file}: not a UTF-8 text file"]) from None
-        except Refused as refusal:
-            raise Refused([f"{file}, {problem}" for problem in refusal.problems]) from None
+        document = strict_json.read_file(file).value
         if not isinstance(document, dict):
             raise Refused([f"{file}: a JSON object is needed, with the parameters of {where}"])
     for dotted, given in overrides.items():

@@ -5,14 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from capsules.common.metrics import METRIC_EXTENSIONS, labels_of
-
-LABELS = {
-    "default_qc": "good or bad by the curation query",
-    "decoder_label": "label of the classifiers",
-    "decoder_probability": "probability of the classifiers' label",
-    "bombcell_label": "label by Bombcell's thresholds",
-}
+from capsules.common.metrics import LABELS, METRIC_EXTENSIONS, labels_of
 
 
 @dataclass(frozen=True)
@@ -114,7 +107,7 @@ def sorted_units(
 
 def label_columns(sorting: Any) -> dict[str, Column]:
     """The labels that curation gave."""
-    return {name: Column(LABELS[name], _plain(values)) for name, values in labels_of(sorting, tuple(LABELS)).items()}
+    return {name: Column(LABELS[name], _plain(values)) for name, values in labels_of(sorting).items()}
 
 
 def _locations(analyzer: Any) -> dict[str, Column]:

@@ -34,15 +34,9 @@ def read_params_file(file: Path, name: str) -> strict_json.Document:
         With every problem of the file, each with line and column.
     """
     try:
-        text = file.read_bytes().decode()
+        document = strict_json.read_file(file, name)
     except OSError as error:
         raise Refused([f"{name}: {error.strerror}"]) from None
-    except UnicodeDecodeError:
-        raise Refused([f"{name}: not a UTF-8 text file"]) from None
-    try:
-        document = strict_json.read(text)
-    except Refused as refusal:
-        raise Refused([f"{name}, {problem}" for problem in refusal.problems]) from None
     if not isinstance(document.value, dict):
         raise Refused([f"{name}: a JSON object is needed, with one section per stage"])
     if problems := problems_of(PipelineParams, document.value):

@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from capsules.common.contract import STAGES
+from capsules.common.contract import RUN_RECORD, STAGES
 from capsules.common.errors import Refused
 from capsules.common.task import write_json
 from capsules.common.versions import code_fingerprint
@@ -21,9 +21,6 @@ from capsules.resolve_params.classifiers import prepare_models
 from capsules.resolve_params.params import SECTION_OF_STAGE
 from capsules.resolve_params.params_file import differences
 from capsules.resolve_params.resolve import guess_input, resolve
-
-RUN_RECORD = "nextflow/run.json"
-"""Which data the results folder belongs to, and the options of its latest run."""
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ def embedded(content: Any) -> str:
     return json.dumps(content).replace("<", "\\u003c")
 
 
+@cache
 def _plotly() -> str:
     from plotly.offline import get_plotlyjs
 
