@@ -75,29 +75,28 @@ def read_jobs(file: Path) -> list[Job]:
     return [Job.model_validate(job) for job in (content if isinstance(content, list) else [content])]
 
 
-def load_recording(job: Job, data: Path, timed: bool = False) -> Any:
-    """The raw recording of a job, lazy: its segments, its channel group, clipped as the job says.
+def load_recording(job: Job, data: Path) -> Any:
+    """The raw recording of a job, lazy: its segments as one, its channel group, clipped as the job says.
+
+    Time counts from 0 by samples, which is all that the work on the traces needs.
 
     Parameters
     ----------
     job : Job
     data : Path
         The data folder; the job's paths are relative to it.
-    timed : bool
-        Keep the instrument's clock (its start, its timestamps unless the job says that they are wrong); otherwise
-        time counts from 0 by samples, which is all that the work on the traces needs.
 
     Returns
     -------
     spikeinterface.BaseRecording
         One segment.
     """
-    return cut(open_reader(job.reader, data), job, timed)
+    from spikeinterface import concatenate_recordings
 
-
-def load_lfp(job: Job, data: Path, timed: bool = False) -> Any | None:
-    """The LF stream that belongs to the job's recording, or None when the instrument wrote none."""
-    return None if job.lfp_reader is None else cut(open_reader(job.lfp_reader, data), job, timed)
+    recording = open_reader(job.reader, data)
+    recording.reset_times()
+    segments = segments_of(recording, job)
+    return segments[0] if len(segments) == 1 else concatenate_recordings(segments)
 
 
 def open_reader(reader: Reader, data: Path) -> Any:
@@ -141,31 +140,23 @@ def open_reader(reader: Reader, data: Path) -> Any:
     return recording
 
 
-def cut(recording: Any, job: Job, timed: bool = False) -> Any:
-    """Take the job's segments, group and seconds out of its stream, with the instrument's clock or without."""
-    from spikeinterface import concatenate_recordings
-
-    if not timed:
-        recording.reset_times()
-    elif job.regular_clock:
-        drop_timestamps(recording)
-    if len(job.segments) == 1:
-        recording = recording.select_segments(job.segments)
-    else:
-        recording = concatenate_recordings([recording.select_segments([index]) for index in job.segments])
+def segments_of(recording: Any, job: Job) -> list[Any]:
+    """Take the job's segments, each as a recording of its own, its group and its seconds out of its stream."""
     if job.group is not None and recording.get_channel_groups() is not None:
         recording = recording.split_by("group", outputs="dict")[_group_key(recording, job.group)]
-    if job.clip_s is not None and recording.get_total_duration() > job.clip_s:
-        recording = recording.frame_slice(0, round(job.clip_s * recording.sampling_frequency))
-    return recording
+    segments = [recording.select_segments([index]) for index in job.segments]
+    return segments if job.clip_s is None else first_seconds(segments, job.clip_s)
 
 
-def drop_timestamps(recording: Any) -> None:
-    """Keep each segment's start, and count on from it by samples."""
-    starts = [recording.get_start_time(segment_index=index) for index in range(recording.get_num_segments())]
-    recording.reset_times()
-    for index, start in enumerate(starts):
-        recording.segments[index]._t_start = float(start)
+def first_seconds(segments: list[Any], seconds: float) -> list[Any]:
+    """The first seconds of recordings of one segment that follow each other; those that begin later are left out."""
+    left, kept = round(seconds * segments[0].sampling_frequency), []
+    for segment in segments:
+        count = segment.get_num_samples()
+        if left > 0:
+            kept.append(segment if count <= left else segment.frame_slice(0, left))
+        left -= count
+    return kept
 
 
 def _group_key(recording: Any, group: str) -> Any:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from capsules.common.clock import counted_from
 from capsules.common.errors import SpikeRelayError
-from capsules.common.job import drop_timestamps
 from capsules.nwb_ecephys.params import NwbEcephysParams
 
 SCRATCH_BYTES = 160e6
@@ -63,7 +63,7 @@ def at_lfp_rate(
     if not is_lfp_stream:
         if recording.sampling_frequency > params.lfp.sampling_rate:
             # A new rate has no timestamps of its own: it counts on from the start.
-            lfp = spre.resample(_counting(lfp), params.lfp.sampling_rate, dtype="float32")
+            lfp = spre.resample(counted_from(lfp, lfp.get_start_time()), params.lfp.sampling_rate, dtype="float32")
         if lfp.sampling_frequency != params.lfp.sampling_rate:
             change(f"lfp.sampling_rate = {lfp.sampling_frequency:.10g} Hz, as near as the traces' rate comes to it")
     if surface_index is not None:
@@ -111,7 +111,9 @@ def lfp_band(lfp: Any, dtype: Any, params: NwbEcephysParams, change: Callable[[s
     if params.lfp_highpass_freq_min > 0:
         filtered = spre.highpass_filter(filtered, freq_min=params.lfp_highpass_freq_min, **slow)
     if params.lfp_temporal_factor > 1:
-        filtered = spre.decimate(_counting(filtered), params.lfp_temporal_factor, antialias=True)
+        filtered = spre.decimate(
+            counted_from(filtered, filtered.get_start_time()), params.lfp_temporal_factor, antialias=True
+        )
     return spre.astype(filtered, dtype, round=True)
 
 
@@ -156,10 +158,3 @@ def agar_referenced(recording: Any, surface_index: int) -> Any:
             f"{recording.get_num_channels()} channels, counted from 0"
         )
     return spre.common_reference(recording, reference="global", operator="median", ref_channel_ids=list(outside))
-
-
-def _counting(recording: Any) -> Any:
-    """The same recording, with time counted by samples from its start on."""
-    recording = recording.clone()
-    drop_timestamps(recording)
-    return recording

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from capsules.common import resources
+from capsules.common.clock import in_turn, load_lfp_segments, load_segments, segment_starts
 from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError
-from capsules.common.job import Job, load_lfp, load_recording, stream_stem
+from capsules.common.job import Job, first_seconds, stream_stem
 from capsules.common.nwb import electrode_group, electrode_names
 from capsules.common.task import Task
 from capsules.nwb_ecephys.lfp import at_lfp_rate, in_scratch, lfp_band, pieces
@@ -23,11 +24,11 @@ BUFFER_GB = 0.25
 
 @dataclass
 class Probe:
-    """A job's recordings for the file; `lfp` is None when none is written."""
+    """A job's recordings for the file, one for each segment; `lfp` is empty when none is written."""
 
     job: Job
-    raw: Any
-    lfp: Any | None = None
+    raw: list[Any]
+    lfp: list[Any] = field(default_factory=list)
 
 
 def run(task: Task) -> None:
@@ -64,7 +65,7 @@ def opened(task: Task, jobs: list[Job], agar: dict[str, int], scratch: Path) -> 
     probes, failures = [], []
     for job in jobs:
         with _on_its_own(task, f"{job.stream} is not in this file", failures):
-            raw = _stub(task, _with_electrode_properties(load_recording(job, task.data, timed=True), job))
+            raw = _for_the_file(task, load_segments(job, task.data), job)
             probes.append(Probe(job, raw))
             if task.params.write_lfp:
                 with _on_its_own(task, f"the LFP of {job.stream} is not in this file", failures):
@@ -89,8 +90,8 @@ def clock_notes(jobs: list[Job]) -> list[str]:
     """How the times in the file were counted, for each probe."""
     notes = []
     for job in jobs:
-        if len(job.segments) > 1:
-            clock = "time is counted by samples, its segments one after the other from 0 on"
+        if in_turn(job):
+            clock = "time is counted by samples, its segments one after the other from 0 on: their own clocks overlap"
         else:
             clock = "time is counted by samples" if job.regular_clock else "times are the instrument's timestamps"
         notes.append(f"{job.stream}: {clock}")
@@ -100,23 +101,24 @@ def clock_notes(jobs: list[Job]) -> list[str]:
 
 
 def _add_segments(nwbfile: Any, jobs: list[Job]) -> None:
-    """Where each segment of the recording lies in the file's time, when several were joined."""
+    """Where each segment of the recording lies in the file's time, when several were sorted as one."""
     from pynwb.epoch import TimeIntervals
 
-    joined = [job for job in jobs if len(job.segments) > 1]
-    if not joined:
+    rows = [
+        {"start_time": start, "stop_time": start + duration, "probe": electrode_group(job), "segment": index + 1}
+        | {"source_start_time": source}
+        for job in jobs
+        if len(job.segments) > 1
+        for start, duration, index, source in zip(
+            segment_starts(job), job.segment_durations_s, job.segments, job.segment_starts_s, strict=True
+        )
+    ]
+    if not rows:
         return
-    table = TimeIntervals(name="segments", description="segments of the recording, joined one after the other")
+    table = TimeIntervals(name="segments", description="segments of the recording that were sorted as one")
     table.add_column("probe", "electrode group of the probe")
     table.add_column("segment", "number of the segment in the source, from 1")
     table.add_column("source_start_time", "start of the segment by the source's clock, in seconds")
-    rows = []
-    for job in joined:
-        start = 0.0
-        for index, source, duration in zip(job.segments, job.segment_starts_s, job.segment_durations_s, strict=True):
-            times = {"start_time": start, "stop_time": start + duration, "source_start_time": source}
-            rows.append(times | {"probe": electrode_group(job), "segment": index + 1})
-            start += duration
     for row in sorted(rows, key=lambda row: row["start_time"]):
         table.add_row(**row)
     nwbfile.add_time_intervals(table)
@@ -155,29 +157,37 @@ def _add_probe(task: Task, nwbfile: Any, probe: Probe, metadata: dict[str, dict[
     from neuroconv.tools.spikeinterface import add_recording_to_nwbfile
     from neuroconv.tools.spikeinterface.spikeinterface import add_recording_metadata_to_nwbfile
 
-    told = probe_metadata(probe.raw, probe.job, metadata)
+    raw = probe.raw[0]
+    told = probe_metadata(raw, probe.job, metadata)
     (group,) = told["Ecephys"]["ElectrodeGroups"].values()
-    areas = probe.raw.get_property("brain_area")
     # An electrode whose own place is unknown lies where its group does.
-    probe.raw.set_property("brain_area", [group["location"] if area == "unknown" else area for area in areas])
+    areas = [group["location"] if area == "unknown" else area for area in raw.get_property("brain_area")]
+    for segment in probe.raw:
+        segment.set_property("brain_area", areas)
     given = {"nwbfile": nwbfile, "metadata": told}
-    add_recording_metadata_to_nwbfile(probe.raw, **given)
+    add_recording_metadata_to_nwbfile(raw, **given)
     if task.params.write_raw:
-        options = {"buffer_gb": BUFFER_GB}
-        add_recording_to_nwbfile(probe.raw, metadata_key="raw", iterator_options=options, **given)
-    if probe.lfp is not None:
-        options = pieces(probe.lfp, task.params)
-        place = {"metadata_key": "lfp", "parent_container": "processing/LFP"}
-        add_recording_to_nwbfile(probe.lfp, iterator_options=options, **place, **given)
+        for index, segment in enumerate(probe.raw):
+            options = {"buffer_gb": BUFFER_GB}
+            add_recording_to_nwbfile(segment, metadata_key=f"raw{index}", iterator_options=options, **given)
+    for index, lfp in enumerate(probe.lfp):
+        place = {"metadata_key": f"lfp{index}", "parent_container": "processing/LFP"}
+        add_recording_to_nwbfile(lfp, iterator_options=pieces(lfp, task.params), **place, **given)
 
 
-def _lfp(task: Task, job: Job, raw: Any, surface_index: int | None, scratch: Path) -> Any:
-    """A job's LFP: from the instrument's LF stream where there is one, else from the wide band."""
-    stream = load_lfp(job, task.data, timed=True)
-    source = raw if stream is None else _stub(task, _with_electrode_properties(stream, job))
-    slow = at_lfp_rate(source, stream is not None, task.params, surface_index, task.change)
-    kept = in_scratch(slow, source.sampling_frequency, scratch / job.id, task.n_jobs)
-    return lfp_band(kept, source.get_dtype(), task.params, task.change)
+def _lfp(task: Task, job: Job, raw: list[Any], surface_index: int | None, scratch: Path) -> list[Any]:
+    """A job's LFP, segment by segment: from the instrument's LF stream where there is one, else from the wide band."""
+    stream = load_lfp_segments(job, task.data)
+    sources = raw if stream is None else _for_the_file(task, stream, job)
+    changes: list[str] = []
+    bands = []
+    for index, source in enumerate(sources):
+        slow = at_lfp_rate(source, stream is not None, task.params, surface_index, changes.append)
+        kept = in_scratch(slow, source.sampling_frequency, scratch / f"{job.id}-{index}", task.n_jobs)
+        bands.append(lfp_band(kept, source.get_dtype(), task.params, changes.append))
+    for change in dict.fromkeys(changes):
+        task.change(change)
+    return bands
 
 
 def probe_metadata(recording: Any, job: Job, told: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -205,10 +215,17 @@ def probe_metadata(recording: Any, job: Job, told: dict[str, dict[str, Any]]) ->
     device, models = ({}, {}) if probe is None else _probe_device(probe)
     device = {"name": device_name, "description": job.probe or "probe"} | device
     device |= told.get("Devices", {}).get(device_name, {})
-    series = {
-        "raw": {"name": f"ElectricalSeries-{name}", "description": f"unfiltered traces of {job.stream}"},
-        "lfp": {"name": f"ElectricalSeriesLFP-{name}", "description": f"local field potential of {job.stream}"},
-    }
+    series = {}
+    for index, segment in enumerate(job.segments):
+        suffix, part = (f"-segment{segment + 1}", f", segment {segment + 1}") if len(job.segments) > 1 else ("", "")
+        for kind, title, content in (
+            ("raw", "ElectricalSeries", "unfiltered traces"),
+            ("lfp", "ElectricalSeriesLFP", "local field potential"),
+        ):
+            series[f"{kind}{index}"] = {
+                "name": f"{title}-{name}{suffix}",
+                "description": f"{content} of {job.stream}{part}",
+            }
     return {
         "Devices": {device_name: device},
         "DeviceModels": models | told.get("DeviceModels", {}),
@@ -262,8 +279,8 @@ def _with_electrode_properties(recording: Any, job: Job) -> Any:
     return recording
 
 
-def _stub(task: Task, recording: Any) -> Any:
-    if not task.params.stub:
-        return recording
-    end = min(recording.get_num_samples(), round(task.params.stub_seconds * recording.sampling_frequency))
-    return recording.frame_slice(0, end)
+def _for_the_file(task: Task, segments: list[Any], job: Job) -> list[Any]:
+    """The segments with their electrodes' properties, or the beginning of them when a stub is asked for."""
+    if task.params.stub:
+        segments = first_seconds(segments, task.params.stub_seconds)
+    return [_with_electrode_properties(segment, job) for segment in segments]

@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from capsules.common.clock import intervals, load_segments, sample_times
 from capsules.common.errors import Skip, SpikeRelayError
-from capsules.common.job import Job, load_recording
+from capsules.common.job import Job
 from capsules.common.nwb import electrode_group, electrode_names
 from capsules.common.resources import use_numba_cache
 from capsules.common.task import Task, link_or_copy
@@ -116,23 +117,21 @@ def open_io(file: Path) -> Any:
 
 def _units_of(task: Task, nwbfile: Any, job: Job, id: str) -> SortedUnits:
     """One sorting's units, their spikes in the clock of the recording that the file's traces come from."""
-    import numpy as np
     import spikeinterface as si
 
     analyzer = si.load(task.input("postprocessing", "postprocessed.zarr", id), load_extensions=True)
     sorting = si.load(task.input("curation", "curated", id))
-    raw = load_recording(job, task.data, timed=True)
+    segments = load_segments(job, task.data)
     facts = task.input_record("postprocessing", id)["facts"]
-    first = round(facts["start_s"] * raw.sampling_frequency)
+    first = round(facts["start_s"] * analyzer.sampling_frequency)
     trains = [sorting.get_unit_spike_train(unit, return_times=False) for unit in analyzer.unit_ids]
-    ends = raw.sample_index_to_time(first + np.array([0, analyzer.get_total_samples() - 1]))
     about = {"id": id, "recording": job.id, "electrode_group": electrode_group(job)}
     return sorted_units(
         analyzer,
         label_columns(sorting),
         about | {name: facts[name] for name in ("sorter", "sorter_version")},
-        spike_times=[raw.sample_index_to_time(first + train) for train in trains],
-        observed=np.array([[ends[0], ends[1] + 1 / raw.sampling_frequency]]),
+        spike_times=[sample_times(segments, first + train) for train in trains],
+        observed=intervals(segments, first, analyzer.get_total_samples()),
         electrode_of=electrode_rows(nwbfile, analyzer, job),
     )
 

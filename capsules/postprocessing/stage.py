@@ -125,8 +125,9 @@ def _compute(analyzer: Any, extensions: dict[str, dict]) -> None:
     with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for step in steps:
-            # On several cores SpikeInterface starts processes anew for each unit's components: slower than on one.
-            analyzer.compute(step, **({"n_jobs": 1} if "principal_components" in step else {}))
+            # Processes: locating spikes holds the interpreter's lock, so threads would wait for each other. For each
+            # unit's components SpikeInterface starts them anew: slower than one.
+            analyzer.compute(step, **({"n_jobs": 1} if "principal_components" in step else {"pool_engine": "process"}))
     for warning in caught:
         if "Error computing metric" in str(warning.message):
             raise RuntimeError(str(warning.message))

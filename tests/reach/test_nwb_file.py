@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from capsules.common.clock import load_segments
 from capsules.common.errors import RecordedFailure
 from capsules.common.job import Job
 from capsules.job_dispatch import stage as job_dispatch
@@ -76,17 +77,20 @@ def test_traces_are_those_of_the_source(split, backend, spikeglx, tmp_path):
     jobs = dispatched(spikeglx, tmp_path, input="spikeglx", split_segments=split, split_groups=False)
     task, nwbfile = export(jobs, spikeglx, tmp_path, backend=backend, write_raw=True, **KEEP_LFP)
     assert findings(nwbfile) == []
-    segments = [0] if split else [0, 1]
+    segments = {0: ""} if split else {0: "-segment1", 1: "-segment2"}
     for probe in ("imec0", "imec1"):
-        expected = np.vstack([formats.counts(f"{probe}.ap", index, [60000, 30000][index], 8) for index in segments])
-        path = f"acquisition/ElectricalSeries-{probe}"
-        read = read_nwb_recording(task.out / "file.nwb", electrical_series_path=path)
-        np.testing.assert_array_equal(read.get_traces(), expected)
-        source = job_recording(jobs, probe, spikeglx)
-        np.testing.assert_allclose(read.get_traces(return_in_uV=True), source.get_traces(return_in_uV=True), atol=1e-3)
-        np.testing.assert_array_equal(read.get_channel_locations(), source.get_channel_locations())
-        lfp = nwbfile.processing["ecephys"]["LFP"][f"ElectricalSeriesLFP-{probe}"]
-        assert (lfp.rate, lfp.data.shape) == (2500, (len(expected) // 12, 8))
+        for index, suffix in segments.items():
+            expected = formats.counts(f"{probe}.ap", index, [60000, 30000][index], 8)
+            path = f"acquisition/ElectricalSeries-{probe}{suffix}"
+            read = read_nwb_recording(task.out / "file.nwb", electrical_series_path=path)
+            np.testing.assert_array_equal(read.get_traces(), expected)
+            source = load_segments(next(job for job in jobs if job.stream.startswith(probe)), spikeglx)[index]
+            in_uv = source.get_traces(return_in_uV=True)
+            np.testing.assert_allclose(read.get_traces(return_in_uV=True), in_uv, atol=1e-3)
+            np.testing.assert_array_equal(read.get_channel_locations(), source.get_channel_locations())
+            assert read.get_start_time() == pytest.approx([1000, 1001000][index] / 30000)
+            lfp = nwbfile.processing["ecephys"]["LFP"][f"ElectricalSeriesLFP-{probe}{suffix}"]
+            assert (lfp.rate, lfp.data.shape) == (2500, (len(expected) // 12, 8))
     electrodes = nwbfile.electrodes.to_dataframe()
     assert electrodes["shank"].tolist() == [""] * 8 + ["0", "0", "1", "1", "2", "2", "3", "3"]
     assert electrodes["location"].tolist() == ["CA1"] * 8 + ["unknown"] * 8
@@ -96,12 +100,6 @@ def test_traces_are_those_of_the_source(split, backend, spikeglx, tmp_path):
         "imec1": "NP2013",
     }
     assert nwbfile.devices["imec1"].serial_number == "1001"
-
-
-def job_recording(jobs, probe, data):
-    from capsules.common.job import load_recording
-
-    return load_recording(next(job for job in jobs if job.stream.startswith(probe)), data)
 
 
 @pytest.mark.parametrize("backend", ["hdf5", "zarr"])

@@ -10,8 +10,9 @@ import time
 import numpy as np
 import pytest
 
+from capsules.common.clock import load_lfp_segments, load_segments
 from capsules.common.errors import SpikeRelayError
-from capsules.common.job import Job, load_lfp, load_recording
+from capsules.common.job import Job, load_recording
 from capsules.job_dispatch import stage
 from capsules.job_dispatch.loaders import LOADERS, guess_format
 from capsules.job_dispatch.params import PARAMS
@@ -146,7 +147,7 @@ def test_what_is_not_neural_is_left_out_with_its_reason(folders, tmp_path):
         told = "\n".join(record["facts"]["not_sorted"])
         assert all(text in told for text in left_out), told
         # The LF band goes on to the NWB step.
-        assert load_lfp(jobs[0], folders / name) is not None
+        assert load_lfp_segments(jobs[0], folders / name) is not None
 
 
 def test_the_format_is_guessed(folders):
@@ -160,7 +161,7 @@ def test_the_clock_of_each_segment(folders, tmp_path):
     first, second = run(folders / "openephys", tmp_path / "a", **settings_of("openephys"))[0][:2]
     assert (first.segment_starts_s, second.segment_starts_s) == ([5.0], [105.0])
     assert not first.regular_clock
-    timed = load_recording(second, folders / "openephys", timed=True)
+    (timed,) = load_segments(second, folders / "openephys")
     assert timed.sample_index_to_time(3000) == pytest.approx(105.1)
     assert load_recording(second, folders / "openephys").get_start_time() == 0
     both = run(folders / "openephys", tmp_path / "b", **settings_of("openephys", split_segments=False))[0][0]
@@ -183,7 +184,8 @@ def test_timestamps_that_jump_are_not_used(folders, tmp_path):
     assert first.regular_clock
     assert "1 gaps, the largest of 0.250033 s at 6.000 s; time is counted by samples" in " ".join(first.warnings)
     assert not second.regular_clock
-    assert load_recording(first, data, timed=True).sample_index_to_time(45000) == pytest.approx(6.5)
+    (timed,) = load_segments(first, data)
+    assert timed.sample_index_to_time(45000) == pytest.approx(6.5)
     unread = run(data, tmp_path / "unread", **settings_of("openephys", skip_timestamps_check=True))[0][0]
     assert unread.regular_clock
     assert unread.reader.kwargs["load_sync_timestamps"] is False

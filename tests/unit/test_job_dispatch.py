@@ -3,8 +3,9 @@ import shutil
 import numpy as np
 import pytest
 
+from capsules.common.clock import load_lfp_segments
 from capsules.common.errors import SpikeRelayError
-from capsules.common.job import load_lfp, load_recording
+from capsules.common.job import load_recording
 from capsules.job_dispatch.loaders import LOADERS
 from capsules.job_dispatch.loaders.spikeinterface import read_spikeinterface_info
 from capsules.job_dispatch.loaders.streams import LeftOutStream
@@ -42,7 +43,7 @@ def test_the_recording_is_what_the_generator_wrote(tiny_session):
     assert recording.get_channel_gains().tolist() == [UV_PER_COUNT_AP] * 4
     assert recording.get_channel_locations().tolist() == [[16, 0], [48, 0], [0, 20], [32, 20]]
     assert "inter_sample_shift" in recording.get_property_keys()
-    assert load_lfp(job, tiny_session).sampling_frequency == 2500
+    assert load_lfp_segments(job, tiny_session)[0].sampling_frequency == 2500
 
 
 def test_debug_clips_and_lifts_the_minimum(tiny_session):

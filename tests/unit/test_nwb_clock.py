@@ -89,19 +89,54 @@ def test_spikes_after_t_start_keep_the_clock(data, tmp_path):
     np.testing.assert_allclose(nwbfile.units["obs_intervals"][0], [[5.05, 7.0]])
 
 
-def test_joined_segments_have_their_map(data, tmp_path):
-    nwbfile = export(data, tmp_path, split_segments=False)
-    raw, lfp = traces_of(nwbfile)
-    assert raw.data.shape == (90000, 8)
-    assert lfp.data.shape == (3750, 8)
-    assert (start_of(raw), start_of(lfp)) == (0, 0)
-    np.testing.assert_allclose(nwbfile.units["spike_times"][0], SAMPLES / 30000)
+def joined_series(nwbfile):
+    """Raw and LFP series, segment by segment."""
+    lfps = nwbfile.processing["ecephys"]["LFP"].electrical_series
+    for series in (nwbfile.acquisition, lfps):
+        assert [name.rpartition("ProbeA-")[2] for name in series] == ["segment1", "segment2"]
+    return list(nwbfile.acquisition.values()), list(lfps.values())
+
+
+def segments_table(nwbfile):
     table = nwbfile.intervals["segments"].to_dataframe()
-    assert table[["start_time", "stop_time", "segment", "source_start_time"]].to_numpy().tolist() == [
-        [0.0, 2.0, 1, 5.0],
-        [2.0, 3.0, 2, 105.0],
-    ]
-    assert "segments one after the other" in nwbfile.notes
+    return table[["start_time", "stop_time", "segment", "source_start_time"]].to_numpy().tolist()
+
+
+def test_joined_segments_keep_the_instruments_clock(data, tmp_path):
+    nwbfile = export(data, tmp_path, split_segments=False)
+    raw, lfp = joined_series(nwbfile)
+    assert [series.data.shape for series in raw] == [(60000, 8), (30000, 8)]
+    assert [series.data.shape for series in lfp] == [(2500, 8), (1250, 8)]
+    for series in (raw, lfp):
+        assert [start_of(one) for one in series] == [pytest.approx(5.0), pytest.approx(105.0)]
+    # The last sample is in the first segment: it is 60000 samples long.
+    np.testing.assert_allclose(nwbfile.units["spike_times"][0], 5.0 + SAMPLES / 30000)
+    np.testing.assert_allclose(nwbfile.units["obs_intervals"][0], [[5.0, 7.0], [105.0, 106.0]])
+    assert segments_table(nwbfile) == [[5.0, 7.0, 1, 5.0], [105.0, 106.0, 2, 105.0]]
+    assert "times are the instrument's timestamps" in nwbfile.notes
+
+
+def test_spikes_of_a_later_segment(data, tmp_path):
+    nwbfile = export(data, tmp_path, t_start=0.5, split_segments=False)
+    # 58000 samples after half a second lie in the second segment, 13000 samples from its start.
+    np.testing.assert_allclose(nwbfile.units["spike_times"][0], [5.6, 6.5, 105.0 + 13000 / 30000])
+    np.testing.assert_allclose(nwbfile.units["obs_intervals"][0], [[5.5, 7.0], [105.0, 106.0]])
+
+
+def test_segments_whose_clocks_overlap_are_counted_in_turn(data, tmp_path):
+    import shutil
+
+    alike = tmp_path / "data"
+    shutil.copytree(data, alike)
+    for file in alike.rglob("timestamps.npy"):
+        times = np.load(file)
+        np.save(file, times - times[0])
+    nwbfile = export(alike, tmp_path, split_segments=False)
+    for series in joined_series(nwbfile):
+        assert [start_of(one) for one in series] == [0.0, 2.0]
+    np.testing.assert_allclose(nwbfile.units["spike_times"][0], SAMPLES / 30000)
+    assert segments_table(nwbfile) == [[0.0, 2.0, 1, 0.0], [2.0, 3.0, 2, 0.0]]
+    assert "segments one after the other from 0 on: their own clocks overlap" in nwbfile.notes
 
 
 def test_timestamps_that_jump_are_not_in_the_file(data, tmp_path):
