@@ -32,6 +32,10 @@ def dispatched(folder) {
     if (record.status == 'failed') {
         error(record.reason)
     }
+    def disk = folder.resolve('disk.json')
+    if (disk.exists() && readJson(disk).refused) {
+        error(readJson(disk).refused)
+    }
     def jobs = readJson(folder.resolve('jobs.json'))
     // The configuration divides the cores over this many recordings; it is no input, so it makes no task new.
     System.setProperty('spikerelay.recordings', "${jobs.size()}")
@@ -59,13 +63,28 @@ def failures() {
     return groovy.json.JsonOutput.toJson(files.findAll { file -> file.name.endsWith('.json') }.sort().collect { file -> readJson(file) })
 }
 
+// Work files are removed task by task, first what makes a task count as done: a later -resume takes no half of one.
+def release(done) {
+    def status = new File(System.getenv('RESULTS_PATH'), 'status.json')
+    if (!workflow.success || readJson(status).status != 'ok') {
+        println('The work files are kept: the run did not end well.')
+        return
+    }
+    done.val.each { folder ->
+        folder.parent.resolve('.exitcode').delete()
+        folder.parent.deleteDir()
+    }
+    println('The work files are removed (--release_intermediates): -resume would do everything again.')
+}
+
 workflow {
     gpus = "${params.n_gpus}".isInteger() ? "${params.n_gpus}".toInteger() : 0
     options = [options: params, launch_folder: "${workflow.launchDir}", container_engine: workflow.containerEngine]
+    options += [resumed: workflow.resume, results_held_by: System.getProperty('spikerelay.results_held_by')]
     RESOLVE_PARAMS(groovy.json.JsonOutput.toJson(options))
     resolved = RESOLVE_PARAMS.out.map { file -> checked(readJson(file)) }
 
-    JOB_DISPATCH(section(resolved, 'job_dispatch'))
+    JOB_DISPATCH(section(resolved, 'job_dispatch'), resolved.map { run -> run.disk })
     found = JOB_DISPATCH.out.map { folder -> dispatched(folder) }.flatMap()
     jobs = found.map { meta, job, _whole -> tuple(meta, job) }
     blocks = found
@@ -138,6 +157,10 @@ workflow {
         .mix(NWB_ECEPHYS.out.folder, NWB_UNITS.out.folder)
         .map { _meta, folder -> folder }
         .toSortedList { a, b -> a.name <=> b.name }
+    if (params.release_intermediates) {
+        // Once everything is published.
+        workflow.onComplete { release(done) }
+    }
     RESULTS(
         jobs.map { _meta, job -> job }.toSortedList().map { all -> "[${all.join(', ')}]" },
         done,

@@ -67,12 +67,14 @@ def main() -> int:
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
-    from capsules.resolve_params.resolve import OPTIONS
+    from capsules.resolve_params.resolve import OPTIONS, SWITCHES
 
     parser.add_argument("--data", type=Path, metavar="DIR", help="the data folder [default: $DATA_PATH]")
     for name in OPTIONS:
-        kind = {"n_jobs": {"type": int}, "overwrite": {"action": "store_true", "default": None}}.get(name, {})
-        parser.add_argument(f"--{name}", **kind, help="as on Nextflow's command line")
+        kind = {"type": int} if name == "n_jobs" else {"action": "store_true"} if name in SWITCHES else {}
+        parser.add_argument(f"--{name}", **kind, default=None, help="as on Nextflow's command line")
+    parser.add_argument("-w", "--work", type=Path, default=Path("work"), metavar="DIR", help="as Nextflow's -w")
+    parser.add_argument("--results", type=Path, metavar="DIR", help="the results folder [default: $RESULTS_PATH]")
     parser.set_defaults(run=_plan)
 
 
@@ -101,7 +103,8 @@ def _plan(arguments: argparse.Namespace) -> int:
     if problems := data_problems(data):
         raise Refused(problems)
     options = {name: value for name in OPTIONS if (value := getattr(arguments, name)) is not None}
-    lines, good = plan(options, Path(data))
+    results = arguments.results or Path(os.environ.get("RESULTS_PATH") or "results")
+    lines, good = plan(options, Path(data), arguments.work.absolute(), results.absolute())
     print(*lines, sep="\n")
     return 0 if good else 1
 

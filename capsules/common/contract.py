@@ -135,3 +135,5 @@ BLOCK_STAGES = [stage.name for stage in STAGES.values() if stage.level == "block
 
 RUN_RECORD = "nextflow/run.json"
 """Where the results folder says which data it belongs to, and with which options it was made."""
+LOCK = "nextflow/lock.json"
+"""What the Nextflow that writes a results folder holds (`pipeline/hold_results.groovy`)."""

@@ -17,26 +17,27 @@ from capsules.common.task import Task
 from capsules.job_dispatch.loaders import LOADERS, guess_format
 from capsules.job_dispatch.params import JobDispatchParams
 from capsules.resolve_params.classifiers import missing_models
+from capsules.resolve_params.disk import Written, forecast, free_mb, needs, one_file_system, shortages, shown_size
 from capsules.resolve_params.params_file import differences
 from capsules.resolve_params.resolve import Resolved, guess_input, resolve
 
 
-def plan(options: dict[str, Any], data: Path) -> tuple[list[str], bool]:
+def plan(options: dict[str, Any], data: Path, work: Path, results: Path) -> tuple[list[str], bool]:
     """Plan a run.
 
     Parameters
     ----------
     options : dict
         The pipeline's options, as for `resolve`; relative paths in them start at the current folder.
-    data : Path
-        The data folder.
+    data, work, results : Path
+        The data folder, the work folder and the results folder; the last two need not be there.
 
     Returns
     -------
     lines : list of str
         The plan, to be read.
     good : bool
-        Whether every recording can be read and worked on as the parameters say.
+        Whether every recording can be read and worked on as the parameters say, and what is written fits on the disks.
 
     Raises
     ------
@@ -50,14 +51,17 @@ def plan(options: dict[str, Any], data: Path) -> tuple[list[str], bool]:
     resolved.notes += missing_models(resolved, Path.cwd())
     jobs, dispatch = find_jobs(resolved.params.job_dispatch, data)
     broken = {job.id: reason for job in jobs if (reason := failure(job, resolved))}
+    written = forecast([job for job in jobs if job.id not in broken], resolved.params, resolved.sorters)
     lines = [f"{len(jobs)} recordings in {data}, sorted by {' and by '.join(resolved.sorters)}", *resolved.notes]
     for job in jobs:
-        lines += _job_lines(job, broken.get(job.id))
+        lines += _job_lines(job, broken.get(job.id), written)
     for block in dict.fromkeys(job.block for job in jobs):
-        lines += _block_lines(block, [job for job in jobs if job.block == block and job.id not in broken])
+        lines += _block_lines(block, [job for job in jobs if job.block == block and job.id not in broken], written)
     lines += _left_out_lines(dispatch)
+    short = shortages(written, work, results)
+    lines += ["", "disk:", *_disk_lines(written, work, results), *(f"  {line}" for line in short)]
     lines += ["", "parameters that are not the default:", *_parameter_lines(resolved)]
-    return lines, not broken
+    return lines, not broken and not short
 
 
 def inspect(data: Path, params: JobDispatchParams | None) -> tuple[list[str], bool]:
@@ -100,10 +104,10 @@ def failure(job: Job, resolved: Resolved) -> str | None:
     return "; ".join(dict.fromkeys(problems)) or None
 
 
-def _job_lines(job: Job, failure: str | None) -> Iterator[str]:
+def _job_lines(job: Job, failure: str | None, written: list[Written]) -> Iterator[str]:
     yield from _recording_lines(job, failure)
     if not failure and not job.skip:
-        yield from (_size_line(stage, [job]) for stage in RECORDING_STAGES)
+        yield from (_size_line(stage, [job], written) for stage in RECORDING_STAGES)
 
 
 def _recording_lines(job: Job, failure: str | None) -> Iterator[str]:
@@ -126,15 +130,25 @@ def _left_out_lines(record: dict[str, Any]) -> list[str]:
     return ["", "not sorted:", *(f"  {line}" for line in left_out)] if left_out else []
 
 
-def _block_lines(block: str, jobs: list[Job]) -> Iterator[str]:
+def _block_lines(block: str, jobs: list[Job], written: list[Written]) -> Iterator[str]:
     yield ""
     yield f"nwb/{block}.nwb"
-    yield from (_size_line(stage, jobs) for stage in BLOCK_STAGES)
+    yield from (_size_line(stage, jobs, written) for stage in BLOCK_STAGES)
 
 
-def _size_line(stage: str, jobs: list[Job]) -> str:
+def _size_line(stage: str, jobs: list[Job], written: list[Written]) -> str:
+    """A stage's task on one job, or on a block's."""
     memory_gb, minutes = task_size(stage, sum(job.num_channels for job in jobs), sum(job.megabytes for job in jobs))
-    return f"  {stage:<15} {memory_gb:5.1f} GB, at most {minutes:.0f} min"
+    place = {job.block for job in jobs} if stage in BLOCK_STAGES else {job.id for job in jobs}
+    megabytes = sum(one.work_mb for one in written if one.stage == stage and one.recording in place)
+    return f"  {stage:<15} {memory_gb:5.1f} GB, at most {minutes:.0f} min; writes about {shown_size(megabytes)}"
+
+
+def _disk_lines(written: list[Written], work: Path, results: Path) -> Iterator[str]:
+    for name, folder, megabytes in needs(written, work, results):
+        yield f"  about {shown_size(megabytes)} of {name} in {folder}, where {shown_size(free_mb(folder))} are free"
+    if one_file_system(work, results):
+        yield f"  the results in {results} are links to them, and take no room of their own"
 
 
 def _parameter_lines(resolved: Resolved) -> Iterator[str]:

@@ -34,7 +34,9 @@ RUNMODES: dict[str, dict[str, Any]] = {
 """Run mode -> the single parameters that it sets."""
 
 STEP_ARGS = [f"{stage}_args" for stage in SECTION_OF_STAGE]
-OPTIONS = ["n_jobs", "n_gpus", "runmode", "sorter", "params_file", "overwrite", "max_memory", "max_time", *STEP_ARGS]
+SWITCHES = ["overwrite", "release_intermediates", "skip_disk_check"]
+"""Options without a value."""
+OPTIONS = ["n_jobs", "n_gpus", "runmode", "sorter", "params_file", *SWITCHES, "max_memory", "max_time", *STEP_ARGS]
 """The pipeline's own options on Nextflow's command line."""
 FORMS = {
     "max_memory": r"\d+(\.\d+)?[ .]?[KMGT]?B?",
@@ -196,6 +198,9 @@ def _option_problems(options: dict[str, Any]) -> list[str]:
         given = options.get(name)
         if given is not None and not re.fullmatch(form, str(given), re.IGNORECASE):
             problems.append(f"--{name}: must be like {EXAMPLES[name]}; got {given!r}")
+    for name in SWITCHES:
+        if not isinstance(given := options.get(name) or False, bool):
+            problems.append(f"--{name}: is given without a value; got {given!r}")
     known = list(RUNMODES)
     mode = options.get("runmode")
     if mode is not None and mode not in known:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import shutil
 from pathlib import Path
 from typing import Any
 
-from capsules.common.contract import RUN_RECORD, STAGES
+from capsules.common.contract import LOCK, RUN_RECORD, STAGES
 from capsules.common.errors import Refused
 from capsules.common.task import write_json
 from capsules.common.versions import code_fingerprint
@@ -37,21 +38,44 @@ def main() -> int:
     arguments = parser.parse_args()
     run = json.loads(arguments.run.read_text())
     try:
-        resolved = resolve_run(run["options"], Path(run["launch_folder"]), run.get("container_engine"))
+        resolved = resolve_run(
+            run["options"],
+            Path(run["launch_folder"]),
+            run.get("container_engine"),
+            resumed=run.get("resumed", False),
+            owner=json.loads(run.get("results_held_by") or "null"),
+        )
         write_json(arguments.output, resolved)
     except Refused as refusal:
         write_json(arguments.output, {"problems": refusal.problems})
     return 0
 
 
-def resolve_run(options: dict[str, Any], launch_folder: Path, container_engine: str | None) -> dict[str, Any]:
+def resolve_run(
+    options: dict[str, Any],
+    launch_folder: Path,
+    container_engine: str | None,
+    resumed: bool = False,
+    owner: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """The sections of a run, with the folders checked and the results folder made ready.
+
+    Parameters
+    ----------
+    options : dict
+    launch_folder : Path
+    container_engine : str or None
+    resumed : bool
+        Whether the run goes on with an earlier one, whose work files are on the disk already.
+    owner : dict, optional
+        What `pipeline/hold_results.groovy` says of another run in the results folder, or that it cannot tell.
 
     Returns
     -------
     dict
         `problems` (empty), `sections` and `code` by stage (JSON text and fingerprint), `sorters` with a section each,
-        and `params`, which the results folder gets: parameters, sorters, origins and notes.
+        `disk`, which the forecast goes by, and `params`, which the results folder gets: parameters, sorters, origins
+        and notes.
 
     Raises
     ------
@@ -65,20 +89,27 @@ def resolve_run(options: dict[str, Any], launch_folder: Path, container_engine: 
         problems += refusal.problems
     problems += data_problems(os.environ.get("DATA_PATH"))
     problems += results_problems(
-        os.environ.get("RESULTS_PATH"), os.environ.get("DATA_PATH"), bool(options.get("overwrite"))
+        os.environ.get("RESULTS_PATH"), os.environ.get("DATA_PATH"), bool(options.get("overwrite")), owner
     )
     if problems:
         raise Refused(problems)
     guess_input(resolved, Path(os.environ["DATA_PATH"]))
     model_digest = prepare_models(resolved, launch_folder)
     _make_ready(Path(os.environ["RESULTS_PATH"]), Path(os.environ["DATA_PATH"]), options)
+    if owner is not None:
+        resolved.notes.append(
+            f"the file system of the results has no locks ({owner['no_locks']}): start no second run into them"
+        )
     sections = {stage: json.dumps(resolved.section(stage)) for stage in SECTION_OF_STAGE if stage != "spikesorting"}
     sortings = resolved.sortings()
     code = {stage.name: code_fingerprint(stage) for stage in STAGES.values()}
     # A model that appeared or changed makes curation new, as a change of its code does.
     code["curation"] += model_digest
+    disk = {"params": resolved.document(), "sorters": resolved.sorters}
+    refuse = not resumed and not options.get("skip_disk_check")
     return {
         "problems": [],
+        "disk": json.dumps(disk | {"refuse": refuse}),
         "sections": {stage: sections.get(stage, "{}") for stage in STAGES},
         "sorters": [sorting | {"section": json.dumps(sorting["section"])} for sorting in sortings],
         "code": code,
@@ -117,8 +148,10 @@ def data_problems(data: str | None) -> list[str]:
         return [f"DATA_PATH={data}: no permission to read this folder"]
 
 
-def results_problems(results: str | None, data: str | None, overwrite: bool) -> list[str]:
-    """What is wrong with the results folder: not writable, or it holds the results of other data."""
+def results_problems(
+    results: str | None, data: str | None, overwrite: bool, owner: dict[str, Any] | None = None
+) -> list[str]:
+    """What is wrong with the results folder: not writable, another run writes it, or it holds those of other data."""
     if not results:
         return ["RESULTS_PATH is not set: put RESULTS_PATH=<a folder for the results> before the command"]
     folder = Path(results)
@@ -131,12 +164,26 @@ def results_problems(results: str | None, data: str | None, overwrite: bool) -> 
         probe.unlink()
     except OSError as error:
         return [f"RESULTS_PATH={results}: cannot be written: {error.strerror}"]
+    if owner is not None and "no_locks" not in owner:
+        return [f"RESULTS_PATH={results} {held(owner, folder)}"]
     record = folder / RUN_RECORD
     if record.exists() and not overwrite:
         other = json.loads(record.read_text())["data"]
         if data and Path(data).resolve() != Path(other):
             return [f"RESULTS_PATH={results} holds the results of {other}: choose another folder or give --overwrite"]
     return []
+
+
+def held(owner: dict[str, Any], folder: Path) -> str:
+    """What to do about a results folder that another run holds."""
+    if not owner:
+        return "is being written by another run: wait for it, or choose another folder"
+    here = owner["host"] == platform.node()
+    lost = "" if here else f"; if that machine is gone, remove {folder / LOCK}"
+    return (
+        f"is being written by another run, process {owner['pid']} on {owner['host']} since {owner['since']}: "
+        f"wait for it, or choose another folder{lost}"
+    )
 
 
 def _make_ready(results: Path, data: Path, options: dict[str, Any]) -> None:

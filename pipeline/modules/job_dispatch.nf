@@ -1,12 +1,16 @@
-// Find the recordings; never cached, so that changed data is seen.
+// Find the recordings, and see that what the run writes for them fits on the disks; never cached, so that changed data is seen.
 
-def job_dispatch_command(section, cpus) {
+def job_dispatch_command(section, disk, cpus, more) {
     return """
     cat > params.json <<'SPIKERELAY_JSON'
     ${section}
     SPIKERELAY_JSON
+    cat > disk.json <<'SPIKERELAY_JSON'
+    ${disk}
+    SPIKERELAY_JSON
     python -m capsules.job_dispatch --id run --params params.json --data "\$DATA_PATH" --n-jobs ${cpus} \\
         || { code=\$?; [ \$code -eq 1 ] && [ -e job_dispatch_run/stage.json ] || exit \$code; }
+    ${more}
     """.stripIndent()
 }
 
@@ -15,13 +19,15 @@ process JOB_DISPATCH {
 
     input:
     val section
+    val disk
 
     output:
     path 'job_dispatch_run'
 
     script:
-    job_dispatch_command(section, task.cpus)
+    job_dispatch_command(section, disk, task.cpus, 'python -m capsules.resolve_params.disk disk.json job_dispatch_run "$NXF_TASK_WORKDIR"')
 
+    // Stubs write next to nothing.
     stub:
-    job_dispatch_command(section, task.cpus)
+    job_dispatch_command(section, disk, task.cpus, '')
 }

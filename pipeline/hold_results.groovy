@@ -1,0 +1,48 @@
+// Hold the results folder (`folder`) for as long as this Nextflow lives, and tell whether its records may be written there:
+// not while another run holds it, nor when it has the results of other data than `data` and the user did not say `overwrite`.
+// The kernel lets the lock go however the process ends. The file says who has it; `spikerelay.results_held_by` hands that on.
+import groovy.json.JsonOutput
+import groovy.json.JsonSlurperClassic
+import java.nio.ByteBuffer
+import java.nio.channels.FileChannel
+import java.nio.file.StandardOpenOption
+
+def nextflow = new File(folder as String, 'nextflow')
+if (!nextflow.isDirectory() && !nextflow.mkdirs() || !nextflow.canWrite()) {
+    // RESOLVE_PARAMS says why.
+    return false
+}
+def file = new File(nextflow, 'lock.json')
+if (System.getProperty('spikerelay.results') != nextflow.path) {
+    def channel = FileChannel.open(file.toPath(), StandardOpenOption.CREATE, StandardOpenOption.WRITE)
+    try {
+        def lock = channel.tryLock()
+        if (lock == null) {
+            System.setProperty('spikerelay.results_held_by', file.text ?: '{}')
+            return false
+        }
+        // Java lets a lock go that nothing refers to any more.
+        Runtime.runtime.addShutdownHook(new Thread({ lock.valid } as Runnable))
+    }
+    catch (IOException error) {
+        System.setProperty('spikerelay.results_held_by', JsonOutput.toJson([no_locks: error.message]))
+    }
+    def owner = [host: new File('/proc/sys/kernel/hostname').text.trim(), pid: ProcessHandle.current().pid(), since: new Date().format('yyyy-MM-dd HH:mm:ss')]
+    channel.truncate(0)
+    channel.write(ByteBuffer.wrap(JsonOutput.toJson(owner).bytes))
+    System.setProperty('spikerelay.results', nextflow.path)
+}
+def record = new File(nextflow, 'run.json')
+def other = record.exists() ? new JsonSlurperClassic().parse(record).data : null
+def free = overwrite || other == null || data == null || new File(data as String).canonicalPath == other
+// A run that is refused later takes no earlier records with it.
+def trace = new File(nextflow, 'trace.txt')
+if (free && trace.exists() && trace.text.contains('PREPROCESSING')) {
+    def before = new File(nextflow, 'before')
+    before.mkdirs()
+    ['trace.txt', 'report.html', 'timeline.html', 'dag.html'].each { name ->
+        new File(before, name).delete()
+        new File(nextflow, name).renameTo(new File(before, name))
+    }
+}
+return free
