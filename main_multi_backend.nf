@@ -11,7 +11,7 @@ include { CAPSULE as CURATION } from './pipeline/modules/capsule'
 include { CAPSULE as VISUALIZATION } from './pipeline/modules/capsule'
 include { CAPSULE as NWB_ECEPHYS } from './pipeline/modules/capsule'
 include { CAPSULE as NWB_UNITS } from './pipeline/modules/capsule'
-include { RESULTS ; INCOMPLETE } from './pipeline/modules/results'
+include { RESULTS ; INCOMPLETE ; OVERVIEW } from './pipeline/modules/results'
 
 def readJson(file) {
     // The classic one: the other gives maps that fill themselves when read, which several threads at once must not.
@@ -26,55 +26,61 @@ def checked(resolved) {
     return resolved
 }
 
-// The jobs that job dispatch wrote, or the end of the run with the reason why there are none.
-def dispatched(folder) {
+// Why a session has no jobs, or null.
+def refusal(folder) {
     def record = readJson(folder.resolve('stage.json'))
-    if (record.status == 'failed') {
-        error(record.reason)
-    }
     def disk = folder.resolve('disk.json')
-    if (disk.exists() && readJson(disk).refused) {
-        error(readJson(disk).refused)
+    return record.status == 'failed' ? record.reason : disk.exists() ? readJson(disk).refused : null
+}
+
+// The session's jobs; without a sheet, the end of the run with the reason why there are none.
+def dispatched(session, folder) {
+    def reason = refusal(folder)
+    if (reason && !session) {
+        error(reason)
     }
-    def jobs = readJson(folder.resolve('jobs.json'))
+    def jobs = reason ? [] : readJson(folder.resolve('jobs.json'))
     // The configuration divides the cores over this many recordings; it is no input, so it makes no task new.
-    System.setProperty('spikerelay.recordings', "${jobs.size()}")
+    System.setProperty('spikerelay.recordings', "${Integer.getInteger('spikerelay.recordings', 0) + jobs.size()}")
     return jobs.collect { job ->
-        def meta = [id: job.id, block: job.block, megabytes: job.megabytes, channels: job.num_channels]
+        def meta = [session: session, id: job.id, block: job.block, megabytes: job.megabytes, channels: job.num_channels]
         // The files that tell about the session are the NWB export's alone: a changed one sorts nothing anew.
         def traces = job.findAll { key, _value -> key != 'metadata_files' }
         tuple(meta, groovy.json.JsonOutput.toJson(traces), groovy.json.JsonOutput.toJson(job))
     }
 }
 
-// A stage's resolved section, and the fingerprint of its code and libraries.
-def section(resolved, stage) {
-    return resolved.map { run -> run.sections[stage] }
+// Rows (meta, jobs, folders) with the section and the fingerprint of code that a stage has in their session.
+def tasks(rows, runs, stage) {
+    return rows
+        .map { meta, jobs, folders -> tuple(meta.session, meta, jobs, folders) }
+        .combine(runs, by: 0)
+        .map { _session, meta, jobs, folders, run -> tuple(meta, jobs, run.sections[stage], run.code[stage], run.data, folders) }
 }
 
-def code(resolved, stage) {
-    return resolved.map { run -> run.code[stage] }
+// The folder in the results that a session has; without a sheet, the results themselves.
+def results(session) {
+    return new File(System.getenv('RESULTS_PATH'), session)
 }
 
 // What failing tasks left: they emit nothing, so this is read when everything else is there.
-def failures() {
-    def folder = new File(System.getenv('RESULTS_PATH'), 'nextflow/failed')
-    def files = folder.listFiles() ?: []
+def failures(session) {
+    def files = new File(results(session), 'nextflow/failed').listFiles() ?: []
     return groovy.json.JsonOutput.toJson(files.findAll { file -> file.name.endsWith('.json') }.sort().collect { file -> readJson(file) })
 }
 
-// Work files are removed task by task, first what makes a task count as done: a later -resume takes no half of one.
-def release(done) {
-    def status = new File(System.getenv('RESULTS_PATH'), 'status.json')
-    if (!workflow.success || readJson(status).status != 'ok') {
-        println('The work files are kept: the run did not end well.')
+// A session's work files are removed task by task, first what makes a task count as done: a later -resume takes no half of one.
+def release(session, folders) {
+    def status = new File(results(session), 'status.json')
+    if (!status.exists() || readJson(status).status != 'ok') {
+        println("The work files${session ? " of ${session}" : ''} are kept: the run did not end well.")
         return
     }
-    done.val.each { folder ->
+    folders.each { folder ->
         folder.parent.resolve('.exitcode').delete()
         folder.parent.deleteDir()
     }
-    println('The work files are removed (--release_intermediates): -resume would do everything again.')
+    println("The work files${session ? " of ${session}" : ''} are removed (--release_intermediates): -resume would do everything again.")
 }
 
 workflow {
@@ -82,92 +88,110 @@ workflow {
     options = [options: params, launch_folder: "${workflow.launchDir}", container_engine: workflow.containerEngine]
     options += [resumed: workflow.resume, results_held_by: System.getProperty('spikerelay.results_held_by')]
     RESOLVE_PARAMS(groovy.json.JsonOutput.toJson(options))
-    resolved = RESOLVE_PARAMS.out.map { file -> checked(readJson(file)) }
+    whole = RESOLVE_PARAMS.out.map { file -> checked(readJson(file)) }
+    // A row for each session of the sheet; without one, the session has no name.
+    runs = whole.flatMap { resolved -> resolved.sessions }.map { run -> tuple(run.session, run) }
 
-    JOB_DISPATCH(section(resolved, 'job_dispatch'), resolved.map { run -> run.disk })
-    found = JOB_DISPATCH.out.map { folder -> dispatched(folder) }.flatMap()
-    jobs = found.map { meta, job, _whole -> tuple(meta, job) }
-    blocks = found
-        .map { meta, _job, whole -> tuple([id: meta.block], meta.megabytes, meta.channels, whole) }
-        .groupTuple()
-        .map { block, megabytes, channels, group ->
-            tuple(block + [megabytes: megabytes.sum(), channels: channels.sum()], "[${group.sort().join(', ')}]")
+    JOB_DISPATCH(runs.map { session, run -> tuple(session, run.data, run.sections.job_dispatch, run.disk) })
+    found = JOB_DISPATCH.out.map { session, folder -> tuple(session, dispatched(session, folder)) }
+    rows = found.flatMap { _session, jobs -> jobs }
+    jobs = rows.map { meta, job, _whole -> tuple(meta, job) }
+    blocks = found.flatMap { session, all ->
+        all.groupBy { meta, _job, _whole -> meta.block }.collect { block, group ->
+            def metas = group.collect { row -> row[0] }
+            def meta = [session: session, id: block, megabytes: metas.megabytes.sum(), channels: metas.channels.sum()]
+            tuple(meta, "[${group.collect { row -> row[2] }.sort().join(', ')}]")
         }
+    }
 
-    PREPROCESSING(jobs.map { meta, job -> tuple(meta, job, []) }, section(resolved, 'preprocessing'), code(resolved, 'preprocessing'))
+    PREPROCESSING(tasks(jobs.map { meta, job -> tuple(meta, job, []) }, runs, 'preprocessing'))
     // Preprocessed once, sorted by each sorter. A sorting has the recording's id, and the sorter's name when there are several.
     sortings = jobs
-        .combine(resolved.map { run -> run.sorters }.flatMap())
-        .map { meta, job, sorter ->
-            tuple(meta, meta + [id: meta.id + sorter.suffix, sorter: sorter.name, gpu: sorter.gpu && gpus > 0], job, sorter.section)
+        .map { meta, job -> tuple(meta.session, meta, job) }
+        .combine(runs, by: 0)
+        .flatMap { _session, meta, job, run ->
+            run.sorters.collect { sorter -> tuple(meta, meta + [id: meta.id + sorter.suffix, sorter: sorter.name, gpu: sorter.gpu && gpus > 0], job, sorter.section) }
         }
     preprocessed = sortings.combine(PREPROCESSING.out.folder, by: 0).map { _recording, meta, job, params, traces -> tuple(meta, job, params, traces) }
-    toSort = preprocessed.branch { row ->
-        gpu: row[0].gpu
-        cpu: true
-    }
-    onCpu = toSort.cpu.multiMap { meta, job, params, traces ->
-        task: tuple(meta, job, traces)
-        section: params
-    }
-    onGpu = toSort.gpu.multiMap { meta, job, params, traces ->
-        task: tuple(meta, job, traces)
-        section: params
-    }
-    SPIKESORTING(onCpu.task, onCpu.section, code(resolved, 'spikesorting'))
-    SPIKESORTING_GPU(onGpu.task, onGpu.section, code(resolved, 'spikesorting'))
+    toSort = tasks(preprocessed.map { meta, job, params, traces -> tuple(meta, job, [params, traces]) }, runs, 'spikesorting')
+        .map { meta, job, _section, code, data, given -> tuple(meta, job, given[0], code, data, given[1]) }
+        .branch { row ->
+            gpu: row[0].gpu
+            cpu: true
+        }
+    SPIKESORTING(toSort.cpu)
+    SPIKESORTING_GPU(toSort.gpu)
     spikes = SPIKESORTING.out.folder.mix(SPIKESORTING_GPU.out.folder)
     sortingJobs = sortings.map { _recording, meta, job, _params -> tuple(meta, job) }
     traces = preprocessed.map { meta, _job, _params, folder -> tuple(meta, folder) }
-    POSTPROCESSING(
-        sortingJobs.join(traces).join(spikes).map { meta, job, recording, units -> tuple(meta, job, [recording, units]) },
-        section(resolved, 'postprocessing'),
-        code(resolved, 'postprocessing'),
-    )
-    CURATION(sortingJobs.join(POSTPROCESSING.out.folder), section(resolved, 'curation'), code(resolved, 'curation'))
+    POSTPROCESSING(tasks(sortingJobs.join(traces).join(spikes).map { meta, job, recording, units -> tuple(meta, job, [recording, units]) }, runs, 'postprocessing'))
+    CURATION(tasks(sortingJobs.join(POSTPROCESSING.out.folder), runs, 'curation'))
     curated = POSTPROCESSING.out.folder.join(CURATION.out.folder)
-    VISUALIZATION(
-        // With the remainder: what failed or was skipped is shown as far as it came.
-        sortingJobs.join(traces, remainder: true).join(curated, remainder: true).map { row ->
-            tuple(row[0], row[1], row.drop(2).findAll { folder -> folder != null })
-        },
-        section(resolved, 'visualization'),
-        code(resolved, 'visualization'),
-    )
+    // With the remainder: what failed or was skipped is shown as far as it came.
+    shown = sortingJobs.join(traces, remainder: true).join(curated, remainder: true).map { row ->
+        tuple(row[0], row[1], row.drop(2).findAll { folder -> folder != null })
+    }
+    VISUALIZATION(tasks(shown, runs, 'visualization'))
 
-    NWB_ECEPHYS(blocks.map { block, group -> tuple(block, group, []) }, section(resolved, 'nwb_ecephys'), code(resolved, 'nwb_ecephys'))
+    NWB_ECEPHYS(tasks(blocks.map { block, group -> tuple(block, group, []) }, runs, 'nwb_ecephys'))
     // A block's units are complete with its last sorting. Where one failed they never are, and come when all else has ended.
-    sortingsOfBlock = sortings.map { _recording, meta, _job, _params -> tuple(meta.block, meta.id) }.groupTuple()
+    sortingsOfBlock = sortings.map { _recording, meta, _job, _params -> tuple("${meta.session}/${meta.block}".toString(), meta.id) }.groupTuple()
     unitsOfBlock = curated
-        .map { meta, analyzer, units -> tuple(meta.block, [analyzer, units]) }
+        .map { meta, analyzer, units -> tuple("${meta.session}/${meta.block}".toString(), [analyzer, units]) }
         .combine(sortingsOfBlock, by: 0)
         .map { block, folders, ids -> tuple(groupKey(block, ids.size()), folders) }
         .groupTuple(remainder: true)
         .map { block, folders -> tuple("${block}".toString(), folders.flatten().sort { folder -> folder.name }) }
     files = blocks
         .join(NWB_ECEPHYS.out.folder)
-        .map { block, group, file -> tuple(block.id, block, group, file) }
+        .map { block, group, file -> tuple("${block.session}/${block.id}".toString(), block, group, file) }
         .join(unitsOfBlock, remainder: true)
         .filter { row -> row[1] }
         .map { _id, block, group, file, folders -> tuple(block, group, [file] + (folders ?: [])) }
-    NWB_UNITS(files, section(resolved, 'nwb_units'), code(resolved, 'nwb_units'))
+    NWB_UNITS(tasks(files, runs, 'nwb_units'))
 
+    // A session is complete with its last folder; where a task failed, when all else has ended.
+    sizes = found.combine(runs, by: 0).map { session, all, run ->
+        def folders = all.size() + 4 * all.size() * run.sorters.size() + 2 * all.collect { row -> row[0].block }.unique().size()
+        tuple(session, all.collect { row -> row[1] }, run, folders)
+    }
     done = PREPROCESSING.out.folder
         .mix(spikes, POSTPROCESSING.out.folder, CURATION.out.folder, VISUALIZATION.out.folder)
         .mix(NWB_ECEPHYS.out.folder, NWB_UNITS.out.folder)
-        .map { _meta, folder -> folder }
-        .toSortedList { a, b -> a.name <=> b.name }
+        .map { meta, folder -> tuple(meta.session, folder) }
+        .combine(sizes.map { session, _jobs, _run, folders -> tuple(session, folders) }, by: 0)
+        .map { session, folder, folders -> tuple(groupKey(session, folders + 1), folder) }
+        // One that is always there: a session of which nothing was done has a status too.
+        .mix(sizes.map { session, _jobs, _run, folders -> tuple(groupKey(session, folders + 1), null) })
+        .groupTuple(remainder: true)
+        .map { session, folders -> tuple("${session}".toString(), folders.findAll { folder -> folder != null }.sort { folder -> folder.name }) }
     if (params.release_intermediates) {
         // Once everything is published.
-        workflow.onComplete { release(done) }
+        ended = done.toList()
+        workflow.onComplete { ended.val.each { session, folders -> release(session, folders) } }
     }
     RESULTS(
-        jobs.map { _meta, job -> job }.toSortedList().map { all -> "[${all.join(', ')}]" },
-        done,
-        done.map { _folders -> failures() },
-        resolved.map { run -> run.params },
-        code(resolved, 'results'),
+        sizes.join(done).filter { row -> row[1] }.map { session, all, run, _count, folders ->
+            tuple(session, "[${all.sort().join(', ')}]", folders, failures(session), run.params, run.code.results)
+        }
     )
-    INCOMPLETE(RESULTS.out.status.flatMap { file -> readJson(file).blocks.findAll { _block, entry -> entry.status == 'failed' }.keySet() })
-    RESULTS.out.summary.view { file -> "\n${file.text}\nReport: ${System.getenv('RESULTS_PATH')}/report.html" }
+    statuses = RESULTS.out.folder.map { session, folder -> tuple(session, readJson(folder.resolve('status.json'))) }
+    refused = JOB_DISPATCH.out.map { session, folder -> tuple(session, refusal(folder)) }.filter { _session, reason -> reason }
+    INCOMPLETE(
+        statuses
+            .flatMap { session, status -> status.blocks.findAll { _block, entry -> entry.status == 'failed' }.keySet().collect { block -> tuple(session, block) } }
+            .mix(refused.map { session, _reason -> tuple(session, session) })
+    )
+    if (params.sessions) {
+        OVERVIEW(
+            RESULTS.out.folder.map { _session, folder -> folder }.toSortedList { a, b -> a.name <=> b.name },
+            whole.combine(refused.toList().map { all -> [all.collectEntries { row -> row }] }).map { resolved, reasons ->
+                groovy.json.JsonOutput.toJson([sessions: resolved.sessions.collectEntries { run -> [run.session, run.data] }, reasons: reasons, notes: resolved.notes])
+            },
+        )
+        OVERVIEW.out.summary.view { file -> "\n${file.text}\nOverview: ${System.getenv('RESULTS_PATH')}/sessions.html" }
+    }
+    else {
+        RESULTS.out.folder.view { _session, folder -> "\n${folder.resolve('summary.txt').text}\nReport: ${System.getenv('RESULTS_PATH')}/report.html" }
+    }
 }

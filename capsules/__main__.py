@@ -95,16 +95,13 @@ def _diff(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from capsules.resolve_params.plan import plan
+    from capsules.resolve_params.plan import plan_sessions
     from capsules.resolve_params.resolve import OPTIONS
-    from capsules.resolve_params.stage import data_problems
 
-    data = str(arguments.data.absolute()) if arguments.data else os.environ.get("DATA_PATH")
-    if problems := data_problems(data):
-        raise Refused(problems)
     options = {name: value for name in OPTIONS if (value := getattr(arguments, name)) is not None}
+    data = str(arguments.data.absolute()) if arguments.data else os.environ.get("DATA_PATH")
     results = arguments.results or Path(os.environ.get("RESULTS_PATH") or "results")
-    lines, good = plan(options, Path(data), arguments.work.absolute(), results.absolute())
+    lines, good = plan_sessions(options, data, arguments.work.absolute(), results.absolute())
     print(*lines, sep="\n")
     return 0 if good else 1
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
-from capsules.common.errors import SpikeRelayError
+from capsules.common.errors import Refused, SpikeRelayError
 from capsules.common.job import Job, read_jobs
 from capsules.common.problems import shown
 from capsules.common.rules import rate_problems
@@ -20,6 +20,28 @@ from capsules.resolve_params.classifiers import missing_models
 from capsules.resolve_params.disk import Written, forecast, free_mb, needs, one_file_system, shortages, shown_size
 from capsules.resolve_params.params_file import differences
 from capsules.resolve_params.resolve import Resolved, guess_input, resolve
+from capsules.resolve_params.stage import data_problems, sessions_of
+
+
+def plan_sessions(options: dict[str, Any], data: str | None, work: Path, results: Path) -> tuple[list[str], bool]:
+    """Plan a run over a data folder, or over the sessions of a sheet; parameters and errors as for `plan`."""
+    sessions = sessions_of(options, Path.cwd(), data)
+    if problems := [problem for session in sessions for problem in data_problems(session.data, session.said)]:
+        raise Refused(problems)
+    lines, all_good = [], True
+    for session in sessions:
+        if session.name:
+            lines += ["", f"session {session.name}"]
+        try:
+            own = options | {"params_file": session.params_file}
+            planned, good = plan(own, Path(session.data), work, session.results(results))
+        except SpikeRelayError as error:
+            if not session.name:
+                raise
+            planned, good = [f"  fails: {error}"], False
+        lines += planned
+        all_good = all_good and good
+    return lines, all_good
 
 
 def plan(options: dict[str, Any], data: Path, work: Path, results: Path) -> tuple[list[str], bool]:

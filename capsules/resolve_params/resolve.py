@@ -36,7 +36,18 @@ RUNMODES: dict[str, dict[str, Any]] = {
 STEP_ARGS = [f"{stage}_args" for stage in SECTION_OF_STAGE]
 SWITCHES = ["overwrite", "release_intermediates", "skip_disk_check"]
 """Options without a value."""
-OPTIONS = ["n_jobs", "n_gpus", "runmode", "sorter", "params_file", *SWITCHES, "max_memory", "max_time", *STEP_ARGS]
+OPTIONS = [
+    "n_jobs",
+    "n_gpus",
+    "runmode",
+    "sorter",
+    "params_file",
+    "sessions",
+    *SWITCHES,
+    "max_memory",
+    "max_time",
+    *STEP_ARGS,
+]
 """The pipeline's own options on Nextflow's command line."""
 FORMS = {
     "max_memory": r"\d+(\.\d+)?[ .]?[KMGT]?B?",

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import shutil
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from capsules.common.versions import code_fingerprint
 from capsules.resolve_params.classifiers import prepare_models
 from capsules.resolve_params.params import SECTION_OF_STAGE
 from capsules.resolve_params.params_file import differences
-from capsules.resolve_params.resolve import guess_input, resolve
+from capsules.resolve_params.resolve import Resolved, guess_input, resolve
+from capsules.resolve_params.sheet import Session, read_sheet
 
 
 def main() -> int:
@@ -58,7 +60,7 @@ def resolve_run(
     resumed: bool = False,
     owner: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The sections of a run, with the folders checked and the results folder made ready.
+    """The sections of every session of a run, with the folders checked and the results folder made ready.
 
     Parameters
     ----------
@@ -73,9 +75,7 @@ def resolve_run(
     Returns
     -------
     dict
-        `problems` (empty), `sections` and `code` by stage (JSON text and fingerprint), `sorters` with a section each,
-        `disk`, which the forecast goes by, and `params`, which the results folder gets: parameters, sorters, origins
-        and notes.
+        `problems` (empty), `notes` on the run as a whole, and `sessions`; see `_session_document`.
 
     Raises
     ------
@@ -84,32 +84,80 @@ def resolve_run(
     """
     problems = []
     try:
-        resolved = resolve(options, launch_folder, container_engine)
+        sessions = sessions_of(options, launch_folder, os.environ.get("DATA_PATH"))
     except Refused as refusal:
         problems += refusal.problems
-    problems += data_problems(os.environ.get("DATA_PATH"))
-    problems += results_problems(
-        os.environ.get("RESULTS_PATH"), os.environ.get("DATA_PATH"), bool(options.get("overwrite")), owner
-    )
+        sessions = []
+    by_file: dict[str | None, Resolved] = {}
+    for file in dict.fromkeys(session.params_file for session in sessions) or [options.get("params_file")]:
+        try:
+            by_file[file] = resolve(options | {"params_file": file}, launch_folder, container_engine)
+        except Refused as refusal:
+            problems += refusal.problems
+    for session in sessions:
+        problems += data_problems(session.data, session.said)
+    problems += results_problems(os.environ.get("RESULTS_PATH"), sessions, bool(options.get("overwrite")), owner)
     if problems:
-        raise Refused(problems)
-    guess_input(resolved, Path(os.environ["DATA_PATH"]))
-    model_digest = prepare_models(resolved, launch_folder)
-    _make_ready(Path(os.environ["RESULTS_PATH"]), Path(os.environ["DATA_PATH"]), options)
-    if owner is not None:
-        resolved.notes.append(
-            f"the file system of the results has no locks ({owner['no_locks']}): start no second run into them"
-        )
+        raise Refused(list(dict.fromkeys(problems)))
+    results = Path(os.environ["RESULTS_PATH"])
+    digests = {file: prepare_models(resolved, launch_folder) for file, resolved in by_file.items()}
+    refuse = not resumed and not options.get("skip_disk_check")
+    documents = []
+    for session in sessions:
+        resolved = deepcopy(by_file[session.params_file])
+        guess_input(resolved, Path(session.data))
+        own = {name: value for name, value in options.items() if name != "sessions"}
+        _make_ready(session.results(results), session.data, own | {"params_file": session.params_file})
+        resolved.notes = [*core_notes(options.get("n_jobs")), *_lock_notes(owner), *resolved.notes]
+        documents.append(_session_document(session, resolved, digests[session.params_file], refuse))
+    if sheet := options.get("sessions"):
+        (results / RUN_RECORD).parent.mkdir(exist_ok=True)
+        write_json(results / RUN_RECORD, {"data": str((launch_folder / sheet).resolve()), "options": options})
+    return {"problems": [], "notes": sheet_notes(options, sessions), "sessions": documents}
+
+
+def sessions_of(options: dict[str, Any], launch_folder: Path, data: str | None) -> list[Session]:
+    """The sessions of the sheet, or the one in the data folder.
+
+    Raises
+    ------
+    Refused
+        With every problem of the sheet.
+    """
+    sheet, params_file = options.get("sessions"), options.get("params_file")
+    if sheet is None:
+        return [Session("", data, params_file, "DATA_PATH")]
+    return read_sheet(launch_folder / str(sheet), str(sheet), params_file)
+
+
+def sheet_notes(options: dict[str, Any], sessions: list[Session]) -> list[str]:
+    """What has no effect beside a sheet."""
+    if options.get("sessions") is None:
+        return []
+    notes = []
+    if os.environ.get("DATA_PATH"):
+        notes.append("DATA_PATH has no effect: the sheet names the data folders")
+    if (given := options.get("params_file")) and all(session.params_file != given for session in sessions):
+        notes.append(f"--params_file {given} has no effect: every row of the sheet names its own")
+    return notes
+
+
+def _session_document(session: Session, resolved: Resolved, models: str, refuse: bool) -> dict[str, Any]:
+    """What the workflow needs for a session.
+
+    `session` and `data` (both "" for the one in DATA_PATH), `sections` and `code` by stage (JSON text and fingerprint),
+    `sorters` with a section each, `disk`, which the forecast goes by (it may `refuse`), and `params`, which the
+    session's results get: parameters, sorters, origins and notes.
+    """
     sections = {stage: json.dumps(resolved.section(stage)) for stage in SECTION_OF_STAGE if stage != "spikesorting"}
     sortings = resolved.sortings()
     code = {stage.name: code_fingerprint(stage) for stage in STAGES.values()}
     # A model that appeared or changed makes curation new, as a change of its code does.
-    code["curation"] += model_digest
-    disk = {"params": resolved.document(), "sorters": resolved.sorters}
-    refuse = not resumed and not options.get("skip_disk_check")
+    code["curation"] += models
     return {
-        "problems": [],
-        "disk": json.dumps(disk | {"refuse": refuse}),
+        "session": session.name,
+        "data": session.data if session.name else "",
+        "disk": json.dumps({"params": resolved.document(), "sorters": resolved.sorters, "refuse": refuse}),
         "sections": {stage: sections.get(stage, "{}") for stage in STAGES},
         "sorters": [sorting | {"section": json.dumps(sorting["section"])} for sorting in sortings],
         "code": code,
@@ -119,7 +167,7 @@ def resolve_run(
                 "sorters": [{"name": sorting["name"], "suffix": sorting["suffix"]} for sorting in sortings],
                 "origins": resolved.origins,
                 "differences": differences(resolved.params),
-                "notes": core_notes(options.get("n_jobs")) + resolved.notes,
+                "notes": resolved.notes,
             }
         ),
     }
@@ -133,23 +181,29 @@ def core_notes(n_jobs: int | None) -> list[str]:
     return [f"--n_jobs {n_jobs}: this machine has {cores} cores, and no more are used"]
 
 
-def data_problems(data: str | None) -> list[str]:
-    """What is wrong with the data folder."""
+def _lock_notes(owner: dict[str, Any] | None) -> list[str]:
+    if owner is None:
+        return []
+    return [f"the file system of the results has no locks ({owner['no_locks']}): start no second run into them"]
+
+
+def data_problems(data: str | None, said: str = "DATA_PATH") -> list[str]:
+    """What is wrong with a data folder; `said` is where the user named it."""
     if not data:
         return ["DATA_PATH is not set: put DATA_PATH=<the folder with the recordings> before the command"]
     folder = Path(data)
     if not folder.is_absolute():
-        return [f"DATA_PATH={data} is relative: give the whole path"]
+        return [f"{said}={data} is relative: give the whole path"]
     try:
         if not folder.is_dir():
-            return [f"DATA_PATH={data}: no such folder"]
-        return [] if any(folder.iterdir()) else [f"DATA_PATH={data}: the folder is empty"]
+            return [f"{said}={data}: no such folder"]
+        return [] if any(folder.iterdir()) else [f"{said}={data}: the folder is empty"]
     except PermissionError:
-        return [f"DATA_PATH={data}: no permission to read this folder"]
+        return [f"{said}={data}: no permission to read this folder"]
 
 
 def results_problems(
-    results: str | None, data: str | None, overwrite: bool, owner: dict[str, Any] | None = None
+    results: str | None, sessions: list[Session], overwrite: bool, owner: dict[str, Any] | None = None
 ) -> list[str]:
     """What is wrong with the results folder: not writable, another run writes it, or it holds those of other data."""
     if not results:
@@ -166,12 +220,20 @@ def results_problems(
         return [f"RESULTS_PATH={results}: cannot be written: {error.strerror}"]
     if owner is not None and "no_locks" not in owner:
         return [f"RESULTS_PATH={results} {held(owner, folder)}"]
+    if overwrite:
+        return []
+    return [problem for session in sessions for problem in _other_data(session, folder)]
+
+
+def _other_data(session: Session, results: Path) -> list[str]:
+    folder = session.results(results)
     record = folder / RUN_RECORD
-    if record.exists() and not overwrite:
-        other = json.loads(record.read_text())["data"]
-        if data and Path(data).resolve() != Path(other):
-            return [f"RESULTS_PATH={results} holds the results of {other}: choose another folder or give --overwrite"]
-    return []
+    if not session.data or not record.exists():
+        return []
+    other = json.loads(record.read_text())["data"]
+    if Path(session.data).resolve() == Path(other):
+        return []
+    return [f"RESULTS_PATH={folder} holds the results of {other}: choose another folder or give --overwrite"]
 
 
 def held(owner: dict[str, Any], folder: Path) -> str:
@@ -186,8 +248,8 @@ def held(owner: dict[str, Any], folder: Path) -> str:
     )
 
 
-def _make_ready(results: Path, data: Path, options: dict[str, Any]) -> None:
-    """Note the run's data and options (`spikerelay rerun` reads them), and forget the failures of an earlier run."""
-    (results / "nextflow").mkdir(exist_ok=True)
+def _make_ready(results: Path, data: str, options: dict[str, Any]) -> None:
+    """Note a session's data and options (`spikerelay rerun` reads them), and forget the failures of an earlier run."""
+    (results / RUN_RECORD).parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(results / "nextflow" / "failed", ignore_errors=True)
-    write_json(results / RUN_RECORD, {"data": str(data.resolve()), "options": options})
+    write_json(results / RUN_RECORD, {"data": str(Path(data).resolve()), "options": options})

@@ -37,24 +37,33 @@ def render(
     facts
         `planned` (sorting -> stage -> GB), `versions` (software -> version) and `ended` (when the run did, or None).
     """
-    import jinja2
     from markupsafe import Markup
 
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
     drawn = {id: {name: shown[name] for name in ("probe", "units")} for id, shown in content.items()}
-    return environment.from_string((PARTS / "page.html.jinja").read_text()).render(
-        status=status,
-        counts=_counts(status),
-        content=content,
-        params=params,
-        agreement=agreement,
-        recording_stages=RECORDING_STAGES,
-        style=Markup((PARTS / "page.css").read_text()),
-        script=Markup((PARTS / "page.js").read_text()),
-        plotly=Markup(_plotly()) if content else None,
-        page_data=Markup(embedded(drawn)),
-        **facts,
+    return (
+        html_environment()
+        .from_string((PARTS / "page.html.jinja").read_text())
+        .render(
+            status=status,
+            counts=_counts(status),
+            content=content,
+            params=params,
+            agreement=agreement,
+            recording_stages=RECORDING_STAGES,
+            style=Markup((PARTS / "page.css").read_text()),
+            script=Markup((PARTS / "page.js").read_text()),
+            plotly=Markup(_plotly()) if content else None,
+            page_data=Markup(embedded(drawn)),
+            **facts,
+        )
     )
+
+
+def html_environment() -> Any:
+    """Of the templates of pages (jinja2.Environment): what they are given is escaped, and may not be missing."""
+    import jinja2
+
+    return jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
 
 
 def fitted(content: dict[str, dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], list[str]]:

@@ -219,9 +219,13 @@ def summary(status: dict[str, Any], remarks: list[str]) -> str:
             notes.append(f"{name}: {entry['status']} in {entry['stage']}: {entry['reason']}")
         if entry["next_step"]:
             notes.append(f"    next: {entry['next_step']}")
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, *notes, *remarks]) + "\n"
+    return "\n".join([*columns(rows), *notes, *remarks]) + "\n"
+
+
+def columns(rows: list[tuple[str, ...]]) -> list[str]:
+    """Rows of a table as lines, its columns aligned."""
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _shown(value: Any) -> str:

@@ -5,15 +5,31 @@ def capsule_name(process_name) {
     return process_name.tokenize(':').last().toLowerCase().replace('_gpu', '')
 }
 
-def capsule_command(capsule, id, jobs, section, cpus, options) {
+// Where a session of a sheet has its results, below those of the run.
+def place_of(session) {
+    return session ? "${session}/" : ''
+}
+
+// The data and results folders of a session of a sheet; without one, they are those that Nextflow was given.
+def session_environment(session, data) {
+    return session ? """
+    IFS= read -r DATA_PATH <<'SPIKERELAY_PATH'
+    ${data}
+    SPIKERELAY_PATH
+    export DATA_PATH RESULTS_PATH="\$RESULTS_PATH/${session}"
+    """ : ''
+}
+
+def capsule_command(capsule, meta, jobs, section, data, cpus, options) {
     return """
+    ${session_environment(meta.session, data)}
     cat > job.json <<'SPIKERELAY_JSON'
     ${jobs}
     SPIKERELAY_JSON
     cat > params.json <<'SPIKERELAY_JSON'
     ${section}
     SPIKERELAY_JSON
-    python -m capsules.${capsule} --id '${id}' --job job.json --params params.json --data "\$DATA_PATH" \\
+    python -m capsules.${capsule} --id '${meta.id}' --job job.json --params params.json --data "\$DATA_PATH" \\
         --inputs inputs --publish publish --n-jobs ${cpus} ${options}
     """.stripIndent()
 }
@@ -43,16 +59,14 @@ process CAPSULE {
         path: System.getenv('RESULTS_PATH') ?: 'results',
         mode: new File(System.getenv('RESULTS_PATH') ?: 'none').exists() && java.nio.file.Files.getFileStore(new File(System.getenv('RESULTS_PATH')).toPath()) == java.nio.file.Files.getFileStore(workflow.workDir) ? 'link' : 'copy',
         overwrite: true,
-        saveAs: { name -> name.startsWith('publish/') ? name.substring(8).replace('%', '/') : null },
+        saveAs: { name -> name.startsWith('publish/') ? place_of(meta.session) + name.substring(8).replace('%', '/') : null },
     )
-    tag "${meta.id}"
+    tag "${place_of(meta.session)}${meta.id}"
     // For the sizes and the image in the configuration, which sees only `task`.
     ext memory_mb: { size_of(capsule_name(task.process), meta)[0] }, seconds: { size_of(capsule_name(task.process), meta)[1] }, image: { image_of(section) }
 
     input:
-    tuple val(meta), val(jobs), path(inputs, stageAs: 'inputs/*')
-    val section
-    val code
+    tuple val(meta), val(jobs), val(section), val(code), val(data), path(inputs, stageAs: 'inputs/*')
 
     output:
     tuple val(meta), path("${capsule}_${meta.id}"), emit: folder
@@ -60,9 +74,9 @@ process CAPSULE {
 
     script:
     capsule = capsule_name(task.process)
-    capsule_command(capsule, meta.id, jobs, section, task.cpus, '')
+    capsule_command(capsule, meta, jobs, section, data, task.cpus, '')
 
     stub:
     capsule = capsule_name(task.process)
-    capsule_command(capsule, meta.id, jobs, section, task.cpus, '--stub-run')
+    capsule_command(capsule, meta, jobs, section, data, task.cpus, '--stub-run')
 }

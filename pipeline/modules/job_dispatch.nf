@@ -1,7 +1,10 @@
 // Find the recordings, and see that what the run writes for them fits on the disks; never cached, so that changed data is seen.
 
-def job_dispatch_command(section, disk, cpus, more) {
+include { session_environment } from './capsule'
+
+def job_dispatch_command(session, data, section, disk, cpus, more) {
     return """
+    ${session_environment(session, data)}
     cat > params.json <<'SPIKERELAY_JSON'
     ${section}
     SPIKERELAY_JSON
@@ -16,18 +19,18 @@ def job_dispatch_command(section, disk, cpus, more) {
 
 process JOB_DISPATCH {
     cache false
+    tag "${session_name}"
 
     input:
-    val section
-    val disk
+    tuple val(session_name), val(data), val(section), val(disk)
 
     output:
-    path 'job_dispatch_run'
+    tuple val(session_name), path('job_dispatch_run')
 
     script:
-    job_dispatch_command(section, disk, task.cpus, 'python -m capsules.resolve_params.disk disk.json job_dispatch_run "$NXF_TASK_WORKDIR"')
+    job_dispatch_command(session_name, data, section, disk, task.cpus, 'python -m capsules.resolve_params.disk disk.json job_dispatch_run "$NXF_TASK_WORKDIR"')
 
     // Stubs write next to nothing.
     stub:
-    job_dispatch_command(section, disk, task.cpus, '')
+    job_dispatch_command(session_name, data, section, disk, task.cpus, '')
 }

@@ -1,7 +1,10 @@
 // Status, record and report of the whole run; `failures` holds what the failed tasks left.
 
-def results_command(jobs, failures, run_params) {
+include { place_of ; session_environment } from './capsule'
+
+def results_command(session, jobs, failures, run_params) {
     return """
+    ${session_environment(session, '')}
     mkdir -p inputs
     cat > job.json <<'SPIKERELAY_JSON'
     ${jobs}
@@ -13,6 +16,16 @@ def results_command(jobs, failures, run_params) {
     ${run_params}
     SPIKERELAY_JSON
     python -m capsules.results --id run --job job.json --inputs inputs --publish publish
+    ${session ? "mv results_run results_${session}" : ''}
+    """.stripIndent()
+}
+
+def overview_command(run) {
+    return """
+    cat > run.json <<'SPIKERELAY_JSON'
+    ${run}
+    SPIKERELAY_JSON
+    python -m capsules.results.overview --run run.json --inputs inputs
     """.stripIndent()
 }
 
@@ -23,34 +36,57 @@ process RESULTS {
         path: System.getenv('RESULTS_PATH') ?: 'results',
         mode: new File(System.getenv('RESULTS_PATH') ?: 'none').exists() && java.nio.file.Files.getFileStore(new File(System.getenv('RESULTS_PATH')).toPath()) == java.nio.file.Files.getFileStore(workflow.workDir) ? 'link' : 'copy',
         overwrite: true,
-        saveAs: { name -> name.startsWith('publish/') ? name.substring(8).replace('%', '/') : null },
+        saveAs: { name -> name.startsWith('publish/') ? place_of(session_name) + name.substring(8).replace('%', '/') : null },
     )
 
+    tag "${session_name}"
+
     input:
-    val jobs
-    path folders, stageAs: 'inputs/*'
-    val failures
-    val run_params
-    val code
+    tuple val(session_name), val(jobs), path(folders, stageAs: 'inputs/*'), val(failures), val(run_params), val(code)
 
     output:
     path 'publish/*', emit: published
-    path 'results_run/summary.txt', emit: summary
-    path 'results_run/status.json', emit: status
+    tuple val(session_name), path("results_${session_name ?: 'run'}"), emit: folder
 
     script:
-    results_command(jobs, failures, run_params)
+    results_command(session_name, jobs, failures, run_params)
 
     stub:
-    results_command(jobs, failures, run_params)
+    results_command(session_name, jobs, failures, run_params)
+}
+
+// All sessions of a sheet at one glance.
+process OVERVIEW {
+    publishDir(
+        path: System.getenv('RESULTS_PATH') ?: 'results',
+        mode: 'copy',
+        overwrite: true,
+        saveAs: { name -> name.startsWith('sessions') ? name : null },
+    )
+
+    input:
+    path folders, stageAs: 'inputs/*'
+    val run
+
+    output:
+    path 'sessions.{json,html}', emit: published
+    path 'summary.txt', emit: summary
+
+    script:
+    overview_command(run)
+
+    stub:
+    overview_command(run)
 }
 
 // A task that wrote what it could has not failed for Nextflow: this one does, so that the exit code tells.
 process INCOMPLETE {
     cache false
 
+    tag "${place_of(session_name)}${block}"
+
     input:
-    val block
+    tuple val(session_name), val(block)
 
     script:
     "exit 1"

@@ -1,7 +1,18 @@
 """`make bench`: every benchmark, one after another."""
 
-from tests.bench import disk, editor, memory, neuropixels, nwb, postprocessing, preprocessing, report
+from tests.bench import (
+    disk,
+    editor,
+    end_to_end,
+    many_sessions,
+    memory,
+    neuropixels,
+    nwb,
+    postprocessing,
+    preprocessing,
+    report,
+)
 
-for bench in (preprocessing, postprocessing, report, nwb, editor, disk, memory, neuropixels):
+for bench in (end_to_end, many_sessions, preprocessing, postprocessing, report, nwb, editor, disk, memory, neuropixels):
     print(f"\n{(bench.__doc__ or '').splitlines()[0]}\n", flush=True)
     bench.main()

@@ -15,10 +15,10 @@ WINDOW = 0.1
 """Step and width of the motion's windows, as a fraction of the probe's span; the capsule's default."""
 
 
-def preprocess(session: Path, output: Path) -> None:
-    """Preprocess the AP stream of a SpikeGLX session; write `traces/` and `motion/` into `output`."""
+def preprocess(session: Path, output: Path, stream: str = "imec0.ap") -> None:
+    """Preprocess an AP stream of a SpikeGLX session; write `traces/` and `motion/` into `output`."""
     si.set_global_job_kwargs(n_jobs=2, chunk_duration="1s", progress_bar=False)
-    raw = se.read_spikeglx(session, stream_id="imec0.ap")
+    raw = se.read_spikeglx(session, stream_id=stream)
     filtered = spre.highpass_filter(raw, freq_min=300.0, margin_ms=5.0)
     shifted = spre.phase_shift(filtered, margin_ms=100.0)
     bad, _ = spre.detect_bad_channels(

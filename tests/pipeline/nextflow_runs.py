@@ -49,10 +49,14 @@ class Pipeline:
     root: Path = ROOT
     results_name: str = "results"
     work_name: str = "work"
+    data_format: str | None = "spikeglx"
+    """None: it is found in the data."""
 
     def command(self, *arguments: str, config: Path | None = None, sorter: str = "spykingcircus2") -> list[str]:
         config = config or self.root / "nextflow_local.config"
-        fixed = ["--sorter", sorter, "--job_dispatch_args", "--input spikeglx", "-w", str(self.folder / self.work_name)]
+        fixed = ["--sorter", sorter, "-w", str(self.folder / self.work_name)]
+        if self.data_format:
+            fixed += ["--job_dispatch_args", f"--input {self.data_format}"]
         script = self.root / "main_multi_backend.nf"
         return [str(ROOT / "nextflow"), "-C", str(config), "run", str(script), "-ansi-log", "false", *fixed, *arguments]
 

@@ -225,7 +225,7 @@ def test_rerun_resolves_to_the_same_params(sorter, tmp_path, spikerelay, monkeyp
     monkeypatch.setenv("RESULTS_PATH", str(results))
     options = {"sorter": sorter, "n_jobs": 2, "runmode": "fast", "curation_args": "--query 'snr > 5'",
                "job_dispatch_args": "--input spikeglx"}  # fmt: skip
-    record = resolve_run(options, tmp_path, None)["params"]
+    record = resolve_run(options, tmp_path, None)["sessions"][0]["params"]
     (results / "params.json").write_text(record)
     (results / "status.json").write_text("{}")
     code, said, complaint = spikerelay("rerun", results)

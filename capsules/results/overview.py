@@ -1,0 +1,107 @@
+"""The sessions of a sheet at one glance: sessions.json, sessions.html and the last screen of the run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from capsules.common.task import write_json
+from capsules.results.report import PARTS, html_environment
+from capsules.results.stage import LAYOUT_VERSION, columns
+
+LOST = "no status: job dispatch or the results were lost; see nextflow/trace.txt, and run the same command with -resume"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m capsules.results.overview", description=__doc__)
+    parser.add_argument(
+        "--run",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="JSON file: `sessions` (name -> data folder), `reasons` of those that have nothing to sort, `notes`",
+    )
+    parser.add_argument("--inputs", type=Path, required=True, metavar="DIR", help="holds the results_<session> folders")
+    parser.add_argument("--output", type=Path, default=Path(), metavar="DIR", help="where the files are written")
+    given = parser.parse_args()
+    run = json.loads(given.run.read_text())
+    document = overview(run["sessions"], run["reasons"], given.inputs)
+    write_json(given.output / "sessions.json", document)
+    (given.output / "sessions.html").write_text(page(document, run["notes"]))
+    (given.output / "summary.txt").write_text(summary(document, run["notes"]))
+    return 0
+
+
+def overview(sessions: dict[str, str], reasons: dict[str, str], inputs: Path) -> dict[str, Any]:
+    """The state of each session, by its status.json.
+
+    Parameters
+    ----------
+    sessions : dict
+        Name -> data folder, in the sheet's order.
+    reasons : dict
+        Session -> why it has nothing to sort.
+    inputs : Path
+        Holds `results_<session>/status.json` of every other session that came so far.
+    """
+    entries = {}
+    for name, data in sessions.items():
+        file = inputs / f"results_{name}" / "status.json"
+        if name in reasons or not file.exists():
+            entry = {"status": "failed", "reason": reasons.get(name, LOST)} | _counts({})
+        else:
+            status = json.loads(file.read_text())
+            entry = {"status": status["status"], "reason": _first_reason(status)} | _counts(status["recordings"])
+        entries[name] = {"data": data} | entry
+    failed = any(entry["status"] == "failed" for entry in entries.values())
+    return {"layout_version": LAYOUT_VERSION, "status": "failed" if failed else "ok", "sessions": entries}
+
+
+def _counts(recordings: dict[str, Any]) -> dict[str, Any]:
+    """Recordings in each state, units, and seconds of all tasks, of one session."""
+    states = Counter(entry["status"] for entry in recordings.values())
+    times = [stage["seconds"] or 0 for entry in recordings.values() for stage in entry["stages"].values()]
+    counted = {name: [entry.get(name) for entry in recordings.values()] for name in ("units", "good_units")}
+    return {
+        "recordings": {state: states[state] for state in ("ok", "skipped", "failed")},
+        # Null where no recording has any: without a curation query no unit is called good.
+        **{name: sum(filter(None, values)) if any(values) else None for name, values in counted.items()},
+        "seconds": round(sum(times), 1),
+    }
+
+
+def _first_reason(status: dict[str, Any]) -> str | None:
+    """Of what did not go well, the first failure, else the first skip."""
+    entries = {**status["recordings"], **status["blocks"]}
+    for state in ("failed", "skipped"):
+        for id, entry in entries.items():
+            if entry["status"] == state:
+                return f"{id}: {entry['stage']}: {entry['reason']}"
+    return None
+
+
+def page(document: dict[str, Any], notes: list[str]) -> str:
+    """sessions.html: a table with a link to each session's report; everything that comes from the data is escaped."""
+    from markupsafe import Markup
+
+    template = html_environment().from_string((PARTS / "sessions.html.jinja").read_text())
+    return template.render(document=document, notes=notes, style=Markup((PARTS / "page.css").read_text()))
+
+
+def summary(document: dict[str, Any], notes: list[str]) -> str:
+    """The last screen: a line for each session, and the cause where one is needed."""
+    rows = [("session", "status", "ok", "skipped", "failed", "units", "min")]
+    for name, entry in document["sessions"].items():
+        states = (str(count) for count in entry["recordings"].values())
+        units = "" if entry["units"] is None else str(entry["units"])
+        rows.append((name, entry["status"], *states, units, f"{entry['seconds'] / 60:.1f}"))
+    reasons = [f"{name}: {entry['reason']}" for name, entry in document["sessions"].items() if entry["reason"]]
+    return "\n".join([*columns(rows), *reasons, *notes]) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

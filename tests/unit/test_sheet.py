@@ -1,0 +1,136 @@
+"""The sheet of sessions: what it may say, how it is refused, and the overview of its sessions."""
+
+import json
+
+import pytest
+
+from capsules.common.errors import Refused
+from capsules.resolve_params.sheet import read_sheet
+from capsules.resolve_params.stage import resolve_run
+from capsules.results.overview import overview, page, summary
+
+SORTER = {"sorter": "spykingcircus2"}
+
+
+@pytest.fixture
+def sheet(tmp_path):
+    """Writes a sheet beside the data folders `a` and `b`, and reads it."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").touch()
+
+    def read(content, params_file=None):
+        file = tmp_path / "sheet.csv"
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return read_sheet(file, "sheet.csv", params_file)
+
+    return read
+
+
+def test_names_and_params_files_have_defaults(sheet, tmp_path):
+    one, two = sheet("session,data,params_file\n,a,\nsecond, b ,fast.json\n\n", "own.json")
+    assert (one.name, one.data, one.params_file) == ("a", str(tmp_path / "a"), "own.json")
+    assert (two.name, two.data, two.params_file) == ("second", str(tmp_path / "b"), str(tmp_path / "fast.json"))
+    assert one.said == "sheet.csv, line 2"
+
+
+def test_what_spreadsheets_write(sheet):
+    for content in (b"\xef\xbb\xbfdata\r\na\r\n", b'"data"\n"a"', b"data,session\na,\n,\n"):
+        (session,) = sheet(content)
+        assert session.name == "a"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "sheet.csv, line 1: no column `data`"),
+        ("data\n", "sheet.csv: no session in it"),
+        ("data;session\na;b\n", "unknown column 'data;session'"),
+        ("data,sesion\na,b\n", "unknown column 'sesion'; did you mean 'session'?"),
+        ("data,data\na,b\n", "a column stands twice"),
+        ("data,session\na\n", "line 2: 1 cells, 2 columns"),
+        ("data,session\n,one\n", "line 2: no data folder"),
+        ("data\na\na\n", "lines 2, 3: session 'a' stands more than once"),
+        ("data,session\na,One\nb,one\n", "lines 2, 3: session 'one' stands more than once"),
+        ("data,session\na,../out\n", "got '../out'"),
+        ("data,session\na,$(touch x)\n", "got '$(touch x)'"),
+        ("data,session\na,nextflow\n", "nextflow is a name that the results folder has for something else"),
+        ('data,session\n"a\nb",one\n', "a path over several lines is not read"),
+        ('data\n"a\n', "not a CSV file"),
+        (b"data\n\xff\xfe\n", "not a text file in UTF-8"),
+        ("data\na\0b\n", "NUL"),
+    ],
+)
+def test_refusals(sheet, content, problem):
+    with pytest.raises(Refused) as refused:
+        sheet(content)
+    assert problem in str(refused.value)
+
+
+def test_every_problem_of_every_session_is_told_at_once(sheet, tmp_path, monkeypatch):
+    monkeypatch.setenv("RESULTS_PATH", str(tmp_path / "results"))
+    monkeypatch.delenv("DATA_PATH", raising=False)
+    (tmp_path / "bad.json").write_text('{"curation": {"quer": null}}')
+    sheet("data,session,params_file\na,one,bad.json\nc,two,\nb,three,none.json\n")
+    with pytest.raises(Refused) as refused:
+        resolve_run(SORTER | {"sessions": "sheet.csv"}, tmp_path, None)
+    told = str(refused.value)
+    for problem in ("did you mean 'query'?", f"sheet.csv, line 3={tmp_path / 'c'}: no such folder", "none.json"):
+        assert problem in told
+
+
+def test_each_session_has_its_params_and_folder(sheet, tmp_path, monkeypatch):
+    results = tmp_path / "results"
+    monkeypatch.setenv("RESULTS_PATH", str(results))
+    monkeypatch.setenv("DATA_PATH", str(tmp_path))
+    (tmp_path / "strict.json").write_text('{"curation": {"query": "snr > 9"}}')
+    sheet("data,session,params_file\na,one,\nb,two,strict.json\n")
+    options = SORTER | {"sessions": "sheet.csv", "runmode": "fast"}
+    resolved = resolve_run(options, tmp_path, None)
+    one, two = resolved["sessions"]
+    assert (one["session"], one["data"], two["data"]) == ("one", str(tmp_path / "a"), str(tmp_path / "b"))
+    queries = [json.loads(session["sections"]["curation"])["query"] for session in (one, two)]
+    assert queries[1] == "snr > 9" != queries[0]
+    assert json.loads(two["sections"]["nwb_ecephys"])["write_lfp"] is False
+    assert resolved["notes"] == ["DATA_PATH has no effect: the sheet names the data folders"]
+    record = json.loads((results / "two" / "nextflow" / "run.json").read_text())
+    assert record["data"] == str(tmp_path / "b")
+    assert "sessions" not in record["options"]
+    # Another session may not take its folder.
+    sheet("data,session\na,two\n")
+    with pytest.raises(Refused, match="holds the results of"):
+        resolve_run(options, tmp_path, None)
+    assert resolve_run(options | {"overwrite": True}, tmp_path, None)["sessions"]
+
+
+def recording(status, seconds=60, **facts):
+    return {"status": status, "stage": "spikesorting", "reason": "why", "stages": {"a": {"seconds": seconds}}} | facts
+
+
+def test_the_overview_counts_and_says_why(tmp_path):
+    documents = {
+        "good": {"r1": recording("ok", units=3, good_units=0), "r2": recording("ok", units=4)},
+        "bad": {"r1": recording("ok", units=5), "r2": recording("skipped"), "<b>": recording("failed")},
+    }
+    for name, recordings in documents.items():
+        status = "failed" if name == "bad" else "ok"
+        (tmp_path / f"results_{name}").mkdir()
+        (tmp_path / f"results_{name}" / "status.json").write_text(
+            json.dumps({"status": status, "recordings": recordings, "blocks": {}})
+        )
+    sessions = {"good": "/data/1", "bad": "/data/2", "empty": "/data/3", "lost": "/data/4"}
+    document = overview(sessions, {"empty": "nothing to sort"}, tmp_path)
+    states = {name: entry["status"] for name, entry in document["sessions"].items()}
+    assert states == {"good": "ok", "bad": "failed", "empty": "failed", "lost": "failed"}
+    assert document["status"] == "failed"
+    assert document["sessions"]["good"]["units"] == 7
+    assert document["sessions"]["bad"]["recordings"] == {"ok": 1, "skipped": 1, "failed": 1}
+    assert document["sessions"]["bad"]["reason"] == "<b>: spikesorting: why"
+    assert "run the same command with -resume" in document["sessions"]["lost"]["reason"]
+    told = summary(document, ["a note"]).splitlines()
+    assert told[1].split() == ["good", "ok", "2", "0", "0", "7", "2.0"]
+    assert told[-1] == "a note"
+    shown = page(document, [])
+    assert '<a href="good/report.html">' in shown
+    assert 'href="empty/' not in shown
+    assert "&lt;b&gt;" in shown
