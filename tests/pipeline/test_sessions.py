@@ -69,8 +69,8 @@ NEVER_CACHED = {"RESOLVE_PARAMS", "JOB_DISPATCH", "OVERVIEW"}
 
 
 def test_a_sheet_with_mistakes_is_refused_before_any_task(pipeline):
-    (pipeline.folder / "sheet.csv").write_text("data,sesion\ndata/none,x\n")
+    (pipeline.folder / "sheet.csv").write_text("data,ssession\ndata/none,x\n")
     finished = pipeline.run("--sessions", "sheet.csv")
     assert finished.code == 1
-    assert "sheet.csv, line 1: unknown column 'sesion'; did you mean 'session'?" in finished.output
+    assert "sheet.csv, line 1: unknown column 'ssession'; did you mean 'session'?" in finished.output
     assert {row["process"] for row in finished.trace} == {"RESOLVE_PARAMS"}

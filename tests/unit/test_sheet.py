@@ -46,7 +46,7 @@ def test_what_spreadsheets_write(sheet):
         ("", "sheet.csv, line 1: no column `data`"),
         ("data\n", "sheet.csv: no session in it"),
         ("data;session\na;b\n", "unknown column 'data;session'"),
-        ("data,sesion\na,b\n", "unknown column 'sesion'; did you mean 'session'?"),
+        ("data,ssession\na,b\n", "unknown column 'ssession'; did you mean 'session'?"),
         ("data,data\na,b\n", "a column stands twice"),
         ("data,session\na\n", "line 2: 1 cells, 2 columns"),
         ("data,session\n,one\n", "line 2: no data folder"),
