@@ -67,11 +67,11 @@ def main() -> int:
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
-    from capsules.resolve_params.resolve import OPTIONS, SWITCHES
+    from capsules.resolve_params.resolve import LEAST, OPTIONS, SWITCHES
 
     parser.add_argument("--data", type=Path, metavar="DIR", help="the data folder [default: $DATA_PATH]")
     for name in OPTIONS:
-        kind = {"type": int} if name == "n_jobs" else {"action": "store_true"} if name in SWITCHES else {}
+        kind = {"type": int} if name in LEAST else {"action": "store_true"} if name in SWITCHES else {}
         parser.add_argument(f"--{name}", **kind, default=None, help="as on Nextflow's command line")
     parser.add_argument("-w", "--work", type=Path, default=Path("work"), metavar="DIR", help="as Nextflow's -w")
     parser.add_argument("--results", type=Path, metavar="DIR", help="the results folder [default: $RESULTS_PATH]")

@@ -12,11 +12,12 @@ from capsules.commands.published import status_of
 from capsules.common.contract import RUN_RECORD
 from capsules.common.errors import Refused
 from capsules.common.task import write_json
+from capsules.resolve_params.resolve import MACHINE_OPTIONS
 
 ROOT = Path(__file__).parents[2]
 PARAMS_FILE = "rerun_params.json"
-MACHINE = ("n_jobs", "n_gpus", "max_memory", "max_time")
-"""Options that no params file holds."""
+STANDARD_PROFILE = "standard"
+"""What Nextflow calls it when no profile was named."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,8 +48,9 @@ def rerun_command(results: Path) -> str:
     except OSError as error:
         raise Refused([f"{results / PARAMS_FILE} cannot be written: {error.strerror}"]) from None
     options = {"params_file": results / PARAMS_FILE} | sorter_option(record) | machine_options(made)
-    words = ["./nextflow", "-C", "nextflow_local.config", "run", "main_multi_backend.nf"]
-    words += [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    words = ["./nextflow", *configuration(made), "run", "main_multi_backend.nf", *profile(made)]
+    # Joined by =, since a value of its own may begin with a dash.
+    words += [f"--{name}={value}" for name, value in options.items()]
     folders = {"DATA_PATH": made["data"], "RESULTS_PATH": unused(results)}
     variables = " ".join(f"{name}={shlex.quote(str(folder))}" for name, folder in folders.items())
     return f"cd {shlex.quote(str(ROOT))} && {variables} {shlex.join(words)}"
@@ -60,10 +62,23 @@ def sorter_option(record: dict[str, Any]) -> dict[str, str]:
     return {"sorter": ",".join(names)} if len(names) > 1 else {}
 
 
+def configuration(made: dict[str, Any]) -> list[str]:
+    """`-C` with each configuration file that the run had; those of this checkout by their names in it."""
+    files = [Path(file) for file in made.get("config_files") or [ROOT / "nextflow_local.config"]]
+    names = [file.relative_to(ROOT) if file.is_relative_to(ROOT) else file for file in files]
+    return [word for name in names for word in ("-C", str(name))]
+
+
+def profile(made: dict[str, Any]) -> list[str]:
+    """`-profile` where the run had another than Nextflow's own."""
+    name = made.get("profile") or STANDARD_PROFILE
+    return [] if name == STANDARD_PROFILE else ["-profile", name]
+
+
 def machine_options(made: dict[str, Any]) -> dict[str, Any]:
     """The options on the machine's share, as far as the run noted them."""
     given = made.get("options", {})
-    return {name: given[name] for name in MACHINE if given.get(name) is not None}
+    return {name: given[name] for name in MACHINE_OPTIONS if given.get(name) is not None}
 
 
 def unused(results: Path) -> Path:

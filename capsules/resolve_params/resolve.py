@@ -17,6 +17,7 @@ from capsules.common.errors import Refused, nearest
 from capsules.common.params import get_dotted, set_dotted
 from capsules.common.problems import Problem, problems_of
 from capsules.job_dispatch.loaders import guess_format
+from capsules.resolve_params import cluster
 from capsules.resolve_params.params import SECTION_OF_STAGE, PipelineParams
 from capsules.resolve_params.params_file import differences, dump, placed, read_params_file, whole_file_problems
 from capsules.spikesorting.sorters import SORTERS
@@ -36,18 +37,9 @@ RUNMODES: dict[str, dict[str, Any]] = {
 STEP_ARGS = [f"{stage}_args" for stage in SECTION_OF_STAGE]
 SWITCHES = ["overwrite", "release_intermediates", "skip_disk_check"]
 """Options without a value."""
-OPTIONS = [
-    "n_jobs",
-    "n_gpus",
-    "runmode",
-    "sorter",
-    "params_file",
-    "sessions",
-    *SWITCHES,
-    "max_memory",
-    "max_time",
-    *STEP_ARGS,
-]
+MACHINE_OPTIONS = ["n_jobs", "n_gpus", "max_cpus", "max_memory", "max_time", *cluster.OPTIONS]
+"""Options on the machine or the cluster, which change no result."""
+OPTIONS = ["runmode", "sorter", "params_file", "sessions", *SWITCHES, *MACHINE_OPTIONS, *STEP_ARGS]
 """The pipeline's own options on Nextflow's command line."""
 FORMS = {
     "max_memory": r"\d+(\.\d+)?[ .]?[KMGT]?B?",
@@ -59,7 +51,7 @@ EXAMPLES = {"max_memory": "'16 GB'", "max_time": "'12 h'"}
 INPUT = "job_dispatch.input"
 _ABSENT = object()
 NO_SORTER = f"no sorter chosen: give --sorter, or set spikesorting.sorter; one of {', '.join(SORTERS)}"
-LEAST = {"n_jobs": 1, "n_gpus": 0}
+LEAST = {"n_jobs": 1, "n_gpus": 0, "max_cpus": 1} | cluster.COUNTS
 """Options that are counts -> the smallest one."""
 
 
@@ -216,7 +208,7 @@ def _option_problems(options: dict[str, Any]) -> list[str]:
     mode = options.get("runmode")
     if mode is not None and mode not in known:
         problems.append(f"--runmode: one of {', '.join(known)}; got {mode!r}{nearest(str(mode), known)}")
-    return problems + _sorter_problems(options.get("sorter"))
+    return problems + cluster.option_problems(options) + _sorter_problems(options.get("sorter"))
 
 
 def _sorter_problems(given: Any) -> list[str]:

@@ -19,6 +19,7 @@ from capsules.common.contract import LOCK, RUN_RECORD, STAGES
 from capsules.common.errors import Refused
 from capsules.common.task import write_json
 from capsules.common.versions import code_fingerprint
+from capsules.resolve_params import cluster
 from capsules.resolve_params.classifiers import prepare_models
 from capsules.resolve_params.params import SECTION_OF_STAGE
 from capsules.resolve_params.params_file import differences
@@ -34,43 +35,26 @@ def main() -> int:
         required=True,
         metavar="FILE",
         help="JSON file: `options` holds Nextflow's params, relative paths in them start at `launch_folder`; "
-        "`container_engine` is Nextflow's, or null",
+        "`container_engine`, `config_files`, `profile` and `resumed` are Nextflow's, `results_held_by` is of the lock",
     )
     parser.add_argument("--output", type=Path, default=Path("resolved.json"), metavar="FILE", help="what is written")
     arguments = parser.parse_args()
     run = json.loads(arguments.run.read_text())
     try:
-        resolved = resolve_run(
-            run["options"],
-            Path(run["launch_folder"]),
-            run.get("container_engine"),
-            resumed=run.get("resumed", False),
-            owner=json.loads(run.get("results_held_by") or "null"),
-        )
+        resolved = resolve_run(run)
         write_json(arguments.output, resolved)
     except Refused as refusal:
         write_json(arguments.output, {"problems": refusal.problems})
     return 0
 
 
-def resolve_run(
-    options: dict[str, Any],
-    launch_folder: Path,
-    container_engine: str | None,
-    resumed: bool = False,
-    owner: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
     """The sections of every session of a run, with the folders checked and the results folder made ready.
 
     Parameters
     ----------
-    options : dict
-    launch_folder : Path
-    container_engine : str or None
-    resumed : bool
-        Whether the run goes on with an earlier one, whose work files are on the disk already.
-    owner : dict, optional
-        What `pipeline/hold_results.groovy` says of another run in the results folder, or that it cannot tell.
+    run : dict
+        `options`, `launch_folder` and what else the workflow tells, as for `--run`.
 
     Returns
     -------
@@ -82,6 +66,7 @@ def resolve_run(
     Refused
         With every problem found.
     """
+    options, launch_folder = run["options"], Path(run["launch_folder"])
     problems = []
     try:
         sessions = sessions_of(options, launch_folder, os.environ.get("DATA_PATH"))
@@ -91,24 +76,26 @@ def resolve_run(
     by_file: dict[str | None, Resolved] = {}
     for file in dict.fromkeys(session.params_file for session in sessions) or [options.get("params_file")]:
         try:
-            by_file[file] = resolve(options | {"params_file": file}, launch_folder, container_engine)
+            by_file[file] = resolve(options | {"params_file": file}, launch_folder, run.get("container_engine"))
+            problems += machine_problems(options, by_file[file])
         except Refused as refusal:
             problems += refusal.problems
     for session in sessions:
         problems += data_problems(session.data, session.said)
+    owner = json.loads(run.get("results_held_by") or "null")
     problems += results_problems(os.environ.get("RESULTS_PATH"), sessions, bool(options.get("overwrite")), owner)
     if problems:
         raise Refused(list(dict.fromkeys(problems)))
     results = Path(os.environ["RESULTS_PATH"])
     digests = {file: prepare_models(resolved, launch_folder) for file, resolved in by_file.items()}
-    refuse = not resumed and not options.get("skip_disk_check")
+    refuse = not run.get("resumed") and not options.get("skip_disk_check")
     documents = []
     for session in sessions:
         resolved = deepcopy(by_file[session.params_file])
         guess_input(resolved, Path(session.data))
+        resolved.notes = [*machine_notes(options, resolved), *_lock_notes(owner), *resolved.notes]
         own = {name: value for name, value in options.items() if name != "sessions"}
-        _make_ready(session.results(results), session.data, own | {"params_file": session.params_file})
-        resolved.notes = [*core_notes(options.get("n_jobs")), *_lock_notes(owner), *resolved.notes]
+        _make_ready(session.results(results), session.data, run, own | {"params_file": session.params_file})
         documents.append(_session_document(session, resolved, digests[session.params_file], refuse))
     if sheet := options.get("sessions"):
         (results / RUN_RECORD).parent.mkdir(exist_ok=True)
@@ -173,9 +160,23 @@ def _session_document(session: Session, resolved: Resolved, models: str, refuse:
     }
 
 
-def core_notes(n_jobs: int | None) -> list[str]:
-    """What the configuration does to `--n_jobs` on this machine."""
-    cores = os.cpu_count() or 1
+def machine_problems(options: dict[str, Any], resolved: Resolved) -> list[str]:
+    """Options for a cluster without one, or why the cluster would not take the run's jobs."""
+    if cluster.CLUSTER_VARIABLE in os.environ:
+        return cluster.cluster_problems(options, gpu_sorters(resolved))
+    given = [name for name in cluster.OPTIONS if options.get(name) is not None]
+    return [f"--{name}: has a meaning with -C nextflow_slurm.config alone" for name in given]
+
+
+def gpu_sorters(resolved: Resolved) -> list[str]:
+    return [sorting["name"] for sorting in resolved.sortings() if sorting["gpu"]]
+
+
+def machine_notes(options: dict[str, Any], resolved: Resolved) -> list[str]:
+    """What becomes of the options on the machine."""
+    if cluster.CLUSTER_VARIABLE in os.environ:
+        return cluster.cluster_notes(options, gpu_sorters(resolved))
+    n_jobs, cores = options.get("n_jobs"), os.cpu_count() or 1
     if n_jobs is None or n_jobs <= cores:
         return []
     return [f"--n_jobs {n_jobs}: this machine has {cores} cores, and no more are used"]
@@ -248,8 +249,9 @@ def held(owner: dict[str, Any], folder: Path) -> str:
     )
 
 
-def _make_ready(results: Path, data: str, options: dict[str, Any]) -> None:
-    """Note a session's data and options (`spikerelay rerun` reads them), and forget the failures of an earlier run."""
+def _make_ready(results: Path, data: str, run: dict[str, Any], options: dict[str, Any]) -> None:
+    """Note a session's data, options and configuration for `spikerelay rerun`, and forget an earlier run's failures."""
     (results / RUN_RECORD).parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(results / "nextflow" / "failed", ignore_errors=True)
-    write_json(results / RUN_RECORD, {"data": str(Path(data).resolve()), "options": options})
+    told = {"options": options} | {name: run.get(name) for name in ("config_files", "profile")}
+    write_json(results / RUN_RECORD, {"data": str(Path(data).resolve())} | told)

@@ -94,8 +94,8 @@ class Pipeline:
         )
         return Finished(finished.returncode, finished.stdout, self.results)
 
-    def config_with(self, text: str) -> Path:
-        """The local configuration with more lines after it."""
+    def config_with(self, text: str, base: str = "nextflow_local.config") -> Path:
+        """A configuration of the pipeline with more lines after it."""
         file = self.folder / "test.config"
-        file.write_text(f"includeConfig '{self.root / 'nextflow_local.config'}'\n{text}\n")
+        file.write_text(f"includeConfig '{self.root / base}'\n{text}\n")
         return file

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from tests.pipeline import slurm_stand_in
 from tests.pipeline.nextflow_runs import ROOT, VARIANTS, Pipeline
 
 pytestmark = pytest.mark.pipeline
@@ -27,7 +30,8 @@ handed = {{name[13:]: value for name, value in os.environ.items() if name.starts
 for flag, word in zip(words, words[1:]):
     if flag in ("-e", "--env"):
         name, equals, value = word.partition("=")
-        handed[name] = value if equals else os.environ[name]
+        if equals or name in os.environ:
+            handed[name] = value if equals else os.environ[name]
 command = words[words.index("/bin/bash"):]
 os.execve(command[0], command, handed | {{"PATH": "{path}"}})
 """
@@ -72,9 +76,9 @@ def test_kilosort25_alone_runs_in_its_image(pipeline, calls, engine, variant):
         assert options[-1] == IMAGES[engine]
         assert " ".join(GPU[engine]) in " ".join(options)
         seen = {Path(word.split(":")[0]) for flag, word in pairwise(options) if flag in ("-v", "-B")}
-        assert seen >= {run.results, *CODE}
+        assert seen >= {pipeline.data, run.results, *CODE}
         # Nextflow hands over the work folder, or the part of it that holds all of the task's files.
-        (work,) = seen - {run.results, *CODE}
+        (work,) = seen - {pipeline.data, run.results, *CODE}
         assert work.is_relative_to(pipeline.folder / "work")
     note, *_ = json.loads((run.results / "params.json").read_text())["notes"]
     assert note.startswith(f"kilosort25 runs in its container image, by {engine}")
@@ -99,8 +103,30 @@ def test_without_an_engine_the_run_is_refused_before_any_other_task(pipeline, ca
 
 
 def test_the_dockerfile_copies_what_is_there():
-    copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "pipeline" / "Dockerfile").read_text(), re.MULTILINE)
+    text = (ROOT / "pipeline" / "Dockerfile").read_text()
+    copied = re.findall(r"^COPY ([^-].+) \S+$", text, re.MULTILINE)
     names = [name for line in copied for name in line.split()]
     # What the set-up needs: the versions, the package and its readme, the set-up itself.
     assert {"capsule_versions.env", "pyproject.toml", "README.md", "capsules", "pipeline"} == set(names)
     assert all((ROOT / name).exists() for name in names)
+    stages = re.findall(r"^FROM \S+ AS (\S+)$", text, re.MULTILINE)
+    assert {"cpu", "cuda", "kilosort25"} <= set(stages)
+    assert set(re.findall(r"--from=(\S+)", text)) <= set(stages)
+    for script in re.findall(r"^RUN /opt/spikerelay/(\S+)$", text, re.MULTILINE):
+        assert os.access(ROOT / script, os.X_OK)
+
+
+@pytest.mark.parametrize(("engine", "variant"), list(zip(GPU, (VARIANTS[0], VARIANTS[-1]), strict=True)), ids=list(GPU))
+def test_every_job_of_a_cluster_runs_in_an_image(pipeline, calls, engine, variant):
+    """With stand-ins for SLURM too."""
+    slurm_stand_in.install(pipeline.folder / "engines")
+    config = pipeline.config_with(slurm_stand_in.QUICK, "nextflow_slurm.config")
+    profile = ("-profile", f"{engine}_all", "--n_gpus", "1")
+    run = pipeline.run(*profile, config=config, sorter="kilosort4,lupin", variant=variant)
+    assert run.code == 0, run.output
+    assert run.status["status"] == "ok", run.output
+    started = [call for call in calls() if call[0] in ("run", "exec")]
+    images = Counter(call[: call.index("/bin/bash")][-1] for call in started)
+    jobs = [row for row in run.trace if row["process"] != "RESOLVE_PARAMS"]
+    name = {"docker": "spikerelay-{}:" + TAG, "apptainer": f"{ROOT}/.containers/spikerelay-{{}}_{TAG}.sif"}[engine]
+    assert images == {name.format("cuda"): 2, name.format("cpu"): len(jobs) - 2}

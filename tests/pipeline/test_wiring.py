@@ -98,8 +98,9 @@ def test_sorting_tasks_share_the_gpus(pipeline, sorter, gpus, settings, process)
 
 
 def test_lint_finds_nothing():
+    files = ("main_multi_backend.nf", "pipeline", "nextflow_local.config", "nextflow_slurm.config")
     lint = subprocess.run(
-        [ROOT / "nextflow", "lint", ROOT / "main_multi_backend.nf", ROOT / "pipeline", ROOT / "nextflow_local.config"],
+        [ROOT / "nextflow", "lint", *(ROOT / name for name in files)],
         env=os.environ | {"SPIKERELAY_NEXTFLOW": "25.04.4"},
         capture_output=True,
         text=True,

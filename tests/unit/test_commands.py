@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.pipeline.nextflow_runs import ROOT
 from tests.two_probes import IDS, contents, job, linked_run, perform, quiet_tasks
 
 
@@ -225,15 +226,17 @@ def test_rerun_resolves_to_the_same_params(sorter, tmp_path, spikerelay, monkeyp
     monkeypatch.setenv("RESULTS_PATH", str(results))
     options = {"sorter": sorter, "n_jobs": 2, "runmode": "fast", "curation_args": "--query 'snr > 5'",
                "job_dispatch_args": "--input spikeglx"}  # fmt: skip
-    record = resolve_run(options, tmp_path, None)["sessions"][0]["params"]
+    configured = {"config_files": [str(ROOT / "nextflow_local.config")], "profile": "standard"}
+    resolved = resolve_run(configured | {"options": options, "launch_folder": str(tmp_path)})
+    record = resolved["sessions"][0]["params"]
     (results / "params.json").write_text(record)
     (results / "status.json").write_text("{}")
     code, said, complaint = spikerelay("rerun", results)
     assert code == 0, complaint
     words = shlex.split(said)
     assert words[3:5] == [f"DATA_PATH={data}", f"RESULTS_PATH={results}_2"]
-    given = words[words.index("main_multi_backend.nf") + 1 :]
-    pairs = {name.removeprefix("--"): value for name, value in zip(given[::2], given[1::2], strict=True)}
+    assert words[5:10] == ["./nextflow", "-C", "nextflow_local.config", "run", "main_multi_backend.nf"]
+    pairs = dict(word.removeprefix("--").split("=", 1) for word in words[10:])
     assert pairs["n_jobs"] == "2"
     again = resolve(pairs | {"n_jobs": 2}, Path("/"))
     assert again.document() == json.loads(record)["params"]

@@ -12,6 +12,10 @@ from capsules.results.overview import overview, page, summary
 SORTER = {"sorter": "spykingcircus2"}
 
 
+def resolved_run(options, folder):
+    return resolve_run({"options": options, "launch_folder": str(folder)})
+
+
 @pytest.fixture
 def sheet(tmp_path):
     """Writes a sheet beside the data folders `a` and `b`, and reads it."""
@@ -73,7 +77,7 @@ def test_every_problem_of_every_session_is_told_at_once(sheet, tmp_path, monkeyp
     (tmp_path / "bad.json").write_text('{"curation": {"quer": null}}')
     sheet("data,session,params_file\na,one,bad.json\nc,two,\nb,three,none.json\n")
     with pytest.raises(Refused) as refused:
-        resolve_run(SORTER | {"sessions": "sheet.csv"}, tmp_path, None)
+        resolved_run(SORTER | {"sessions": "sheet.csv"}, tmp_path)
     told = str(refused.value)
     for problem in ("did you mean 'query'?", f"sheet.csv, line 3={tmp_path / 'c'}: no such folder", "none.json"):
         assert problem in told
@@ -86,7 +90,7 @@ def test_each_session_has_its_params_and_folder(sheet, tmp_path, monkeypatch):
     (tmp_path / "strict.json").write_text('{"curation": {"query": "snr > 9"}}')
     sheet("data,session,params_file\na,one,\nb,two,strict.json\n")
     options = SORTER | {"sessions": "sheet.csv", "runmode": "fast"}
-    resolved = resolve_run(options, tmp_path, None)
+    resolved = resolved_run(options, tmp_path)
     one, two = resolved["sessions"]
     assert (one["session"], one["data"], two["data"]) == ("one", str(tmp_path / "a"), str(tmp_path / "b"))
     queries = [json.loads(session["sections"]["curation"])["query"] for session in (one, two)]
@@ -99,8 +103,8 @@ def test_each_session_has_its_params_and_folder(sheet, tmp_path, monkeypatch):
     # Another session may not take its folder.
     sheet("data,session\na,two\n")
     with pytest.raises(Refused, match="holds the results of"):
-        resolve_run(options, tmp_path, None)
-    assert resolve_run(options | {"overwrite": True}, tmp_path, None)["sessions"]
+        resolved_run(options, tmp_path)
+    assert resolved_run(options | {"overwrite": True}, tmp_path)["sessions"]
 
 
 def recording(status, seconds=60, **facts):
