@@ -4,7 +4,7 @@ LINT_NEXTFLOW := 25.04.4
 # A file's tests stay in one process: they share what is costly to make.
 SPREAD := --numprocesses 2 --dist loadfile
 
-.PHONY: help setup demo test setup-dev setup-web test-full bench lint generate clean
+.PHONY: help setup demo test setup-dev setup-web test-full setup-cluster test-cluster bench lint generate clean
 help:        ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' Makefile | column -t -l 2
 setup:       ## .venv with the pinned packages, Nextflow and compiled code (once)
@@ -17,14 +17,20 @@ setup-web:   ## Debian's Chromium, for the tests of the pages
 demo: setup  ## make a two-probe SpikeGLX session, sort it, score it against the truth
 	@$(PY) -m tests.demo
 test: setup-dev setup-web  ## what CI runs
-	$(PY) -m pytest -q -m "not slow" --durations=20 $(SPREAD)
+	$(PY) -m pytest -q -m "not slow and not cluster" --durations=20 $(SPREAD)
 test-full: setup-dev setup-web  ## everything
-	$(PY) -m pytest -q --durations=40 $(SPREAD)
+	$(PY) -m pytest -q -m "not cluster" --durations=40 $(SPREAD)
+setup-cluster:  ## Debian's SLURM, for test-cluster (as root)
+	@PATH="$$PATH:/usr/sbin" command -v slurmctld >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		apt-get -qq update && apt-get -qqy install slurm-wlm munge >/dev/null; } || \
+		{ echo "setup: no SLURM; install it with: sudo apt-get install slurm-wlm munge"; exit 1; }
+test-cluster: setup-dev setup-cluster  ## the two-probe demo and what goes wrong, on a real SLURM of one node
+	$(PY) -m pytest -q -m cluster --durations=20 tests/cluster
 bench: setup  ## seconds, memory and bytes, for docs/benchmarks.md (half an hour)
 	@$(PY) -m tests.bench
 lint: setup-dev  ## ruff, codespell, nextflow lint, generated files
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . && .venv/bin/codespell && $(PY) -m capsules.generate --check
-	SPIKERELAY_NEXTFLOW=$(LINT_NEXTFLOW) ./nextflow lint main_multi_backend.nf pipeline nextflow_local.config
+	SPIKERELAY_NEXTFLOW=$(LINT_NEXTFLOW) ./nextflow lint main_multi_backend.nf pipeline nextflow_local.config nextflow_slurm.config
 generate: setup  ## default params, schema and parameter page from the models
 	@$(PY) -m capsules.generate
 clean:       ## forget the demo's session and results
