@@ -1,5 +1,6 @@
 """The `spikerelay` command: what one does around a run.
 
+spikerelay doctor              whether this machine and installation can run the pipeline, and what to do where not
 spikerelay validate FILE       check a params file
 spikerelay params diff FILE    what a params file changes from the defaults
 spikerelay plan [OPTIONS]      what a run with these options would do; takes the pipeline's own options
@@ -22,15 +23,21 @@ import os
 import sys
 from pathlib import Path
 
-from capsules.commands import curate, export, load, rerun
+from capsules.commands import doctor
 from capsules.common.errors import Refused, SpikeRelayError
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["doctor"]:
+        # It has to work where the libraries of the others cannot be imported.
+        return doctor.main(sys.argv[2:])
+    from capsules.commands import curate, export, load, rerun
+
     parser = argparse.ArgumentParser(
         prog="spikerelay", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    doctor.add_arguments(commands.add_parser("doctor", help="whether this machine can run the pipeline"))
     validate = commands.add_parser("validate", help="check a params file")
     validate.add_argument("file", type=Path)
     validate.set_defaults(run=_validate)

