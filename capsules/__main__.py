@@ -21,10 +21,12 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TextIO
 
 from capsules.commands import doctor
-from capsules.common.errors import Refused, SpikeRelayError
+from capsules.common.errors import Refused, SpikeRelayError, printable
 
 
 def main() -> int:
@@ -66,11 +68,16 @@ def main() -> int:
     try:
         return arguments.run(arguments)
     except Refused as refusal:
-        print(*refusal.problems, sep="\n", file=sys.stderr)
+        _show(refusal.problems, sys.stderr)
         return 2
     except SpikeRelayError as error:
-        print(error, file=sys.stderr)
+        _show([str(error)], sys.stderr)
         return 1
+
+
+def _show(lines: Iterable[str], stream: TextIO | None = None) -> None:
+    """Print lines that may hold names from the data."""
+    print(*map(printable, lines), sep="\n", file=stream)
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
@@ -109,7 +116,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     data = str(arguments.data.absolute()) if arguments.data else os.environ.get("DATA_PATH")
     results = arguments.results or Path(os.environ.get("RESULTS_PATH") or "results")
     lines, good = plan_sessions(options, data, arguments.work.absolute(), results.absolute())
-    print(*lines, sep="\n")
+    _show(lines)
     return 0 if good else 1
 
 
@@ -128,7 +135,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
     given = cli.parse(parser, arguments.arguments)
     params = read_section(PARAMS, None, given, "job_dispatch") if given else None
     lines, good = inspect(data, params)
-    print(*lines, sep="\n")
+    _show(lines)
     return 0 if good else 1
 
 
@@ -136,7 +143,7 @@ def _fetch_models(arguments: argparse.Namespace) -> int:
     from capsules.commands.fetch_models import fetch_models
 
     lines, good = fetch_models(arguments.params)
-    print(*lines, sep="\n")
+    _show(lines)
     return 0 if good else 1
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from capsules.commands.published import place, preprocessed_recording, status_of
 from capsules.common.contract import RUN_RECORD
+from capsules.common.distrust import distrust_files
 from capsules.common.errors import Refused
 from capsules.common.metrics import labels_of, metrics_table, units_table
 
@@ -154,10 +155,12 @@ def _motion(folder: Path) -> dict[str, Any]:
 def _sorting(folder: Path) -> Any:
     import spikeinterface as si
 
+    distrust_files()
     return si.load(folder)
 
 
 def _analyzer(folder: Path) -> Any:
     import spikeinterface as si
 
+    distrust_files()
     return si.load(folder, load_extensions=False)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from capsules.common import strict_json
 from capsules.common.contract import STAGES
+from capsules.common.distrust import distrust_files
 from capsules.common.errors import Refused, SpikeRelayError, nearest
+from capsules.common.job import ID
+from capsules.common.problems import shown
 
 
 def status_of(results: Path) -> dict[str, Any]:
@@ -19,12 +22,22 @@ def status_of(results: Path) -> dict[str, Any]:
     Raises
     ------
     Refused
-        When it is none.
+        When it is none, or names recordings as no run does.
     """
     file = results / "status.json"
-    if not file.exists():
+    if not file.is_file():
         raise Refused([f"{results} is no results folder of a finished run: it has no status.json"])
-    return json.loads(file.read_text())
+    status = strict_json.read_file(file).value
+    kinds = [status.get(kind) if isinstance(status, dict) else None for kind in ("recordings", "blocks")]
+    if not all(
+        isinstance(entries, dict) and all(isinstance(entry, dict) for entry in entries.values()) for entries in kinds
+    ):
+        raise Refused([f"{file} is not what a run leaves: recordings and blocks are missing"])
+    recordings, blocks = kinds
+    ids = [*recordings, *blocks, *(entry.get("recording") for entry in recordings.values())]
+    if wrong := [id for id in ids if not (isinstance(id, str) and ID.fullmatch(id))]:
+        raise Refused([f"{file} is not what a run leaves: {shown(wrong[0])} is no id"])
+    return status
 
 
 def place(results: Path, stage: str, part: str, id: str) -> Path:
@@ -56,6 +69,7 @@ def labelled_analyzer(results: Path, id: str) -> Any:
     """A recording's analyzer with the labels of its curated sorting, in memory: nothing is written to the results."""
     import spikeinterface as si
 
+    distrust_files()
     published = si.load(place(results, "postprocessing", "postprocessed.zarr", id), load_extensions=True)
     analyzer = published.save_as(format="memory")
     curated = si.load(place(results, "curation", "curated", id))
@@ -74,6 +88,7 @@ def preprocessed_recording(file: Path, data: Path) -> Any:
     """
     import spikeinterface as si
 
+    distrust_files()
     try:
         return si.load(file, base_folder=data.absolute().parent)
     except (OSError, ValueError) as error:

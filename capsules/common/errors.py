@@ -25,6 +25,27 @@ class RecordedFailure(Exception):
     """The stage failed, and the user asked that the run goes on: recorded as failed, exit code 0."""
 
 
+SHOWN_LENGTH = 300
+
+
+def shortened(text: str) -> str:
+    """A message that quotes what was given, cut where it is long."""
+    return text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}..."
+
+
+def printable(text: str) -> str:
+    """A text for a terminal: what would steer it, turn its direction or cannot be shown stands there escaped."""
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be written down: Linux allows names of files that are no UTF-8."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
 def nearest(name: str, known: list[str]) -> str:
     """`; did you mean ...?` for the known name nearest to `name`, or nothing."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)

@@ -9,6 +9,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from capsules.common.distrust import EVALUATING, ForeignCode, distrust_files, load_saved
+
+ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+"""What an id looks like. Files and folders are named for it: nothing else may become a path."""
+
 
 class Reader(BaseModel):
     """A SpikeInterface extractor and its arguments; `path_arguments` name those relative to the data folder."""
@@ -104,16 +109,20 @@ def open_reader(reader: Reader, data: Path) -> Any:
 
     Raises
     ------
+    ForeignCode
+        When reading it would run something that the files bring along.
     ValueError
         When SpikeInterface has no extractor of that name.
     """
     import numpy as np
-    import spikeinterface as si
     from spikeinterface.extractors.extractor_classes import recording_extractor_full_dict
 
+    distrust_files()
     kwargs = {key: str(data / value) if key in reader.path_arguments else value for key, value in reader.kwargs.items()}
     if reader.name == "spikeinterface":
-        recording = si.load(kwargs["file_or_folder_path"])
+        recording = load_saved(Path(kwargs["file_or_folder_path"]))
+    elif reader.name in EVALUATING.values():
+        raise ForeignCode(f"SpikeInterface's reader {reader.name} runs text of the data's files: it is not used")
     elif reader.name in recording_extractor_full_dict:
         recording = recording_extractor_full_dict[reader.name](**kwargs)
     else:

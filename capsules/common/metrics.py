@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from capsules.common.errors import printable
+
 METRIC_EXTENSIONS = ("quality_metrics", "template_metrics")
 LIBRARY_NAMES = Path(__file__).parents[2] / "pipeline" / "library_names.json"
 """What the installed libraries know; made by `make generate`."""
@@ -36,8 +38,17 @@ def units_table(labels: dict[str, Any], metrics: Any) -> Any:
 
 
 def write_table(labels: dict[str, Any], metrics: Any, file: Path) -> None:
-    """Write the table of all units for spreadsheets."""
-    units_table(labels, metrics).to_csv(file, index_label="unit")
+    """Write the table of all units for spreadsheets, in which no text is taken for a formula."""
+    table = units_table(labels, metrics).map(_cell)
+    table.rename(columns=_cell, index=_cell).to_csv(file, index_label="unit")
+
+
+def _cell(value: Any) -> Any:
+    """A cell; a text that a spreadsheet would compute gets a quote before it."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
 
 
 def metrics_table(analyzer: Any) -> Any:

@@ -10,8 +10,8 @@ from capsules.common.job import Job
 def electrode_group(job: Job) -> str:
     """The name of a job's electrode group: its probe, and its channel group when it has one."""
     stem = job.stream.rsplit("#", 1)[-1].removesuffix(".ap").removesuffix("-AP")
-    name = "".join(char if char.isalnum() or char in "._-" else "-" for char in stem)
-    return name if job.group is None else f"{name}-group{job.group}"
+    name = stem if job.group is None else f"{stem}-group{job.group}"
+    return "".join(char if char.isalnum() or char in "._-" else "-" for char in name)
 
 
 def electrode_names(channel_ids: Any, probegroup: Any | None) -> list[str]:

@@ -14,7 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from capsules.common.errors import SpikeRelayError, nearest
+from capsules.common.errors import SpikeRelayError, nearest, shortened
+from capsules.common.small_files import check_plain, read_small, read_small_json
 
 BY_HAND = "nwb_metadata.yaml"
 AIND_SUBJECT = "subject.json"
@@ -26,6 +27,8 @@ WANTED = {
     "Subject": ("subject_id", "species", "sex", "age"),
 }
 """What archives ask for."""
+MAX_YAML_BYTES = 1_000_000
+"""Reading YAML is slow."""
 SEX = {"Male": "M", "Female": "F"}
 
 
@@ -55,17 +58,19 @@ def read_metadata(file: Path) -> dict[str, dict[str, Any]]:
         With the file's path, and every key or value that is not right.
     """
     try:
-        document = _read_yaml(file) if file.name == BY_HAND else json.loads(file.read_text())
+        document = _read_yaml(file) if file.name == BY_HAND else read_small_json(file)
+        check_plain(document)
     except (OSError, ValueError) as error:
         raise SpikeRelayError(f"{file} cannot be read: {error}") from None
     if not isinstance(document, dict):
         raise SpikeRelayError(f"{file}: a table of names and values is needed")
-    problems = list(by_hand_problems(document)) if file.name == BY_HAND else []
     told = document
     if file.name != BY_HAND:
-        told = aind_subject(document) if file.name == AIND_SUBJECT else aind_description(document)
-    problems += time_problems(told)
-    if problems:
+        try:
+            told = aind_subject(document) if file.name == AIND_SUBJECT else aind_description(document)
+        except (TypeError, AttributeError) as error:
+            raise SpikeRelayError(f"{file} is not as its schema has it: {error}") from None
+    if problems := [*schema_problems(told), *time_problems(told)]:
         raise SpikeRelayError("\n".join(f"{file}, {problem}" for problem in problems))
     return told
 
@@ -75,14 +80,17 @@ def _read_yaml(file: Path) -> Any:
     import yaml
     from neuroconv.utils import load_dict_from_file
 
+    read_small(file, MAX_YAML_BYTES)
     try:
         return load_dict_from_file(file)
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
-def by_hand_problems(document: dict[str, Any]) -> Iterator[str]:
-    """What is wrong with an nwb_metadata.yaml, by NeuroConv's schema: `<path>: <what>`."""
+def schema_problems(document: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with metadata in NeuroConv's form, by its schema: `<path>: <what>`."""
     from jsonschema import Draft7Validator
 
     # Not imported for it: that takes seconds.
@@ -103,7 +111,7 @@ def by_hand_problems(document: dict[str, Any]) -> Iterator[str]:
             for name in sorted(set(error.instance) - set(names), key=str):
                 yield f"{path}.{name}: unknown{nearest(str(name), names)}".removeprefix(".")
         else:
-            yield f"{path}: {error.message}".removeprefix(": ")
+            yield f"{path}: {shortened(error.message)}".removeprefix(": ")
 
 
 def time_problems(told: dict[str, Any]) -> Iterator[str]:

@@ -16,6 +16,7 @@ Path = tuple[str | int, ...]
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|-?[A-Za-z]+|[^\s{}\[\],:"]+', re.DOTALL)
 WORDS = {"True": "true", "False": "false", "None": "null", "undefined": "null", "nil": "null"}
 MAX_DEPTH = 100
+MAX_BYTES = 50_000_000
 NOT_NUMBERS = ("NaN", "Infinity", "-Infinity")
 
 
@@ -47,11 +48,19 @@ def read_file(file: pathlib.Path, name: str | None = None) -> Document:
     OSError
         When it cannot be opened.
     Refused
-        When it is not UTF-8, or for each reason of `read`.
+        When it is not UTF-8, or too large, or for each reason of `read`.
     """
     name = name or str(file)
     try:
-        return read(file.read_bytes().decode())
+        with file.open("rb") as stream:
+            # No more than is taken: /dev/zero has no end.
+            content = stream.read(MAX_BYTES + 1)
+    except ValueError:
+        raise Refused([f"{name}: no file can have this name"]) from None
+    if len(content) > MAX_BYTES:
+        raise Refused([f"{name}: larger than {MAX_BYTES / 1e6:g} MB, as no such file is"])
+    try:
+        return read(content.decode())
     except UnicodeDecodeError:
         raise Refused([f"{name}: not a UTF-8 text file"]) from None
     except Refused as refusal:

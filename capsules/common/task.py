@@ -20,8 +20,8 @@ from pydantic import BaseModel
 
 from capsules.common import cli, resources, strict_json
 from capsules.common.contract import RECORDING_STAGES, STAGES, Stage
-from capsules.common.errors import RecordedFailure, Refused, Skip, SpikeRelayError
-from capsules.common.job import Job, read_jobs
+from capsules.common.errors import RecordedFailure, Refused, Skip, SpikeRelayError, printable
+from capsules.common.job import ID, Job, read_jobs
 from capsules.common.orphan import end_with_nextflow
 from capsules.common.params import JobKwargs, set_dotted
 from capsules.common.problems import problems_of
@@ -102,11 +102,13 @@ class Task:
 
     def change(self, text: str) -> None:
         """Record something that was done otherwise than the parameters say."""
+        text = printable(text)
         self.record["changes"].append(text)
         self.log.info("changed: %s", text)
 
     def warn(self, text: str) -> None:
         """Record something that the user should know."""
+        text = printable(text)
         self.record["warnings"].append(text)
         self.log.warning(text)
 
@@ -133,12 +135,15 @@ def main(stage_name: str, run: Callable[[Task], None], params: type[BaseModel] |
         jobs = read_jobs(arguments.job) if arguments.job else []
         section = None if params is None else read_section(params, arguments.params, arguments.overrides, stage.name)
     except Refused as refusal:
-        print(*refusal.problems, sep="\n", file=sys.stderr)
+        print(*map(printable, refusal.problems), sep="\n", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"{stage.name}: cannot read {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     id = arguments.id or (jobs[0].id if stage.name in RECORDING_STAGES else jobs[0].block if jobs else stage.name)
+    if not ID.fullmatch(id):
+        print(f"{stage.name}: {printable(id)} is no id: letters, digits and . _ - are", file=sys.stderr)
+        return 2
     out = arguments.output / f".{stage.folder(id)}.partial"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -190,13 +195,13 @@ def perform(task: Task, run: Callable[[Task], None], output: Path, publish: Path
         run(task)
         _check_parts(task)
     except Skip as skip:
-        task.record.update(status="skipped", reason=str(skip))
+        task.record.update(status="skipped", reason=printable(str(skip)))
     except RecordedFailure as failure:
-        task.record.update(status="failed", reason=str(failure))
+        task.record.update(status="failed", reason=printable(str(failure)))
     except Exception as error:  # noqa: BLE001  every failure is recorded with its cause, and makes the exit code 1
         code = 1
         shown = str(error) if isinstance(error, SpikeRelayError) else f"{type(error).__name__}: {error}"
-        task.record.update(status="failed", reason=shown)
+        task.record.update(status="failed", reason=printable(shown))
         if not isinstance(error, SpikeRelayError):
             task.log.error(traceback.format_exc())
     task.record.update(

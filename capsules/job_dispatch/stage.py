@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from capsules.common.errors import SpikeRelayError
+from capsules.common.errors import SpikeRelayError, is_text, printable
 from capsules.common.job import Job, Reader, open_reader
 from capsules.common.session_metadata import metadata_files, read_metadata
 from capsules.common.task import Task, write_json
@@ -16,6 +17,8 @@ from capsules.job_dispatch.loaders import LOADERS
 from capsules.job_dispatch.loaders.streams import AnyStream, BrokenStream, LeftOutStream, Stream
 from capsules.job_dispatch.look import look
 
+MAX_ID_LENGTH = 150
+"""Files are named for ids, with other words before and after; a file system takes 255 letters."""
 SYNC_BIT = 6
 """Where SpikeGLX has the SYNC signal in the digital word of an imec stream."""
 SYNC_SECONDS = 10.0
@@ -28,7 +31,7 @@ def run(task: Task) -> None:
     for session in sessions(task.data, task.params):
         for stream in session_streams(session, task):
             if isinstance(stream, LeftOutStream):
-                left_out.append(f"{stream.dataset} {stream.name}: {stream.reason}")
+                left_out.append(printable(f"{stream.dataset} {stream.name}: {stream.reason}"))
             else:
                 jobs += jobs_of_stream(stream, session, task.data, task.params)
     if not jobs:
@@ -66,11 +69,15 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
     if isinstance(stream, BrokenStream):
         yield broken_job(stream, session, data)
         return
+    files = [entry for path in stream.files for entry in stat_files(path, data)]
+    if odd := next((path for path, *_ in files if not is_text(path)), None):
+        reason = f"the name {printable(odd)} is no UTF-8 text: rename it"
+        yield broken_job(BrokenStream(stream.dataset, stream.name, reason), session, data)
+        return
     recording = stream.recording
     segments = list(range(recording.get_num_segments()))
     name = id_prefix(session, data)
     groups = channel_groups(recording) if params.split_groups else [None]
-    files = [entry for path in stream.files for entry in stat_files(path, data)]
     told = metadata_files(stream.files, session)
     for file in told:
         # Refused now, and not after the sorting.
@@ -175,9 +182,9 @@ def broken_job(stream: BrokenStream, session: Path, data: Path) -> Job:
     name = id_prefix(session, data)
     return Job(
         id=clean_id(name, stream.dataset, stream.name, "recording1"),
-        session=name or data.resolve().name,
+        session=printable(name or data.resolve().name),
         block=clean_id(name, stream.dataset, "recording1"),
-        stream=stream.name,
+        stream=printable(stream.name),
         segments=[],
         reader=Reader(name="none", kwargs={}),
         sampling_frequency_hz=0,
@@ -185,7 +192,7 @@ def broken_job(stream: BrokenStream, session: Path, data: Path) -> Job:
         duration_s=0,
         dtype="",
         megabytes=0,
-        failure=stream.failure,
+        failure=printable(stream.failure),
     )
 
 
@@ -204,8 +211,17 @@ def channel_groups(recording: Any) -> list[str | None]:
 
 
 def clean_id(*parts: str) -> str:
-    """Join the parts of an id with `_`; characters that are no letter, digit, `.`, `_` or `-` become `-`."""
-    return re.sub(r"[^A-Za-z0-9._-]", "-", "_".join(part for part in parts if part))
+    """Join the parts of an id with `_`; characters that are no letter, digit, `.`, `_` or `-` become `-`.
+
+    It never begins with `.` or `-`, which would hide files or look like options; a long one is cut, and ends in a
+    digest of the whole.
+    """
+    whole = "_".join(part for part in parts if part)
+    id = re.sub(r"^[.-]", "_", re.sub(r"[^A-Za-z0-9._-]", "-", whole))
+    if len(id) <= MAX_ID_LENGTH:
+        return id
+    digest = hashlib.sha256(whole.encode(errors="surrogateescape")).hexdigest()[:8]
+    return f"{id[: MAX_ID_LENGTH - len(digest) - 1]}-{digest}"
 
 
 def number_collisions(jobs: list[Job]) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from capsules.common.distrust import distrust_files
 from capsules.common.errors import SpikeRelayError
 from capsules.common.job import Job
 from capsules.common.session_metadata import merged, read_metadata, unknown
@@ -55,6 +56,7 @@ def nwb_metadata(file: Path) -> dict[str, dict[str, Any]]:
     """
     from pynwb import read_nwb
 
+    distrust_files()
     nwbfile = read_nwb(file)
     try:
         models = {model.name: _fields(model, MODEL_FIELDS) for model in nwbfile.device_models.values()}

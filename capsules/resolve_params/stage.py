@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.contract import LOCK, RUN_RECORD, STAGES
-from capsules.common.errors import Refused
+from capsules.common.errors import Refused, is_text, printable
 from capsules.common.task import write_json
 from capsules.common.versions import code_fingerprint
 from capsules.resolve_params import cluster
@@ -44,7 +44,7 @@ def main() -> int:
         resolved = resolve_run(run)
         write_json(arguments.output, resolved)
     except Refused as refusal:
-        write_json(arguments.output, {"problems": refusal.problems})
+        write_json(arguments.output, {"problems": list(map(printable, refusal.problems))})
     return 0
 
 
@@ -195,6 +195,8 @@ def data_problems(data: str | None, said: str = "DATA_PATH") -> list[str]:
     folder = Path(data)
     if not folder.is_absolute():
         return [f"{said}={data} is relative: give the whole path"]
+    if not is_text(data):
+        return [f"{said}={data}: the name is no UTF-8 text: rename it"]
     try:
         if not folder.is_dir():
             return [f"{said}={data}: no such folder"]
@@ -212,6 +214,8 @@ def results_problems(
     folder = Path(results)
     if not folder.is_absolute():
         return [f"RESULTS_PATH={results} is relative: give the whole path"]
+    if not is_text(results):
+        return [f"RESULTS_PATH={results}: the name is no UTF-8 text: rename it"]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from capsules.common.distrust import distrust_files
 from capsules.common.metrics import labels_of
 
 SIGNIFICANT_DIGITS = 6
@@ -66,6 +67,7 @@ def _statuses(status: dict[str, Any]) -> dict[str, Any]:
 def _sorting(folder: Path) -> dict[str, str]:
     import spikeinterface as si
 
+    distrust_files()
     sorting = si.load(folder)
     spikes = hashlib.sha256(sorting.to_spike_vector().tobytes()).hexdigest()
     labels = {name: [str(value) for value in values] for name, values in labels_of(sorting).items()}
@@ -86,6 +88,7 @@ def _rounded_table(file: Path) -> list[list[str]]:
 def _nwb(file: Path) -> dict[str, str]:
     from pynwb import read_nwb
 
+    distrust_files()
     nwbfile = read_nwb(file)
     table = nwbfile.electrodes.to_dataframe().drop(columns="group")
     # NeuroConv writes the columns in the order of a set, which differs from process to process.

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from capsules.common.errors import printable
 from capsules.common.task import write_json
 from capsules.results.report import PARTS, html_environment
 from capsules.results.stage import LAYOUT_VERSION, columns
@@ -100,7 +101,7 @@ def summary(document: dict[str, Any], notes: list[str]) -> str:
         units = "" if entry["units"] is None else str(entry["units"])
         rows.append((name, entry["status"], *states, units, f"{entry['seconds'] / 60:.1f}"))
     reasons = [f"{name}: {entry['reason']}" for name, entry in document["sessions"].items() if entry["reason"]]
-    return "\n".join([*columns(rows), *reasons, *notes]) + "\n"
+    return printable("\n".join([*columns(rows), *reasons, *notes])) + "\n"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
-from capsules.common.job import Job
+from capsules.common.errors import printable
+from capsules.common.job import ID, Job
 from capsules.common.sizes import task_size
 from capsules.common.task import Task, results_folder, write_json
 from capsules.results.agreement import agreement
@@ -36,7 +37,7 @@ def run(task: Task) -> None:
     write_json(task.out / "status.json", status)
     for place in stale_places(task.inputs, status, results_folder()):
         task.change(f"{place.name} of an earlier run removed from {place.parent.name}/: this run did not make it")
-        shutil.rmtree(place) if place.is_dir() else place.unlink()
+        shutil.rmtree(place) if place.is_dir() and not place.is_symlink() else place.unlink()
     write_json(task.out / "processing.json", {"stages": [records[key] for key in sorted(records)]})
     write_json(task.out / "params.json", params)
     compared = agreement(curated_sortings(task, params["sorters"], status))
@@ -62,14 +63,20 @@ def run(task: Task) -> None:
 def stale_places(inputs: Path, status: dict[str, Any], results: Path | None) -> list[Path]:
     """What an earlier run published for its recordings, or for this run's, and this run did not make.
 
-    Only places of ids that a status.json names are looked at: other files in the folder are the user's.
+    Only places of ids that a status.json names are looked at: other files in the folder are the user's. Nor is a name
+    that is no id: it could lead out of the folder.
     """
     earlier = None if results is None else results / "status.json"
     if earlier is None or not earlier.exists():
         return []
-    documents = (status, json.loads(earlier.read_text()))
-    ids = {id for document in documents for kind in ("recordings", "blocks") for id in document[kind]}
-    ids |= {entry.get("recording", id) for document in documents for id, entry in document["recordings"].items()}
+    try:
+        documents = (status, json.loads(earlier.read_text()))
+        ids = {id for document in documents for kind in ("recordings", "blocks") for id in document[kind]}
+        ids |= {entry.get("recording", id) for document in documents for id, entry in document["recordings"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        # Not what a run leaves: it tells nothing.
+        return []
+    ids = {id for id in ids if isinstance(id, str) and ID.fullmatch(id)}
     return sorted(
         results / part.place(stage.name, id)
         for stage in STAGES.values()
@@ -219,7 +226,7 @@ def summary(status: dict[str, Any], remarks: list[str]) -> str:
             notes.append(f"{name}: {entry['status']} in {entry['stage']}: {entry['reason']}")
         if entry["next_step"]:
             notes.append(f"    next: {entry['next_step']}")
-    return "\n".join([*columns(rows), *notes, *remarks]) + "\n"
+    return printable("\n".join([*columns(rows), *notes, *remarks])) + "\n"
 
 
 def columns(rows: list[tuple[str, ...]]) -> list[str]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from capsules.common.errors import SpikeRelayError
 
 GPUS_VARIABLE = "SPIKERELAY_GPUS"
 """Set by the workstation's configuration: how many GPUs the sorting tasks share. A cluster hands them out itself."""
@@ -35,11 +38,26 @@ def own_gpu() -> Iterator[str | None]:
         return
     visible = os.environ.get(DEVICES_VARIABLE)
     devices = (visible.split(",") if visible else [str(number) for number in range(count)])[:count]
-    folder = Path(tempfile.gettempdir()) / f"spikerelay-gpus-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder = _own_folder()
     with _first_free([folder / f"{device}.lock" for device in devices]) as file:
         os.environ[DEVICES_VARIABLE] = file.stem
         yield file.stem
+
+
+def _own_folder() -> Path:
+    """The user's folder of locks in the shared temporary folder.
+
+    Raises
+    ------
+    SpikeRelayError
+        When somebody else has made it, or may write to it: a link in it could lead to any file of the user's.
+    """
+    folder = Path(tempfile.gettempdir()) / f"spikerelay-gpus-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise SpikeRelayError(f"{folder} is not this user's alone: remove it, or set TMPDIR to a folder of your own")
+    return folder
 
 
 @contextmanager

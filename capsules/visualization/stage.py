@@ -20,6 +20,8 @@ def run(task: Task) -> None:
     mpl.use("Agg")
     # Else an svg's ids are drawn at random.
     mpl.rcParams["svg.hashsalt"] = task.id
+    # A name with two $ in it is no formula.
+    mpl.rcParams["text.parse_math"] = False
     for folder in ("visualization", "quality_control"):
         (task.out / folder).mkdir()
     gallery = Gallery(task.out, task.params.output_format)

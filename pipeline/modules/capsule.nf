@@ -29,7 +29,7 @@ def capsule_command(capsule, meta, jobs, section, data, cpus, options) {
     cat > params.json <<'SPIKERELAY_JSON'
     ${section}
     SPIKERELAY_JSON
-    python -m capsules.${capsule} --id '${meta.id}' --job job.json --params params.json --data "\$DATA_PATH" \\
+    python -m capsules.${capsule} --id='${meta.id}' --job job.json --params params.json --data "\$DATA_PATH" \\
         --inputs inputs --publish publish --n-jobs ${cpus} ${options}
     """.stripIndent()
 }

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from capsules.common.distrust import distrust_files
 from capsules.common.errors import SpikeRelayError
 from capsules.common.job import Reader
 from capsules.job_dispatch.loaders.streams import (
@@ -79,4 +80,5 @@ def chosen_files(data: Path, params: Any) -> list[Path]:
 def _series(file: Path) -> list[str]:
     from spikeinterface.extractors.nwbextractors import NwbRecordingExtractor
 
+    distrust_files()
     return NwbRecordingExtractor.fetch_available_electrical_series_paths(str(file))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
@@ -12,8 +11,10 @@ from xml.etree import ElementTree
 
 from capsules.common.errors import SpikeRelayError
 from capsules.common.job import Reader
+from capsules.common.small_files import read_small_json
 from capsules.job_dispatch.loaders.streams import (
     AnyStream,
+    BrokenStream,
     LeftOutStream,
     companion,
     folders_with,
@@ -46,8 +47,11 @@ def _binary(node: Path, data: Path, read_timestamps: bool) -> Iterator[AnyStream
     experiments = sorted((path for path in node.glob("experiment*") if path.is_dir()), key=_number)
     for block, experiment in enumerate(experiments):
         recordings = sorted((path for path in experiment.glob("recording*") if path.is_dir()), key=_number)
-        structure = _structure(recordings[0])
-        names = [entry["folder_name"].strip("/") for entry in structure["continuous"]]
+        try:
+            names = _stream_names(recordings[0])
+        except SpikeRelayError as error:
+            yield BrokenStream(experiment.name, node.name, str(error))
+            continue
         reader_of = partial(_reader, node, block, data, load_sync_timestamps=read_timestamps)
         for name in names:
             reason = not_sorted(name)
@@ -83,12 +87,21 @@ def start_time(node: Path, experiment: Path) -> str | None:
         return None
 
 
-def _structure(recording: Path) -> dict[str, Any]:
+def _stream_names(recording: Path) -> list[str]:
+    """The streams of a recording, by its `structure.oebin`.
+
+    Raises
+    ------
+    SpikeRelayError
+        When it cannot be read, or lists no streams.
+    """
     file = recording / STRUCTURE
     try:
-        return json.loads(file.read_text())
+        return [entry["folder_name"].strip("/") for entry in read_small_json(file)["continuous"]]
     except (OSError, ValueError) as error:
         raise SpikeRelayError(f"{file} cannot be read: {error}") from None
+    except (KeyError, TypeError, AttributeError):
+        raise SpikeRelayError(f"{file} cannot be read: it has no list of continuous streams") from None
 
 
 def full_name(node: Path, name: str) -> str:

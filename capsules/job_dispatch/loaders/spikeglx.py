@@ -12,6 +12,7 @@ from typing import Any
 
 from capsules.common.errors import SpikeRelayError
 from capsules.common.job import Reader
+from capsules.common.small_files import read_small
 from capsules.job_dispatch.loaders.streams import (
     AnyStream,
     BrokenStream,
@@ -86,7 +87,7 @@ def names(file: Path) -> tuple[str, str]:
 
 def read_meta(file: Path) -> dict[str, str]:
     """The lines `key=value` of a `.meta` file."""
-    pairs = (line.split("=", 1) for line in file.read_text(errors="replace").splitlines() if "=" in line)
+    pairs = (line.split("=", 1) for line in read_small(file).splitlines() if "=" in line)
     return {key.strip(): value.strip() for key, value in pairs}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common import strict_json
+from capsules.common.distrust import distrust_files
 from capsules.common.errors import Refused, SpikeRelayError, nearest
 from capsules.common.job import Reader
 from capsules.common.problems import problems_of
@@ -116,6 +117,7 @@ def _stream_names(reader: str, kwargs: dict[str, Any]) -> list[str | None]:
     from spikeinterface.extractors.extractor_classes import recording_extractor_full_dict
     from spikeinterface.extractors.neoextractors.neo_utils import get_neo_extractor
 
+    distrust_files()
     known = [GENERIC, *recording_extractor_full_dict]
     if reader not in known:
         raise SpikeRelayError(f"spikeinterface_info.reader_type: no reader {reader!r}{nearest(reader, known)}")

@@ -20,6 +20,11 @@ function shown(value) {
   return value === null || value === undefined ? "" : String(value);
 }
 
+// Plotly takes < and & in a text for markup.
+function unmarked(text) {
+  return String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+}
+
 // Numbers that Python packed: little-endian, base64.
 function unpack(text, ArrayType) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -156,7 +161,9 @@ class UnitTable {
   }
 
   download() {
-    const quoted = (value) => (/[",\n]/.test(shown(value)) ? `"${shown(value).replaceAll('"', '""')}"` : shown(value));
+    // A text that a spreadsheet would compute gets a quote before it.
+    const plain = (value) => (typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : shown(value));
+    const quoted = (value) => (/[",\n\r]/.test(plain(value)) ? `"${plain(value).replaceAll('"', '""')}"` : plain(value));
     const lines = [this.columns.map(({ name }) => quoted(name)), ...this.order.map((unit) => this.columns.map(({ values }) => quoted(values[unit])))];
     const file = URL.createObjectURL(new Blob([lines.map((cells) => cells.join(",")).join("\n") + "\n"], { type: "text/csv" }));
     element("a", { href: file, download: `${this.recording}_units.csv` }).click();
@@ -171,7 +178,7 @@ const MARKS = { good: "quiet", dead: "bad", noise: "bad", out: "accent", removed
 function contacts(probe) {
   const symbols = probe.labels.map((label) => (label === "good" ? "square-open" : "x"));
   return {
-    x: probe.x, y: probe.y, mode: "markers", type: "scatter", text: probe.ids.map((id, index) => `${id}: ${probe.labels[index]}`), hoverinfo: "text",
+    x: probe.x, y: probe.y, mode: "markers", type: "scatter", text: probe.ids.map((id, index) => unmarked(`${id}: ${probe.labels[index]}`)), hoverinfo: "text",
     marker: { symbol: symbols, size: 7, color: probe.labels.map((label) => colour(MARKS[label] ?? "quiet")) },
   };
 }
@@ -181,7 +188,7 @@ function unitPlaces(units) {
   const bad = units.labels.default_qc?.map((label) => label === "bad");
   return {
     x: units.places.x, y: units.places.y, mode: "markers", type: "scatter", hoverinfo: "text",
-    text: units.ids.map((id, unit) => `unit ${id}${rates ? `, ${shown(rates[unit])} Hz` : ""}`),
+    text: units.ids.map((id, unit) => unmarked(`unit ${id}${rates ? `, ${shown(rates[unit])} Hz` : ""}`)),
     marker: {
       size: units.ids.map((_, unit) => (rates ? 7 + 4 * Math.sqrt(rates[unit] ?? 0) : 10)), opacity: 0.7,
       color: units.ids.map((_, unit) => colour(bad?.[unit] ? "bad" : "good")),
@@ -232,7 +239,7 @@ function drawWaveform(target, { waveforms }, probe, unit) {
     const mean = times.map((_, sample) => y + height * at(0, sample));
     const [above, below] = [1, -1].map((sign) => mean.map((value, sample) => value + sign * height * at(1, sample)));
     traces.push({ x: [...times, ...times.toReversed()], y: [...above, ...below.toReversed()], fill: "toself", mode: "none", fillcolor: colour("line"), opacity: 0.5, hoverinfo: "skip" });
-    traces.push({ x: times, y: mean, mode: "lines", line: { color: colour("accent") }, text: name, hoverinfo: "text" });
+    traces.push({ x: times, y: mean, mode: "lines", line: { color: colour("accent") }, text: unmarked(name), hoverinfo: "text" });
   });
   const largest = (waveforms.scale[unit] * 1000).toPrecision(3);
   target.setAttribute("aria-label", `Waveform on ${channels} channels, at most ${largest} ${waveforms.unit}`);
