@@ -4,7 +4,7 @@ LINT_NEXTFLOW := 25.04.4
 # A file's tests stay in one process: they share what is costly to make.
 SPREAD := --numprocesses 2 --dist loadfile
 
-.PHONY: help setup demo test setup-dev setup-web test-full setup-cluster test-cluster bench lint generate clean
+.PHONY: help setup demo test setup-dev setup-web setup-docs test-full setup-cluster test-cluster bench lint generate docs clean
 help:        ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' Makefile | column -t -l 2
 setup:       ## .venv with the pinned packages, Nextflow and compiled code (once)
@@ -14,11 +14,13 @@ setup-dev: setup  ## the second Nextflow release, for lint and tests
 setup-web:   ## Debian's Chromium, for the tests of the pages
 	@command -v chromium >/dev/null || { apt-get -qq update && apt-get -qqy install chromium >/dev/null; } || \
 		echo "setup: no Chromium, so the tests of the pages are skipped; install it with: sudo apt-get install chromium"
+setup-docs:  ## what builds the site, in .docs/venv
+	@pipeline/setup/docs.sh
 demo: setup  ## make a two-probe SpikeGLX session, sort it, score it against the truth
 	@$(PY) -m tests.demo
-test: setup-dev setup-web  ## what CI runs
+test: setup-dev setup-web setup-docs  ## what CI runs
 	$(PY) -m pytest -q -m "not slow and not cluster" --durations=20 $(SPREAD)
-test-full: setup-dev setup-web  ## everything
+test-full: setup-dev setup-web setup-docs  ## everything
 	$(PY) -m pytest -q -m "not cluster" --durations=40 $(SPREAD)
 setup-cluster:  ## Debian's SLURM, for test-cluster (as root)
 	@PATH="$$PATH:/usr/sbin" command -v slurmctld >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
@@ -33,5 +35,8 @@ lint: setup-dev  ## ruff, codespell, nextflow lint, generated files
 	SPIKERELAY_NEXTFLOW=$(LINT_NEXTFLOW) ./nextflow lint main_multi_backend.nf pipeline nextflow_local.config nextflow_slurm.config
 generate: setup  ## default params, schema and parameter page from the models
 	@$(PY) -m capsules.generate
+docs: setup-docs  ## the manual as a site: .docs/site/index.html
+	@NO_MKDOCS_2_WARNING=1 .docs/venv/bin/mkdocs build --clean --config-file docs/site/mkdocs.yml
+	@echo "docs: $(CURDIR)/.docs/site/index.html"
 clean:       ## forget the demo's session and results
 	rm -rf .demo

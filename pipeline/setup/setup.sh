@@ -31,7 +31,7 @@ if [ "$(cat $venv/installed 2>/dev/null)" != "$stamp" ]; then
     [ -x $venv/bin/python ] && $venv/bin/python -c '' 2>/dev/null || rm -rf $venv
     constraints=$(mktemp)
     trap 'rm -f "$constraints"' EXIT
-    sed -n 's/^\([A-Z0-9_]*\)=\([0-9][^"]*\)$/\1==\2/p' "$versions" | grep -vE '^(NEXTFLOW|CONTAINER_TAG)==' >"$constraints"
+    pipeline/setup/pins.sh >"$constraints"
     extra=$(sed -n 's/^EXTRA_INSTALLS="\(.*\)"$/\1/p' "$versions")
     # shellcheck disable=SC2086 # EXTRA_INSTALLS is a list of words
     if command -v uv >/dev/null 2>&1; then
