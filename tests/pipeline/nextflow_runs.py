@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,3 +100,11 @@ class Pipeline:
         file = self.folder / "test.config"
         file.write_text(f"includeConfig '{self.root / base}'\n{text}\n")
         return file
+
+
+def checkout(folder: Path) -> Path:
+    """A copy of this checkout, to be changed; it shares the installed packages."""
+    left = shutil.ignore_patterns(".git", ".venv", ".demo", ".docs", "work", ".nextflow*")
+    shutil.copytree(ROOT, folder, ignore=left)
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    return folder

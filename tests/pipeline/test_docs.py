@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from tests.data import ProbeSpec, write_spikeglx
-from tests.pipeline.nextflow_runs import ROOT
+from tests.pipeline.nextflow_runs import ROOT, Pipeline, checkout
 from tests.reach.spy import task_for
 
 
@@ -66,6 +66,51 @@ def test_adding_a_sorter(tmp_path):
     assert (record["status"], record["facts"]["sorter"]) == ("ok", "simple")
     assert record["facts"]["differing_from_defaults"] == {"detect_threshold": 6.0}
     assert record["facts"]["units"] >= 1
+
+
+@pytest.mark.pipeline
+def test_adding_a_stage(tmp_path, tiny_session):
+    """docs/extending.md: its files and its diff make a stage that works alone and in the workflow."""
+    from spikeinterface.core import generate_sorting
+
+    from tests.reach.conftest import write_record
+
+    page = (ROOT / "docs" / "extending.md").read_text()
+    root = checkout(tmp_path / "checkout")
+    capsule = root / "capsules" / "spike_counts"
+    capsule.mkdir()
+    files = ("__init__.py", "params.py", "stage.py", "__main__.py")
+    for name, code in zip(files, re.findall(r"```python\n(.*?)```", page, re.DOTALL), strict=True):
+        assert f"`{name}`" in page or f"`capsules/spike_counts/{name}`" in page
+        (capsule / name).write_text(code)
+    diff = re.search(r"```diff\n(.*?)```", page, re.DOTALL)[1]
+    subprocess.run(["git", "apply", "-"], input=diff, text=True, check=True, cwd=root)
+
+    def run(*words):
+        environment = os.environ | {"PYTHONPATH": str(root)}
+        subprocess.run([sys.executable, "-m", *map(str, words)], check=True, cwd=root, env=environment)
+
+    run("capsules.generate")
+    curated = tmp_path / "curation_r"
+    sorting = generate_sorting(num_units=3, sampling_frequency=30000.0, durations=[4.0], seed=0)
+    sorting.save(folder=curated / "curated")
+    write_record(curated, "curation")
+    (tmp_path / "job.json").write_text(task_for("curation", None, tmp_path).job.model_dump_json())
+    given = ("--job", tmp_path / "job.json", "--inputs", tmp_path, "--output", tmp_path)
+    run("capsules.spike_counts", *given, "--bin", "0.5")
+    lines = (tmp_path / "spike_counts_r" / "spike_counts.csv").read_text().splitlines()
+    counts = [[int(count) for count in line.split(",")[1:]] for line in lines[1:]]
+    assert list(map(sum, zip(*counts, strict=True))) == [
+        len(sorting.get_unit_spike_train(unit)) for unit in sorting.unit_ids
+    ]
+    assert len(counts) == 8
+
+    ran = Pipeline(tmp_path, tiny_session, root).run("--spike_counts_args", "--bin 10")
+    assert ran.code == 0, ran.output
+    for id, entry in ran.status["recordings"].items():
+        assert entry["stages"]["spike_counts"]["status"] == "ok"
+        assert (ran.results / "spike_counts" / f"{id}.csv").exists()
+        assert ran.record("spike_counts", id)["params"] == {"bin_s": 10.0}
 
 
 @pytest.mark.slow

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.data import ProbeSpec, write_spikeglx
+from tests.docs_pages import unnamed
 from tests.formats import write_aind
-from tests.pipeline.nextflow_runs import ROOT, VARIANTS, Pipeline
+from tests.pipeline.nextflow_runs import ROOT, VARIANTS, Pipeline, checkout
 
 IMEC0, IMEC1 = "run_g0_imec0.ap_recording1", "run_g0_imec1.ap_recording1"
 BLOCK = "run_g0_recording1"
@@ -48,6 +49,7 @@ def test_every_stage_runs_for_every_probe(pipeline, variant):
     for name in (f"nwb/{BLOCK}.nwb", "params.json", "processing.json", "visualization_output.json", "report.html"):
         assert (run.results / name).exists()
     assert not list((run.results / "nextflow" / "failed").glob("*"))
+    assert unnamed(run.results) == []
 
 
 def test_several_sorters_share_the_preprocessing(pipeline):
@@ -131,9 +133,7 @@ def test_resume_does_only_what_changed(pipeline):
 def test_resume_sees_a_replaced_file_and_changed_code(tmp_path, tiny_session):
     data = tmp_path / "session"
     shutil.copytree(tiny_session, data)
-    root = tmp_path / "checkout"
-    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(".git", ".venv", ".demo", "work", ".nextflow*"))
-    (root / ".venv").symlink_to(ROOT / ".venv")
+    root = checkout(tmp_path / "checkout")
     pipeline = Pipeline(tmp_path, data, root)
     assert pipeline.run().code == 0
 
