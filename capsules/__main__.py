@@ -124,8 +124,8 @@ def _inspect(arguments: argparse.Namespace) -> int:
     from capsules.common import cli
     from capsules.common.task import read_section
     from capsules.job_dispatch.params import PARAMS
+    from capsules.resolve_params.folders import data_problems
     from capsules.resolve_params.plan import inspect
-    from capsules.resolve_params.stage import data_problems
 
     data = arguments.data.absolute()
     if problems := data_problems(str(data)):

@@ -18,9 +18,10 @@ from capsules.job_dispatch.loaders import LOADERS, guess_format
 from capsules.job_dispatch.params import JobDispatchParams
 from capsules.resolve_params.classifiers import missing_models
 from capsules.resolve_params.disk import Written, forecast, free_mb, needs, one_file_system, shortages, shown_size
+from capsules.resolve_params.folders import data_problems
 from capsules.resolve_params.params_file import differences
 from capsules.resolve_params.resolve import Resolved, guess_input, resolve
-from capsules.resolve_params.stage import data_problems, sessions_of
+from capsules.resolve_params.sheet import sessions_of
 
 
 def plan_sessions(options: dict[str, Any], data: str | None, work: Path, results: Path) -> tuple[list[str], bool]:

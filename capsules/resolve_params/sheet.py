@@ -6,6 +6,7 @@ import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from capsules.common.errors import Refused, nearest
 
@@ -31,6 +32,20 @@ class Session:
     def results(self, results: Path) -> Path:
         """Its folder in the results folder of the run."""
         return results / self.name
+
+
+def sessions_of(options: dict[str, Any], launch_folder: Path, data: str | None) -> list[Session]:
+    """The sessions of the sheet, or the one in the data folder.
+
+    Raises
+    ------
+    Refused
+        With every problem of the sheet.
+    """
+    sheet, params_file = options.get("sessions"), options.get("params_file")
+    if sheet is None:
+        return [Session("", data, params_file, "DATA_PATH")]
+    return read_sheet(launch_folder / str(sheet), str(sheet), params_file)
 
 
 def read_sheet(file: Path, shown: str, params_file: str | None) -> list[Session]:

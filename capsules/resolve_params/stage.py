@@ -9,22 +9,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import shutil
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from capsules.common.contract import LOCK, RUN_RECORD, STAGES
-from capsules.common.errors import Refused, is_text, printable
+from capsules.common.contract import RUN_RECORD, STAGES
+from capsules.common.errors import Refused, printable
 from capsules.common.task import write_json
 from capsules.common.versions import code_fingerprint
 from capsules.resolve_params import cluster
 from capsules.resolve_params.classifiers import prepare_models
+from capsules.resolve_params.folders import data_problems, make_ready, results_problems
 from capsules.resolve_params.params import SECTION_OF_STAGE
 from capsules.resolve_params.params_file import differences
 from capsules.resolve_params.resolve import Resolved, guess_input, resolve
-from capsules.resolve_params.sheet import Session, read_sheet
+from capsules.resolve_params.sheet import Session, sessions_of
 
 
 def main() -> int:
@@ -95,26 +94,12 @@ def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
         guess_input(resolved, Path(session.data))
         resolved.notes = [*machine_notes(options, resolved), *_lock_notes(owner), *resolved.notes]
         own = {name: value for name, value in options.items() if name != "sessions"}
-        _make_ready(session.results(results), session.data, run, own | {"params_file": session.params_file})
+        make_ready(session.results(results), session.data, run, own | {"params_file": session.params_file})
         documents.append(_session_document(session, resolved, digests[session.params_file], refuse))
     if sheet := options.get("sessions"):
         (results / RUN_RECORD).parent.mkdir(exist_ok=True)
         write_json(results / RUN_RECORD, {"data": str((launch_folder / sheet).resolve()), "options": options})
     return {"problems": [], "notes": sheet_notes(options, sessions), "sessions": documents}
-
-
-def sessions_of(options: dict[str, Any], launch_folder: Path, data: str | None) -> list[Session]:
-    """The sessions of the sheet, or the one in the data folder.
-
-    Raises
-    ------
-    Refused
-        With every problem of the sheet.
-    """
-    sheet, params_file = options.get("sessions"), options.get("params_file")
-    if sheet is None:
-        return [Session("", data, params_file, "DATA_PATH")]
-    return read_sheet(launch_folder / str(sheet), str(sheet), params_file)
 
 
 def sheet_notes(options: dict[str, Any], sessions: list[Session]) -> list[str]:
@@ -186,76 +171,3 @@ def _lock_notes(owner: dict[str, Any] | None) -> list[str]:
     if owner is None:
         return []
     return [f"the file system of the results has no locks ({owner['no_locks']}): start no second run into them"]
-
-
-def data_problems(data: str | None, said: str = "DATA_PATH") -> list[str]:
-    """What is wrong with a data folder; `said` is where the user named it."""
-    if not data:
-        return ["DATA_PATH is not set: put DATA_PATH=<the folder with the recordings> before the command"]
-    folder = Path(data)
-    if not folder.is_absolute():
-        return [f"{said}={data} is relative: give the whole path"]
-    if not is_text(data):
-        return [f"{said}={data}: the name is no UTF-8 text: rename it"]
-    try:
-        if not folder.is_dir():
-            return [f"{said}={data}: no such folder"]
-        return [] if any(folder.iterdir()) else [f"{said}={data}: the folder is empty"]
-    except PermissionError:
-        return [f"{said}={data}: no permission to read this folder"]
-
-
-def results_problems(
-    results: str | None, sessions: list[Session], overwrite: bool, owner: dict[str, Any] | None = None
-) -> list[str]:
-    """What is wrong with the results folder: not writable, another run writes it, or it holds those of other data."""
-    if not results:
-        return ["RESULTS_PATH is not set: put RESULTS_PATH=<a folder for the results> before the command"]
-    folder = Path(results)
-    if not folder.is_absolute():
-        return [f"RESULTS_PATH={results} is relative: give the whole path"]
-    if not is_text(results):
-        return [f"RESULTS_PATH={results}: the name is no UTF-8 text: rename it"]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.write_text("")
-        probe.unlink()
-    except OSError as error:
-        return [f"RESULTS_PATH={results}: cannot be written: {error.strerror}"]
-    if owner is not None and "no_locks" not in owner:
-        return [f"RESULTS_PATH={results} {held(owner, folder)}"]
-    if overwrite:
-        return []
-    return [problem for session in sessions for problem in _other_data(session, folder)]
-
-
-def _other_data(session: Session, results: Path) -> list[str]:
-    folder = session.results(results)
-    record = folder / RUN_RECORD
-    if not session.data or not record.exists():
-        return []
-    other = json.loads(record.read_text())["data"]
-    if Path(session.data).resolve() == Path(other):
-        return []
-    return [f"RESULTS_PATH={folder} holds the results of {other}: choose another folder or give --overwrite"]
-
-
-def held(owner: dict[str, Any], folder: Path) -> str:
-    """What to do about a results folder that another run holds."""
-    if not owner:
-        return "is being written by another run: wait for it, or choose another folder"
-    here = owner["host"] == platform.node()
-    lost = "" if here else f"; if that machine is gone, remove {folder / LOCK}"
-    return (
-        f"is being written by another run, process {owner['pid']} on {owner['host']} since {owner['since']}: "
-        f"wait for it, or choose another folder{lost}"
-    )
-
-
-def _make_ready(results: Path, data: str, run: dict[str, Any], options: dict[str, Any]) -> None:
-    """Note a session's data, options and configuration for `spikerelay rerun`, and forget an earlier run's failures."""
-    (results / RUN_RECORD).parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(results / "nextflow" / "failed", ignore_errors=True)
-    told = {"options": options} | {name: run.get(name) for name in ("config_files", "profile")}
-    write_json(results / RUN_RECORD, {"data": str(Path(data).resolve())} | told)

@@ -262,7 +262,7 @@ def test_no_such_folder_and_an_empty_one(tmp_path):
 @pytest.mark.skipif(os.geteuid() != 0, reason="root tries it as another user; others are tried by the file's mode")
 def test_no_permission_is_said(folders, tmp_path):
     """As another user, since root may read everything."""
-    from capsules.resolve_params.stage import data_problems
+    from capsules.resolve_params.folders import data_problems
 
     data = tmp_path / "private"
     data.mkdir(mode=0o700)
