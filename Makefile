@@ -4,7 +4,7 @@ LINT_NEXTFLOW := 25.04.4
 # A file's tests stay in one process: they share what is costly to make.
 SPREAD := --numprocesses 2 --dist loadfile
 
-.PHONY: help setup demo test setup-dev setup-web setup-docs test-full setup-cluster test-cluster bench lint generate docs clean
+.PHONY: help setup demo test setup-dev setup-web setup-docs test-faults test-full setup-cluster test-cluster bench lint generate docs clean
 help:        ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' Makefile | column -t -l 2
 setup:       ## .venv with the pinned packages, Nextflow and compiled code (once)
@@ -19,7 +19,9 @@ setup-docs:  ## what builds the site, in .docs/venv
 demo: setup  ## make a two-probe SpikeGLX session, sort it, score it against the truth
 	@$(PY) -m tests.demo
 test: setup-dev setup-web setup-docs  ## what CI runs
-	$(PY) -m pytest -q -m "not slow and not cluster" --durations=20 $(SPREAD)
+	$(PY) -m pytest -q -m "not slow and not cluster and not faults" --durations=20 $(SPREAD)
+test-faults: setup  ## kills, full disks, lost files: real runs are harmed and brought back (as root, to mount small disks)
+	$(PY) -m pytest -q --durations=10 $(SPREAD) tests/faults
 test-full: setup-dev setup-web setup-docs  ## everything
 	$(PY) -m pytest -q -m "not cluster" --durations=40 $(SPREAD)
 setup-cluster:  ## Debian's SLURM, for test-cluster (as root)

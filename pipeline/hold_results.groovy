@@ -1,6 +1,7 @@
 // Hold the results folder (`folder`) for as long as this Nextflow lives, and tell whether its records may be written there:
 // not while another run holds it, nor when it has the results of other data than `data` and the user did not say `overwrite`.
 // The kernel lets the lock go however the process ends. The file says who has it; `spikerelay.results_held_by` hands that on.
+import groovy.json.JsonException
 import groovy.json.JsonOutput
 import groovy.json.JsonSlurperClassic
 import java.nio.ByteBuffer
@@ -33,7 +34,13 @@ if (System.getProperty('spikerelay.results') != nextflow.path) {
     System.setProperty('spikerelay.results', nextflow.path)
 }
 def record = new File(nextflow, 'run.json')
-def other = record.exists() ? new JsonSlurperClassic().parse(record).data : null
+def other
+try {
+    other = record.exists() ? new JsonSlurperClassic().parse(record).data : null
+}
+catch (JsonException error) {
+    return false
+}
 def free = overwrite || other == null || data == null || new File(data as String).canonicalPath == other
 // A run that is refused later takes no earlier records with it.
 def trace = new File(nextflow, 'trace.txt')

@@ -20,6 +20,9 @@ def end_with_nextflow() -> None:
     import psutil
 
     nextflow = next((parent for parent in psutil.Process().parents() if parent.name() == "java"), None)
+    if nextflow is None and os.environ.get("SPIKERELAY_NEXTFLOW_PID"):
+        # It was on this machine, and went before this process began.
+        os._exit(EXIT_CODE)
     if nextflow is not None:
         threading.Thread(target=_watch, args=(nextflow,), daemon=True).start()
 

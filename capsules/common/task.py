@@ -12,13 +12,14 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from capsules.common import cli, resources, strict_json
+from capsules.common import cli, full_disk, resources, strict_json
 from capsules.common.contract import RECORDING_STAGES, STAGES, Stage
 from capsules.common.errors import RecordedFailure, Refused, Skip, SpikeRelayError, printable
 from capsules.common.job import ID, Job, read_jobs
@@ -98,7 +99,10 @@ class Task:
     def input_record(self, stage: str, id: str | None = None) -> dict[str, Any] | None:
         """An earlier stage's `stage.json`, or None when that stage left nothing."""
         file = self.input(stage, "stage.json", id)
-        return json.loads(file.read_text()) if file.exists() else None
+        try:
+            return json.loads(file.read_text()) if file.exists() else None
+        except ValueError as error:
+            raise damaged(file.parent, f"stage.json cannot be read, {error}") from None
 
     def change(self, text: str) -> None:
         """Record something that was done otherwise than the parameters say."""
@@ -183,10 +187,25 @@ def perform(task: Task, run: Callable[[Task], None], output: Path, publish: Path
     While it runs, `RESULTS_PATH/nextflow/failed/` says that the task was killed; the task puts the real cause there
     when it fails, and removes the note when it ends well. So a task that is killed leaves its mark too.
     """
-    _start_log(task)
-    mark = FailureMark(task)
-    mark.write("killed", "the task was stopped from outside while it ran; nextflow/trace.txt has its exit code")
     end_with_nextflow()
+    mark = FailureMark(task)
+    try:
+        return _perform(task, run, output, publish, mark)
+    except OSError as error:
+        if not full_disk.is_full(error):
+            raise
+        # There was no room for the record either.
+        reason = full_disk.told(error, task.out, results_folder())
+        remove_parts(task.out)
+        print(reason, file=sys.stderr)
+        with suppress(OSError):
+            mark.write("failed", reason)
+        return 1
+
+
+def _perform(task: Task, run: Callable[[Task], None], output: Path, publish: Path | None, mark: FailureMark) -> int:
+    _start_log(task)
+    mark.write("killed", "the task was stopped from outside while it ran; nextflow/trace.txt has its exit code")
     start = time.monotonic()
     code = 0
     try:
@@ -201,6 +220,12 @@ def perform(task: Task, run: Callable[[Task], None], output: Path, publish: Path
     except Exception as error:  # noqa: BLE001  every failure is recorded with its cause, and makes the exit code 1
         code = 1
         shown = str(error) if isinstance(error, SpikeRelayError) else f"{type(error).__name__}: {error}"
+        if task.data is not None and not task.data.exists():
+            shown = f"{task.data} is gone, or its disk is: bring it back and run the same command with -resume"
+        if full_disk.is_full(error):
+            shown = full_disk.told(error, task.out, results_folder())
+            # So that there is room for the record.
+            remove_parts(task.out)
         task.record.update(status="failed", reason=printable(shown))
         if not isinstance(error, SpikeRelayError):
             task.log.error(traceback.format_exc())
@@ -225,6 +250,23 @@ def perform(task: Task, run: Callable[[Task], None], output: Path, publish: Path
             link_published(task.stage, task.id, final, publish)
         mark.remove()
     return code
+
+
+def damaged(folder: Path, what: str) -> SpikeRelayError:
+    """A stage's folder that is not as the stage left it: Nextflow does not look into it."""
+    return SpikeRelayError(
+        f"a work file was changed after it was written ({what}): remove {folder.resolve().parent} and run the same "
+        "command with -resume"
+    )
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove all that a task has written but its log."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != "log.txt":
+            path.unlink()
 
 
 class FailureMark:

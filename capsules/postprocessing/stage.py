@@ -8,6 +8,7 @@ from typing import Any
 from capsules.common.errors import Skip
 from capsules.common.motion import motion_corrected
 from capsules.common.task import Task
+from capsules.common.traces import written_traces
 from capsules.postprocessing.empty_metrics import empty_metrics, sentences
 from capsules.postprocessing.params import Sparsity
 from capsules.postprocessing.translation import extension_arguments, peak_sign, seeds
@@ -62,10 +63,9 @@ def run(task: Task) -> None:
 
 def _traces(task: Task) -> Any:
     """The written traces, interpolated along the drift when the parameters ask and it was not done before."""
-    import spikeinterface as si
     import spikeinterface.preprocessing as spre
 
-    recording = si.load(task.input("preprocessing", "traces"))
+    recording = written_traces(task)
     if not task.params.use_motion_corrected:
         return recording
     motion, record = task.input("preprocessing", "motion"), task.input_record("preprocessing")

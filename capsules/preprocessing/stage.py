@@ -10,8 +10,9 @@ from capsules.common.motion import motion_corrected
 from capsules.common.reference import MIN_REFERENCE_CHANNELS
 from capsules.common.rules import check_rate
 from capsules.common.task import Task, write_json
+from capsules.common.traces import traces_digest
 from capsules.preprocessing import drift, steps
-from capsules.preprocessing.traces import new_folder, traces_digest
+from capsules.preprocessing.traces import new_folder
 
 MIN_MOTION_CHANNELS = 6
 """Drift cannot be told from fewer channels: there is too little depth to compare."""

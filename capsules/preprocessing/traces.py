@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -57,16 +56,3 @@ def new_folder(recording: Any, folder: Path) -> Any:
                 )
 
     return TraceWriter(recording, return_output=False)
-
-
-def traces_digest(folder: Path, blocks: int = 64, block_bytes: int = 1 << 20) -> str:
-    """A digest of written traces, from evenly spaced blocks, so that it costs the same for any length."""
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.raw")):
-        size = file.stat().st_size
-        digest.update(size.to_bytes(8, "little"))
-        with file.open("rb") as stream:
-            for index in range(blocks):
-                stream.seek(max(0, size - block_bytes) * index // max(1, blocks - 1))
-                digest.update(stream.read(block_bytes))
-    return digest.hexdigest()

@@ -123,7 +123,7 @@ def shown_size(megabytes: float) -> str:
 
 
 def main(run_file: Path, dispatched: Path, task_folder: Path) -> int:
-    """Write `disk.json` into the folder of job dispatch: why the run is refused, if it is, and what else to tell.
+    """Write `disk.json` into the folder of job dispatch: why the run is refused, or null.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def main(run_file: Path, dispatched: Path, task_folder: Path) -> int:
     )
     lines = shortages(written, task_folder.parents[1], Path(os.environ["RESULTS_PATH"]))
     refused = "\n".join([*lines, REGARDLESS]) if lines and run["refuse"] else None
-    write_json(dispatched / "disk.json", {"refused": refused, "short": lines})
+    write_json(dispatched / "disk.json", {"refused": refused})
     return 0
 
 

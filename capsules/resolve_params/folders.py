@@ -65,7 +65,10 @@ def _other_data(session: Session, results: Path) -> list[str]:
     record = folder / RUN_RECORD
     if not session.data or not record.exists():
         return []
-    other = json.loads(record.read_text())["data"]
+    try:
+        other = json.loads(record.read_text())["data"]
+    except ValueError:
+        return [f"{record} is broken: remove it, or choose another folder"]
     if Path(session.data).resolve() == Path(other):
         return []
     return [f"RESULTS_PATH={folder} holds the results of {other}: choose another folder or give --overwrite"]

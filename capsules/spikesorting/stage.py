@@ -16,6 +16,7 @@ from capsules.common.errors import Skip, SpikeRelayError
 from capsules.common.peaks import noise_levels
 from capsules.common.rules import check_rate
 from capsules.common.task import Task
+from capsules.common.traces import written_traces
 from capsules.spikesorting import gpu
 from capsules.spikesorting.failure import ending, failure_log
 from capsules.spikesorting.sorters import SORTERS
@@ -35,9 +36,7 @@ def run(task: Task) -> None:
         raise SpikeRelayError(reason)
     resources.limit_threads(sorter.threads or task.n_jobs)
     task.use_spikeinterface(params.job_kwargs)
-    import spikeinterface as si
-
-    recording = si.load(task.input("preprocessing", "traces"))
+    recording = written_traces(task)
     check_rate("spikesorting", task.params, recording.sampling_frequency)
     _check_traces(recording)
     context = _context(task, recording, params)

@@ -5,9 +5,10 @@ import pytest
 
 from capsules.common.errors import SpikeRelayError
 from capsules.common.peaks import complete_settings
+from capsules.common.traces import traces_digest
 from capsules.preprocessing import drift, steps
 from capsules.preprocessing.params import MotionCorrection, PreprocessingParams
-from capsules.preprocessing.traces import new_folder, traces_digest
+from capsules.preprocessing.traces import new_folder
 
 
 @pytest.fixture(scope="module")

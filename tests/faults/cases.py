@@ -1,0 +1,153 @@
+"""The one table of faults: each test here has its row, and docs/faults.md shows all of them.
+
+`python -m tests.faults.cases` writes the table into docs/faults.md.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.faults.faulty import STAGES
+
+DOC = Path(__file__).parents[2] / "docs" / "faults.md"
+BEGIN, END = "<!-- the table -->\n", "<!-- end of the table -->\n"
+
+
+class Case(NamedTuple):
+    """What is done to a run, what the user is told, and what brings it back."""
+
+    done: str
+    told: str
+    back: str
+
+
+RESUME = "`-resume`"
+MADE_ROOM = "room made, `-resume`"
+AGAIN = "itself: tried again"
+HELD = "`RESULTS_PATH=... is being written by another run, process N on HOST since ...`"
+FULL = "`a disk is full (0.0 MB in ... are free): make room and run the same command with -resume`"
+
+CASES: dict[str, Case] = {
+    **{
+        f"test_nextflow_killed[{stage}]": Case(f"Nextflow killed (-9) during {stage}", "nothing", RESUME)
+        for stage in ("resolve_params", "job_dispatch", "nwb_ecephys", *STAGES[:5], "nwb_units", "results")
+    },
+    "test_nextflow_killed_at_every_stage_and_resumed": Case("the same run, killed ten times", "nothing", RESUME),
+    "test_every_capsule_killed_while_it_writes": Case(
+        "each stage's process killed (-9) while it writes, job dispatch too", "exit 137 in `nextflow/trace.txt`", AGAIN
+    ),
+    "test_task_killed_three_times": Case(
+        "a task killed (137) at each attempt", "`failed in curation: ... run the same command with -resume`", RESUME
+    ),
+    "test_nextflow_killed_while_a_task_starts": Case(
+        "Nextflow killed (-9) before a task's Python has begun", "nothing; the task ends at once", RESUME
+    ),
+    "test_nextflow_stopped[SIGTERM]": Case("Nextflow ended by SIGTERM", "Nextflow's own lines", RESUME),
+    "test_nextflow_stopped[SIGINT]": Case("Nextflow ended by Ctrl-C", "Nextflow's own lines", RESUME),
+    "test_nextflow_stopped[SIGHUP]": Case("the terminal closed", "Nextflow's own lines", RESUME),
+    **{
+        f"test_disk_full[{stage}]": Case(f"disk full half way through {stage}", FULL, MADE_ROOM)
+        for stage in (*STAGES, "results")
+    },
+    "test_disk_full_during_a_run": Case("the disk of work files and results filled by others", FULL, MADE_ROOM),
+    "test_results_disk_full_during_a_run": Case(
+        "results on a disk of their own, which fills", "`No space left on device`", MADE_ROOM
+    ),
+    "test_files_used_up": Case("no inode left", "`a disk is full (... and no more files in ...)`", MADE_ROOM),
+    **{
+        f"test_tmp_full[{stage}]": Case(f"`/tmp` full during {stage}", "nothing; it is not needed", "no need")
+        for stage in ("preprocessing", "spikesorting", "postprocessing", "nwb_ecephys")
+    },
+    "test_run_too_large_for_the_disk": Case(
+        "a run that does not fit on the disk of the work folder",
+        "refused: `about N MB of work files do not fit in ..., where N MB are free`",
+        "`-w` on a larger disk",
+    ),
+    "test_results_too_large_for_their_disk": Case(
+        "a run that does not fit on the disk of the results",
+        "refused: `about N MB of results do not fit in ...`",
+        "another `RESULTS_PATH`",
+    ),
+    "test_results_read_only_from_the_start": Case(
+        "results that cannot be written", "refused: `cannot be written: Read-only file system`", "the same command"
+    ),
+    "test_results_read_only_during_a_run": Case(
+        "results that cannot be written any more", "`Read-only file system`", RESUME
+    ),
+    "test_results_removed_during_a_run": Case("the results folder removed during the run", "its failed tasks", RESUME),
+    "test_results_removed_between_the_runs": Case("the results folder removed after a run", "nothing", RESUME),
+    "test_work_folder_removed_between_the_runs": Case("the work folder removed", "nothing; all is done anew", RESUME),
+    "test_nextflow_cache_removed_between_the_runs": Case(
+        "Nextflow's own `.nextflow` removed", "nothing; all is done anew", RESUME
+    ),
+    "test_work_files_released": Case(
+        "`--release_intermediates`", "`-resume would do everything again`", "`-resume`, anew"
+    ),
+    "test_work_files_kept_when_a_probe_fails": Case(
+        "`--release_intermediates`, and a stage fails", "`The work files are kept`", RESUME
+    ),
+    "test_second_run_into_the_folder": Case("a second run into the same results folder", f"refused: {HELD}", "waiting"),
+    "test_two_runs_started_at_once": Case("two of them at the same moment", f"one refused: {HELD}", "waiting"),
+    "test_resumed_while_it_still_runs": Case("`-resume` of a run that still runs", f"refused: {HELD}", "waiting"),
+    "test_lock_of_a_dead_run": Case("the results folder of a run that was killed (-9)", "nothing", RESUME),
+    "test_lock_held_on_another_machine": Case(
+        "a results folder that another machine holds",
+        "refused: `... if that machine is gone, remove .../nextflow/lock.json`",
+        "waiting, or that",
+    ),
+    "test_results_of_another_data_set": Case(
+        "the results folder of other data", "refused: `holds the results of ...`", "another `RESULTS_PATH`"
+    ),
+    "test_refused_for_a_mistake": Case(
+        "a mistake on the command line, over finished results", "refused, with the mistake", "the right command"
+    ),
+    "test_broken_record_in_the_results[nextflow/run.json]": Case(
+        "`nextflow/run.json` broken", "refused: `... is broken: remove it, or choose another folder`", "that"
+    ),
+    "test_broken_record_in_the_results[nextflow/lock.json]": Case("`nextflow/lock.json` broken", "nothing", "no need"),
+    "test_broken_record_in_the_results[status.json]": Case("`status.json` broken", "nothing", "no need"),
+    "test_broken_stage_json": Case(
+        "a work folder's `stage.json` broken",
+        "`a work file was changed after it was written (...): remove ...`",
+        "that, `-resume`",
+    ),
+    "test_traces_cut_after_they_were_written": Case(
+        "preprocessed traces cut short",
+        "`... (the traces are not those that preprocessing wrote): remove ...`",
+        "that, `-resume`",
+    ),
+    "test_leftovers_of_a_killed_task": Case("half of an earlier attempt in the task's folder", "nothing", "no need"),
+    "test_input_removed_during_a_run": Case(
+        "the data folder gone after job dispatch", "`... is gone, or its disk is: bring it back ...`", RESUME
+    ),
+    "test_input_changed_between_the_runs": Case("a raw file changed meanwhile", "nothing; it is done anew", RESUME),
+    "test_input_is_a_dangling_link": Case("a raw file that is a link to nowhere", "refused, with its name", "the file"),
+    "test_input_may_not_be_read": Case("a raw file without the right to read it", "`Permission denied`", "the right"),
+    "test_file_times_in_the_future_and_the_past": Case("raw files of the years 1970 and 2096", "nothing", "no need"),
+    "test_clock_set_back_during_a_run": Case("the clock set back an hour before `-resume`", "nothing", "no need"),
+}
+
+
+def table() -> str:
+    """All rows, as Markdown; nothing is lost in any of them, which is what the tests hold."""
+    lines = ["| what is done | what is said | what was lost | what brings it back |", "| --- | --- | --- | --- |"]
+    lines += [f"| {case.done} | {case.told} | nothing | {case.back} |" for case in CASES.values()]
+    return "\n".join(lines) + "\n"
+
+
+def with_table(text: str) -> str:
+    """The page with the table as it is now."""
+    old = re.compile(f"(?<={re.escape(BEGIN)}).*(?={re.escape(END)})", re.DOTALL)
+    return old.sub(lambda _: table(), text)
+
+
+def main() -> int:
+    DOC.write_text(with_table(DOC.read_text()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
