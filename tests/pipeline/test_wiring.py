@@ -316,9 +316,10 @@ def test_a_killed_task_is_retried_twice_with_more(pipeline, code):
     assert run.status["recordings"][IMEC1]["status"] == "ok"
 
 
-def test_memory_asked_for_is_capped_by_the_machine(pipeline):
+def test_what_a_task_asks_for_is_capped(pipeline):
     config = pipeline.config_with("process { withName: 'SPIKESORTING' { beforeScript = 'exit 137' } }")
-    run = pipeline.run("--max_memory", "4 GB", config=config)
+    run = pipeline.run("--max_memory", "4 GB", "--max_cpus", "1", "--n_jobs", "8", config=config)
+    assert {row["cpus"] for row in run.tasks(process="SPIKESORTING")} == {"1"}
     assert max(float(row["memory"].split()[0]) for row in run.tasks(process="SPIKESORTING")) == 4
 
 
