@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,11 +14,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from capsules.commands.published import status_of
+from capsules.common import strict_json
+from capsules.common.contract import STAGES
 from capsules.common.distrust import ForeignCode, PlainUnpickler, distrust_files, load_saved
-from capsules.common.job import Reader, open_reader
-from capsules.job_dispatch.loaders import LOADERS
+from capsules.common.errors import SpikeRelayError, printable
+from capsules.common.job import ID, Reader, open_reader
+from capsules.common.metrics import write_table
+from capsules.common.session_metadata import read_metadata
+from capsules.job_dispatch.loaders import LOADERS, openephys
 from capsules.job_dispatch.loaders.streams import BrokenStream
 from capsules.job_dispatch.params import JobDispatchParams
+from capsules.job_dispatch.stage import clean_id
+from capsules.results.stage import stale_places
+from capsules.spikesorting import gpu
+from tests.data import ProbeSpec, write_spikeglx
 from tests.formats import numpy_recording, write_nwb
 
 
@@ -48,6 +60,14 @@ def saved(tmp_path):
         return folder
 
     return save
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    """A SpikeGLX session of one small probe."""
+    folder = tmp_path_factory.mktemp("session") / "session"
+    write_spikeglx(folder, [ProbeSpec("imec0", channels=4, units=1, duration_s=0.2)])
+    return folder
 
 
 def described(name, **kwargs):
@@ -187,3 +207,200 @@ def test_what_the_pipeline_pickles_itself_is_read(tmp_path):
     assert np.array_equal(read.components_, model.components_)
     with pytest.raises(ForeignCode):
         PlainUnpickler(io.BytesIO(pickle.dumps(SimpleNamespace()))).load()
+
+
+# --- metadata that fills the memory, has no end, or cannot be written
+
+
+def bomb(levels=12):
+    """A few lines of YAML that are 10 to the 12th parts."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, levels)]
+    return "\n".join([*lines, f"NWBFile: {{keywords: *a{levels - 1}}}"])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("nwb_metadata.yaml", bomb(), "aliases"),
+        ("nwb_metadata.yaml", "NWBFile: &a {keywords: [*a]}", "aliases"),
+        ("nwb_metadata.yaml", "[" * 3000, "nested too deeply"),
+        ("nwb_metadata.yaml", "x: " + "y" * 2_000_000, "2 MB, more than the 1 MB"),
+        (
+            "nwb_metadata.yaml",
+            "x: !!python/object/apply:os.system ['true']",
+            "could not determine a constructor",
+        ),
+        ("subject.json", '{"subject_id": "\\ud800"}', "surrogate"),
+        ("subject.json", '{"subject_id": "a\\u0000b"}', "NUL"),
+        ("subject.json", '{"subject_details": [1]}', "not as its schema has it"),
+        ("subject.json", '{"subject_id": {"a": 1}}', "Subject.subject_id"),
+        ("subject.json", "[" * 100_000, "nested too deeply"),
+        ("data_description.json", '{"investigators": 5}', "not as its schema has it"),
+    ],
+)
+def test_metadata_that_is_too_much_is_refused(tmp_path, name, text, says):
+    file = tmp_path / name
+    file.write_text(text)
+    with pytest.raises(SpikeRelayError, match=re.escape(says)) as refusal:
+        read_metadata(file)
+    assert len(str(refusal.value)) < 2000
+
+
+def test_settings_with_entities_without_end_tell_no_start(tmp_path):
+    entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 12))
+    text = f'<!DOCTYPE a [<!ENTITY e0 "aaaaaaaaaa">{entities}]><SETTINGS><INFO><DATE>&e11;</DATE></INFO></SETTINGS>'
+    (tmp_path / "settings.xml").write_text(text)
+    assert openephys.start_time(tmp_path, tmp_path / "experiment1") is None
+
+
+def test_outer_entities_are_not_fetched(tmp_path):
+    (tmp_path / "secret").write_text("1 Jan 2026 00:00:00")
+    text = f'<!DOCTYPE a [<!ENTITY e SYSTEM "file://{tmp_path}/secret">]><SETTINGS><INFO><DATE>&e;</DATE></INFO></SETTINGS>'
+    (tmp_path / "settings.xml").write_text(text)
+    assert openephys.start_time(tmp_path, tmp_path / "experiment1") is None
+
+
+def test_headers_that_are_pipes_or_huge_are_their_probes_failure(tmp_path, session):
+    data = tmp_path / "data"
+    shutil.copytree(session, data)
+    (meta,) = data.rglob("*.imec0.ap.meta")
+    meta.unlink()
+    os.mkfifo(meta)
+    (stream,) = LOADERS["spikeglx"].streams(data, JobDispatchParams(input="spikeglx"))
+    assert "no regular file" in stream.failure
+    meta.unlink()
+    with meta.open("wb") as header:
+        header.truncate(10**12)
+    (stream,) = LOADERS["spikeglx"].streams(data, JobDispatchParams(input="spikeglx"))
+    assert "more than the 10 MB" in stream.failure
+
+
+def test_params_files_without_end_are_refused(tmp_path):
+    with pytest.raises(SpikeRelayError, match="larger than 50 MB"):
+        strict_json.read_file(Path("/dev/zero"))
+
+
+# --- links and names that lead elsewhere
+
+
+def test_links_in_the_data_are_read_and_never_written(tmp_path, session):
+    """A session of links to another folder, with one that goes round and one that leads to everything."""
+    data = tmp_path / "data"
+    for file in session.rglob("*.imec0.*"):
+        (data / "probe").mkdir(parents=True, exist_ok=True)
+        (data / "probe" / file.name).symlink_to(file)
+    (data / "round").symlink_to(data)
+    (data / "all").symlink_to("/")
+    (data / "subject.json").symlink_to("/etc/passwd")
+    before = {file: file.stat().st_mtime_ns for file in session.rglob("*")}
+    (stream,) = [
+        stream
+        for stream in LOADERS["spikeglx"].streams(data, JobDispatchParams(input="spikeglx"))
+        if stream.name == "imec0.ap"
+    ]
+    assert stream.recording.get_num_channels() == 4
+    with pytest.raises(SpikeRelayError, match="cannot be read"):
+        read_metadata(data / "subject.json")
+    assert {file: file.stat().st_mtime_ns for file in session.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    "parts", [("..", "..", "x"), ("a/b", "x%y"), ("-rf", "x"), (".hidden",), ("x" * 300, "y"), ("\udcff", "\n$(x)")]
+)
+def test_ids_are_names_of_files_and_nothing_else(parts):
+    id = clean_id(*parts)
+    assert ID.fullmatch(id) and len(id) <= 150
+    assert clean_id(*parts, "z") != id
+
+
+def test_long_ids_that_differ_late_stay_different():
+    assert clean_id("x" * 300 + "a") != clean_id("x" * 300 + "b")
+
+
+@pytest.mark.parametrize("id", ["../../elsewhere", "..", "/etc", "a/b", "", "-x", "x" * 500, "a\n"])
+def test_a_results_folder_names_nothing_outside_of_it(tmp_path, id):
+    (tmp_path / "elsewhere" / "keep").mkdir(parents=True)
+    results = tmp_path / "deep" / "results"
+    (results / "curated").mkdir(parents=True)
+    status = {"recordings": {id: {"recording": id, "status": "ok"}}, "blocks": {id: {}}}
+    (results / "status.json").write_text(json.dumps(status))
+    with pytest.raises(SpikeRelayError, match="no id"):
+        status_of(results)
+    assert stale_places(tmp_path, {"recordings": {}, "blocks": {}}, results) == []
+
+
+NO_STATUS = ["", "[", "[]", '{"recordings": []}', '{"recordings": {"a": 1}, "blocks": {}}', "\udcff"]
+
+
+@pytest.mark.parametrize("text", NO_STATUS)
+def test_a_status_that_is_none_is_refused(tmp_path, text):
+    (tmp_path / "status.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(SpikeRelayError):
+        status_of(tmp_path)
+    assert stale_places(tmp_path, {"recordings": {}, "blocks": {}}, tmp_path) == []
+
+
+def test_names_that_are_no_text_fail_their_own_stream(tmp_path, session):
+    """Linux allows names of files that are no UTF-8; nothing could write them down."""
+    from capsules.common.task import Task
+    from capsules.job_dispatch.stage import run
+
+    data = tmp_path / "data"
+    (probe,) = {file.parent for file in session.rglob("*.imec0.ap.bin")}
+    shutil.copytree(probe, data / os.fsdecode(b"odd\xff"))
+    shutil.copytree(probe, data / "good")
+    (tmp_path / "out").mkdir()
+    params = JobDispatchParams(input="spikeglx")
+    task = Task(STAGES["job_dispatch"], "run", [], params, tmp_path, data, tmp_path / "out", 1)
+    run(task)
+    jobs = json.loads((tmp_path / "out" / "jobs.json").read_text())
+    assert sorted(job["failure"] or "" for job in jobs)[0] == ""
+    assert "rename it" in sorted(job["failure"] or "" for job in jobs)[1]
+
+
+# --- the shared temporary folder
+
+
+@pytest.mark.parametrize("harm", ["link", "open to others", "somebody else's"])
+def test_locks_of_gpus_are_in_a_folder_of_the_users_own(tmp_path, monkeypatch, harm):
+    monkeypatch.setattr(gpu.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv(gpu.GPUS_VARIABLE, "1")
+    (tmp_path / "precious.lock").write_text("kept")
+    folder = tmp_path / f"spikerelay-gpus-{os.getuid()}"
+    if harm == "link":
+        (tmp_path / "elsewhere").mkdir()
+        folder.symlink_to(tmp_path / "elsewhere")
+    else:
+        folder.mkdir()
+        (folder / "0.lock").symlink_to(tmp_path / "precious.lock")
+        if harm == "open to others":
+            folder.chmod(0o777)
+        else:
+            own = os.getuid()
+            monkeypatch.setattr(gpu.os, "getuid", lambda: own + 1)
+            folder.rename(tmp_path / f"spikerelay-gpus-{own + 1}")
+    with pytest.raises(SpikeRelayError, match="not this user's alone"), gpu.own_gpu():
+        pass
+    assert (tmp_path / "precious.lock").read_text() == "kept"
+
+
+def test_spreadsheets_compute_nothing_of_a_table(tmp_path):
+    import pandas as pd
+
+    labels = {"=1+1": np.array(["=cmd|'/c calc'!A1", "@SUM(1)"])}
+    metrics = pd.DataFrame({"snr": [-1.0, 2.0]}, index=["-5", "\r=1"])
+    write_table(labels, metrics, tmp_path / "metrics.csv")
+    assert (tmp_path / "metrics.csv").read_text().splitlines() == [
+        "unit,'=1+1,snr",
+        "'-5,'=cmd|'/c calc'!A1,-1.0",
+        "\\r=1,'@SUM(1),2.0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("\x1b[2Jx", "\\x1b[2Jx"), ("\u202egnp", "\\u202egnp"), ("\ud800", "\\ud800"), ("é\n数\t", "é\n数\t")],
+)
+def test_a_terminal_is_not_steered(text, shown):
+    assert printable(text) == shown

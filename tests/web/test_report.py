@@ -120,6 +120,23 @@ def test_what_comes_from_the_data_is_text(file, visit):
     assert page.locator("b").count() == 0
 
 
+def test_no_script_but_its_own_runs(file, visit):
+    """Not even one that had got into the page."""
+    page, seen = visit(file)
+    page.evaluate(
+        """() => {
+            const script = document.createElement("script");
+            script.textContent = "document.title = 'taken'";
+            document.body.append(script);
+            document.body.insertAdjacentHTML("beforeend", "<img src=x onerror=document.title='taken'>");
+        }"""
+    )
+    page.wait_for_timeout(300)
+    assert page.title() == "SpikeRelay report: failed"
+    assert len([line for line in seen.console if "Content Security Policy" in line]) >= 2
+    assert not [url for url in seen.requests if url.startswith("http")]
+
+
 def test_the_table_sorts_both_ways(file, visit):
     page, _ = visit(file)
     button = page.locator('[data-units="first"] [data-column="snr"]')
