@@ -153,7 +153,8 @@ workflow {
 
     // A session is complete with its last folder; where a task failed, when all else has ended.
     sizes = found.combine(runs, by: 0).map { session, all, run ->
-        def folders = all.size() + 4 * all.size() * run.sorters.size() + 2 * all.collect { row -> row[0].block }.unique().size()
+        def ofBlocks = all.collect { row -> row[0].block }.unique().size() * run.stages.block
+        def folders = all.size() * (run.stages.recording + run.sorters.size() * run.stages.sorting) + ofBlocks
         tuple(session, all.collect { row -> row[1] }, run, folders)
     }
     done = PREPROCESSING.out.folder

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections import Counter
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -118,8 +119,9 @@ def _session_document(session: Session, resolved: Resolved, models: str, refuse:
     """What the workflow needs for a session.
 
     `session` and `data` (both "" for the one in DATA_PATH), `sections` and `code` by stage (JSON text and fingerprint),
-    `sorters` with a section each, `disk`, which the forecast goes by (it may `refuse`), and `params`, which the
-    session's results get: parameters, sorters, origins and notes.
+    how many `stages` work on a recording, a sorting or a block, `sorters` with a section each, `disk`, which the
+    forecast goes by (it may `refuse`), and `params`, which the session's results get: parameters, sorters, origins and
+    notes.
     """
     sections = {stage: json.dumps(resolved.section(stage)) for stage in SECTION_OF_STAGE if stage != "spikesorting"}
     sortings = resolved.sortings()
@@ -133,6 +135,7 @@ def _session_document(session: Session, resolved: Resolved, models: str, refuse:
         "sections": {stage: sections.get(stage, "{}") for stage in STAGES},
         "sorters": [sorting | {"section": json.dumps(sorting["section"])} for sorting in sortings],
         "code": code,
+        "stages": Counter(stage.level for stage in STAGES.values()),
         "params": json.dumps(
             {
                 "params": resolved.document(),
