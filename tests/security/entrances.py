@@ -7,6 +7,7 @@ write the function and put `@entrance(...)` over it; `test_fuzz.py` does the res
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import json
 import os
@@ -20,10 +21,11 @@ from unittest.mock import patch
 
 from capsules.__main__ import main as spikerelay
 from capsules.common import strict_json
-from capsules.common.errors import SpikeRelayError
+from capsules.common.errors import Refused, SpikeRelayError
 from capsules.common.params import get_dotted, set_dotted
 from capsules.resolve_params.params import SECTION_OF_STAGE
 from capsules.resolve_params.resolve import OPTIONS, resolve
+from capsules.resolve_params.sheet import read_sheet
 from tests.leaf_values import LEAVES
 
 TEXT_LEAVES = [dotted for dotted, leaf in LEAVES.items() if "text" in leaf.type_name and not leaf.choices]
@@ -171,7 +173,32 @@ def _first_process(sandbox: Sandbox, options: dict) -> None:
     file, output = sandbox.file("run.json", json.dumps(run)), sandbox.folder / "resolved.json"
     assert sandbox.command("--run", file, "--output", output, run=main)[0] == 0
     # On one line, so that no line of it ends the heredoc by which it travels.
-    assert all(len(text.splitlines()) == 1 for text in json.loads(output.read_text()).get("sections", {}).values())
+    for session in json.loads(output.read_text()).get("sessions", []):
+        assert all(len(text.splitlines()) == 1 for text in (session["data"] or "-", *session["sections"].values()))
+
+
+# --- the sheet of sessions
+
+
+@entrance()
+def the_text_of_a_sheet(sandbox, strings):
+    for text in strings:
+        with contextlib.suppress(Refused):
+            read_sheet(sandbox.file("sheet.csv", text), "sheet.csv", None)
+
+
+@entrance(every=40)
+def cells_of_a_sheet(sandbox, strings):
+    """Names, params files, and data folders, which there are."""
+    for text in strings:
+        folder = sandbox.folder / "of_sheet" / _file_name(text, 200)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "file").touch()
+        for row in (("data", text, ""), ("data", "", text), (f"of_sheet/{folder.name}", "one", "")):
+            table = io.StringIO()
+            csv.writer(table).writerows([("data", "session", "params_file"), row])
+            sandbox.file("sheet.csv", table.getvalue())
+            _first_process(sandbox, {"sessions": "sheet.csv", "sorter": "spykingcircus2", "overwrite": True})
 
 
 # --- files of a data folder
