@@ -106,9 +106,11 @@ class Cluster:
         self.start_node()
 
     def start_daemon(self, name: str, *arguments: str) -> None:
+        """Start a daemon that ends with this process, also when that is killed."""
+        command = ["setpriv", "--pdeathsig", "TERM", program(name), *arguments]
         with (self.folder / f"{name}.log").open("a") as log:
             self.daemons[name] = subprocess.Popen(
-                [program(name), *arguments], env=self.environment, stdout=log, stderr=log, start_new_session=True
+                command, env=self.environment, stdout=log, stderr=log, start_new_session=True
             )
 
     def stop_daemon(self, name: str) -> None:

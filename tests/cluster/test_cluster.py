@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -44,7 +45,7 @@ class Running:
         code = self.process.wait(RUN_S)
         return Finished(code, self.output.read_text(), self.pipeline.results)
 
-    def job(self, slurm, name: str, state: str = "R", seconds: float = 120) -> str:
+    def job(self, slurm, name: str, state: str = "R", seconds: float = RUN_S) -> str:
         """The id of the first job in a state whose name begins so, once there is one."""
         wait_for(lambda: slurm.jobs(name, state) or self.process.poll() is not None, f"a job {name}", seconds)
         assert self.process.poll() is None, self.output.read_text()
@@ -192,6 +193,18 @@ def test_what_this_cluster_cannot_give_is_refused(pipeline, config, arguments, m
     assert run.code != 0
     assert message in run.output
     assert {row["process"] for row in run.trace} <= {"RESOLVE_PARAMS"}
+
+
+def test_a_job_that_no_node_can_run_ends_the_run_with_the_reason(pipeline, config):
+    big = config(f"process {{ withName: 'CURATION' {{ memory = {{ task.tag == '{IMEC0}' ? 100.GB : 1.GB }} }} }}")
+    run = pipeline.run("--n_jobs", "1", config=big)
+    assert run.code == 1
+    assert "Requested node configuration is not available" in run.output
+    again = pipeline.run("-resume", "--n_jobs", "1", "--max_cpus", "4", "--max_memory", "8 GB", config=big)
+    assert again.code == 0, again.output
+    assert again.status["status"] == "ok"
+    notes = json.loads((again.results / "params.json").read_text())["notes"]
+    assert not any("at the moment" in note for note in notes)
 
 
 def test_a_stopped_run_cancels_its_jobs(pipeline, slurm, config):

@@ -20,6 +20,7 @@ case "$*" in
     *--test-only*nosuch*) echo "sbatch: error: invalid partition specified: nosuch" >&2; exit 1 ;;
     *--test-only*) exit 0 ;;
 esac
+grep -q nosuch "$1" && { echo "sbatch: error: Batch job submission failed: Invalid feature specification"; exit 1; }
 bash "$1" >.command.log 2>&1 </dev/null &
 echo $! >>{folder}/jobs
 echo "Submitted batch job $!"

@@ -84,6 +84,15 @@ def test_kilosort25_alone_runs_in_its_image(pipeline, calls, engine, variant):
     assert note.startswith(f"kilosort25 runs in its container image, by {engine}")
 
 
+def test_the_sessions_of_a_sheet_need_no_data_folder_of_the_run(pipeline, calls):
+    (pipeline.folder / "sheet.csv").write_text(f"session,data\none,{pipeline.data}\n")
+    pipeline.data = ""
+    run = pipeline.run("-profile", "apptainer", "--sessions", "sheet.csv", sorter="kilosort25")
+    assert run.code == 0, run.output
+    started = [call for call in calls() if call[0] == "exec"]
+    assert [call[call.index("/bin/bash") - 1] for call in started] == [IMAGES["apptainer"]] * 2
+
+
 def test_other_sorters_run_in_none(pipeline, calls):
     run = pipeline.run("-profile", "docker")
     assert run.code == 0, run.output

@@ -109,6 +109,18 @@ def test_a_killed_job_without_an_exit_code_is_tried_again_with_more(pipeline):
         assert [int(one) // int(asked[0]) for one in asked] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("variant", [VARIANTS[0], VARIANTS[-1]], ids="-".join)
+def test_a_job_that_sbatch_refuses_ends_the_run_with_the_reason(pipeline, variant):
+    """Nextflow would wait for ever for a job whose submission failed and was ignored."""
+    refused = "process { withName: 'POSTPROCESSING' { clusterOptions = '--constraint=nosuch' } }"
+    run = run_here(pipeline, text=refused, variant=variant)
+    assert run.code == 1
+    assert "Invalid feature specification" in run.output
+    again = run_here(pipeline, "-resume", variant=variant)
+    assert again.code == 0, again.output
+    assert again.tasks(process="SPIKESORTING", status="CACHED")
+
+
 def test_scratch_leaves_the_same_results(pipeline):
     scratch = pipeline.folder / "scratch"
     scratch.mkdir()
@@ -118,3 +130,6 @@ def test_scratch_leaves_the_same_results(pipeline):
     assert list(scratch.iterdir()) == []
     (row, _) = run.tasks(process="CURATION")
     assert str(scratch) in (Path(row["workdir"]) / ".command.run").read_text()
+    # It looks at the disk of the work folder.
+    (row,) = run.tasks(process="JOB_DISPATCH")
+    assert str(scratch) not in (Path(row["workdir"]) / ".command.run").read_text()

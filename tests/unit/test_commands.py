@@ -230,7 +230,7 @@ def test_rerun_resolves_to_the_same_params(sorter, tmp_path, spikerelay, monkeyp
     resolved = resolve_run(configured | {"options": options, "launch_folder": str(tmp_path)})
     record = resolved["sessions"][0]["params"]
     (results / "params.json").write_text(record)
-    (results / "status.json").write_text("{}")
+    (results / "status.json").write_text('{"recordings": {}, "blocks": {}}')
     code, said, complaint = spikerelay("rerun", results)
     assert code == 0, complaint
     words = shlex.split(said)
