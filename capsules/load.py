@@ -7,14 +7,14 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from capsules.commands.published import place, preprocessed_recording, status_of
+from capsules.commands.published import place, preprocessed_recording, read_record, status_of
 from capsules.common.contract import RUN_RECORD
 from capsules.common.distrust import distrust_files
 from capsules.common.errors import Refused
@@ -111,7 +111,7 @@ def load(results: str | Path, data: str | Path | None = None) -> Session:
     """
     results = Path(results).absolute()
     status = status_of(results)
-    if data is not None and not Path(data).is_dir():
+    if data is not None and not os.path.isdir(data):
         raise Refused([f"{data}: no such folder"])
     data = _data_of_run(results) if data is None else Path(data).absolute()
     ids = list(status["recordings"])
@@ -142,8 +142,8 @@ def load(results: str | Path, data: str | Path | None = None) -> Session:
 def _data_of_run(results: Path) -> Path | None:
     """The data folder that the run had, where it is still there."""
     record = results / RUN_RECORD
-    folder = Path(json.loads(record.read_text())["data"]) if record.exists() else None
-    return folder if folder is not None and folder.is_dir() else None
+    data = read_record(record).get("data") if record.exists() else None
+    return Path(data) if isinstance(data, str) and os.path.isdir(data) else None
 
 
 def _motion(folder: Path) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     id = chosen_recording(arguments.results, arguments.recording)
     output = arguments.output or arguments.results / "phy" / id
     refuse_existing(output)
-    if arguments.data is not None and not arguments.data.is_dir():
+    if arguments.data is not None and not os.path.isdir(arguments.data):
         raise Refused([f"--data {arguments.data}: no such folder"])
     use_numba_cache()
     analyzer = labelled_analyzer(arguments.results, id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,19 +26,40 @@ def status_of(results: Path) -> dict[str, Any]:
         When it is none, or names recordings as no run does.
     """
     file = results / "status.json"
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise Refused([f"{results} is no results folder of a finished run: it has no status.json"])
-    status = strict_json.read_file(file).value
-    kinds = [status.get(kind) if isinstance(status, dict) else None for kind in ("recordings", "blocks")]
-    if not all(
-        isinstance(entries, dict) and all(isinstance(entry, dict) for entry in entries.values()) for entries in kinds
-    ):
-        raise Refused([f"{file} is not what a run leaves: recordings and blocks are missing"])
-    recordings, blocks = kinds
+    status = read_record(file)
+    for kind in ("recordings", "blocks"):
+        entries = status.get(kind)
+        if not (isinstance(entries, dict) and all(map(_is_entry, entries.values()))):
+            raise Refused([f"{file} is not what a run leaves: it lists no {kind}"])
+    recordings, blocks = status["recordings"], status["blocks"]
     ids = [*recordings, *blocks, *(entry.get("recording") for entry in recordings.values())]
     if wrong := [id for id in ids if not (isinstance(id, str) and ID.fullmatch(id))]:
         raise Refused([f"{file} is not what a run leaves: {shown(wrong[0])} is no id"])
     return status
+
+
+def _is_entry(entry: Any) -> bool:
+    stages = entry.get("stages", {}) if isinstance(entry, dict) else None
+    return isinstance(stages, dict) and all(isinstance(stage, dict) for stage in stages.values())
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """A JSON object that a run has left.
+
+    Raises
+    ------
+    Refused
+        When it cannot be read, or is none.
+    """
+    try:
+        record = strict_json.read_file(file).value
+    except OSError as error:
+        raise Refused([f"{file}: {error.strerror}"]) from None
+    if not isinstance(record, dict):
+        raise Refused([f"{file} is not what a run leaves: it is no JSON object"])
+    return record
 
 
 def place(results: Path, stage: str, part: str, id: str) -> Path:
@@ -97,7 +119,7 @@ def preprocessed_recording(file: Path, data: Path) -> Any:
 
 def refuse_existing(output: Path) -> None:
     """Raise Refused when there is already something in the place of an output."""
-    if output.exists():
+    if os.path.lexists(output):
         raise Refused([f"{output} is there already: remove it or give another --output"])
 
 

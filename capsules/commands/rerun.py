@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 from pathlib import Path
 from typing import Any
 
-from capsules.commands.published import status_of
+from capsules.commands.published import read_record, status_of
 from capsules.common.contract import RUN_RECORD
 from capsules.common.errors import Refused
 from capsules.common.task import write_json
@@ -41,17 +40,20 @@ def rerun_command(results: Path) -> str:
     status_of(results)
     if missing := [name for name in ("params.json", RUN_RECORD) if not (results / name).exists()]:
         raise Refused([f"{results} has no {' and no '.join(missing)}: the run cannot be told from it"])
-    record = json.loads((results / "params.json").read_text())
-    made = json.loads((results / RUN_RECORD).read_text())
+    record, made = read_record(results / "params.json"), read_record(results / RUN_RECORD)
     try:
-        write_json(results / PARAMS_FILE, record["params"])
+        params, data = record["params"], str(made["data"])
+        options = {"params_file": results / PARAMS_FILE} | sorter_option(record) | machine_options(made)
+        words = ["./nextflow", *configuration(made), "run", "main_multi_backend.nf", *profile(made)]
+    except (KeyError, TypeError, AttributeError):
+        raise Refused([f"{results}: params.json or {RUN_RECORD} is not what a run leaves"]) from None
+    try:
+        write_json(results / PARAMS_FILE, params)
     except OSError as error:
         raise Refused([f"{results / PARAMS_FILE} cannot be written: {error.strerror}"]) from None
-    options = {"params_file": results / PARAMS_FILE} | sorter_option(record) | machine_options(made)
-    words = ["./nextflow", *configuration(made), "run", "main_multi_backend.nf", *profile(made)]
     # Joined by =, since a value of its own may begin with a dash.
     words += [f"--{name}={value}" for name, value in options.items()]
-    folders = {"DATA_PATH": made["data"], "RESULTS_PATH": unused(results)}
+    folders = {"DATA_PATH": data, "RESULTS_PATH": unused(results)}
     variables = " ".join(f"{name}={shlex.quote(str(folder))}" for name, folder in folders.items())
     return f"cd {shlex.quote(str(ROOT))} && {variables} {shlex.join(words)}"
 
@@ -72,7 +74,7 @@ def configuration(made: dict[str, Any]) -> list[str]:
 def profile(made: dict[str, Any]) -> list[str]:
     """`-profile` where the run had another than Nextflow's own."""
     name = made.get("profile") or STANDARD_PROFILE
-    return [] if name == STANDARD_PROFILE else ["-profile", name]
+    return [] if name == STANDARD_PROFILE else ["-profile", str(name)]
 
 
 def machine_options(made: dict[str, Any]) -> dict[str, Any]:

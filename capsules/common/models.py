@@ -77,7 +77,7 @@ def _ready(name: str, start: Path | None) -> Model:
 
 def _local(name: str, start: Path | None) -> Path | None:
     folder = (start or Path.cwd()) / os.path.expanduser(name)
-    return folder if folder.is_dir() else None
+    return folder if os.path.isdir(folder) else None
 
 
 def _cached(name: str) -> Path | None:

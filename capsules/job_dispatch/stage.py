@@ -267,4 +267,5 @@ def _probe_name(recording: Any) -> str | None:
     if not recording.has_probe():
         return None
     probe = recording.get_probegroup().probes[0]
-    return probe.annotations.get("model_name") or probe.name or None
+    name = probe.annotations.get("model_name") or probe.name
+    return printable(str(name)) if name else None

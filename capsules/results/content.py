@@ -58,7 +58,10 @@ def _digest(content: Any) -> str:
 
 def _statuses(status: dict[str, Any]) -> dict[str, Any]:
     return {
-        kind: {id: {name: stage["status"] for name, stage in entry["stages"].items()} for id, entry in entries.items()}
+        kind: {
+            id: {name: stage.get("status") for name, stage in entry.get("stages", {}).items()}
+            for id, entry in entries.items()
+        }
         for kind, entries in status.items()
         if kind in ("recordings", "blocks")
     }

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import itertools
 import json
 import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -59,6 +60,12 @@ class Sandbox:
     def __init__(self, folder: Path, session: Path):
         self.folder, self.session = folder, session
         self.counter = 0
+        self.numbers = itertools.count()
+
+    def numbered(self, strings: list[str]) -> Iterator[tuple[int, str]]:
+        """The strings, numbered from batch to batch: by the number an entrance takes turns in what it does."""
+        for text in strings:
+            yield next(self.numbers), text
 
     def file(self, name: str, content: str | bytes) -> Path:
         """A file with this content; text that cannot be UTF-8 is written as Python reads such names."""
@@ -110,7 +117,7 @@ def values_in_a_params_file(sandbox, strings):
 @entrance(batch=40)
 def keys_in_a_params_file(sandbox, strings):
     document = {"curation": {}, "spikesorting": {"kilosort4": {"sorter": {}}}, "nwb": {}}
-    for index, text in enumerate(strings):
+    for index, text in sandbox.numbered(strings):
         place = ("", "curation", "spikesorting.kilosort4.sorter", "nwb")[index % 4]
         (get_dotted(document, place) if place else document)[text] = 1
     _, said = sandbox.command("validate", sandbox.file("params.json", json.dumps(document)))
@@ -134,7 +141,7 @@ def a_params_file_as_the_pipeline_reads_it(sandbox, strings):
 
 @entrance()
 def step_args(sandbox, strings):
-    for index, text in enumerate(strings):
+    for index, text in sandbox.numbered(strings):
         stage = list(SECTION_OF_STAGE)[index % len(SECTION_OF_STAGE)]
         _resolved(sandbox, {"sorter": "spykingcircus2", f"{stage}_args": text})
 
@@ -146,14 +153,14 @@ def values_in_step_args(sandbox, strings):
         ("job_dispatch_args", "--spikeinterface-info"),
         ("job_dispatch_args", "--nwb-files"),
     )
-    for index, text in enumerate(strings):
+    for index, text in sandbox.numbered(strings):
         option, flag = flags[index % len(flags)]
         _resolved(sandbox, {"sorter": "lupin", option: f"{flag} {shlex.quote(text)}"})
 
 
 @entrance(every=2)
 def options(sandbox, strings):
-    for index, text in enumerate(strings):
+    for index, text in sandbox.numbered(strings):
         name = OPTIONS[index % len(OPTIONS)]
         if not name.endswith("_args"):
             _resolved(sandbox, {"sorter": "lupin", name: text})
@@ -209,7 +216,7 @@ def names_in_the_data_folder(sandbox, strings):
     """Folders and files of SpikeGLX probes, several in one session."""
     session = sandbox.fresh()
     (probe,) = (file.parent for file in sandbox.session.rglob("*.imec0.ap.bin"))
-    for index, text in enumerate(strings):
+    for index, text in sandbox.numbered(strings):
         name = _file_name(text, 150)
         folder = session / name / f"{name[:40]}{index}"
         if not name or folder.exists():
@@ -273,7 +280,7 @@ def spikeglx_metadata(sandbox, strings):
         "firstSample",
         "~imroTbl",
     )
-    for index, text in enumerate(strings):
+    for index, text in sandbox.numbered(strings):
         key = keys[index % len(keys)]
         lines = [f"{key}={text}" if line.startswith(key) else line for line in clean.splitlines()]
         meta.write_bytes("\n".join([*lines, f"{text}={text}", text]).encode("utf-8", "surrogatepass"))
@@ -283,7 +290,7 @@ def spikeglx_metadata(sandbox, strings):
 @entrance(every=10)
 def openephys_structure_and_settings(sandbox, strings):
     recording = Path("Record Node 101") / "experiment1" / "recording1"
-    for index, text in enumerate(strings):
+    for index, text in sandbox.numbered(strings):
         entry = {"folder_name": text, "stream_name": text, "sample_rate": text, "channels": text}
         structures = (text, json.dumps({"continuous": [entry]}), json.dumps({"continuous": text}), json.dumps([text]))
         data = sandbox.folder / "openephys"
@@ -300,7 +307,7 @@ def session_metadata(sandbox, strings):
     """Values, keys and the whole text of the three files."""
     from capsules.common.session_metadata import read_metadata
 
-    for index, text in enumerate(strings):
+    for index, text in sandbox.numbered(strings):
         for name, document in (
             (
                 "subject.json",
@@ -328,7 +335,7 @@ def probe_files(sandbox, strings):
         write_neuroscope(data, 0.1)
         shutil.copy(data / "probe.json", sandbox.folder / "clean_probe.json")
     info = {"reader_type": "neuroscope", "reader_kwargs": {"file_path": "rat.xml"}, "probe_paths": "probe.json"}
-    for index, text in enumerate(strings):
+    for index, text in sandbox.numbered(strings):
         document = json.loads((sandbox.folder / "clean_probe.json").read_text())
         (probe,) = document["probes"]
         probe["annotations"] = {"model_name": text, "name": text, "manufacturer": text, text: text}
@@ -342,7 +349,7 @@ def probe_files(sandbox, strings):
 
 @entrance(every=20)
 def how_spikeinterface_reads_the_data(sandbox, strings):
-    for index, text in enumerate(strings):
+    for index, text in sandbox.numbered(strings):
         documents = (
             {"reader_type": text},
             {"reader_type": "spikeinterface", "reader_kwargs": {"file_or_folder_path": text}},
@@ -365,7 +372,7 @@ def curation_json(sandbox, strings):
     from capsules.common.metrics import write_table
 
     sorting = _sorting()
-    for index, text in enumerate(strings):
+    for index, text in sandbox.numbered(strings):
         document = {
             "format_version": "2",
             "unit_ids": ["0", "1"],
@@ -395,7 +402,7 @@ def _sorting():
 def what_a_results_folder_says(sandbox, strings):
     """The ids, reasons and records of a results folder that somebody else has made."""
     results = sandbox.folder / "results"
-    for index, text in enumerate(strings):
+    for index, text in sandbox.numbered(strings):
         entry = {"recording": "r", "sorter": text, "status": "failed", "reason": text, "stages": {}}
         ids = ("r", text) if index % 2 else ("r", "r")
         status = {
@@ -423,7 +430,7 @@ def an_earlier_runs_status(sandbox, strings):
     from capsules.results.stage import stale_places
 
     results = sandbox.folder / "old"
-    for index, text in enumerate(strings):
+    for index, text in sandbox.numbered(strings):
         entry = {"recording": text}
         status = {"recordings": {text: entry}, "blocks": {text: {}}}
         sandbox.file("old/status.json", text if index % 10 == 9 else json.dumps(status))
@@ -444,7 +451,7 @@ COMMANDS = (
 
 @entrance(every=3)
 def arguments_of_commands(sandbox, strings):
-    for index, text in enumerate(strings):
+    for index, text in sandbox.numbered(strings):
         sandbox.command(*COMMANDS[index % len(COMMANDS)], text)
 
 
@@ -457,7 +464,7 @@ def a_stages_own_command_line(sandbox, strings):
     job = {"id": "r", "session": "s", "block": "b", "stream": "x", "segments": [0],
            "reader": {"name": "none", "kwargs": {}}, "duration_s": 1, "dtype": "int16", "megabytes": 1,
            "sampling_frequency_hz": 1, "num_channels": 1}  # fmt: skip
-    for index, text in enumerate(strings):
+    for index, text in sandbox.numbered(strings):
         given = job | ({"id": text} if index % 2 else {"stream": text, "session": text, "skip": text or "short"})
         out, file = sandbox.fresh(), sandbox.file("job.json", json.dumps(given))
         words = ["--job", file, "--output", out, "--publish", out / "publish", "--stub-run"]

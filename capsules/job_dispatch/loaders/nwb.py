@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def chosen_files(data: Path, params: Any) -> list[Path]:
     """
     if params.nwb_files is not None:
         files = [data / name for name in params.nwb_files]
-        if missing := [str(file) for file in files if not file.exists()]:
+        if missing := [str(file) for file in files if not os.path.exists(file)]:
             raise SpikeRelayError(f"nwb_files: no such file: {', '.join(missing)}")
         return files
     files = files_in(data)

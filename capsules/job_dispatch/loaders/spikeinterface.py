@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def found(data: Path) -> bool:
 def streams(data: Path, params: Any) -> Iterator[AnyStream]:
     info = read_spikeinterface_info(params.spikeinterface_info, data)
     kwargs, name = info.reader_kwargs, info.reader_type
-    paths = [key for key, value in kwargs.items() if isinstance(value, str) and (data / value).exists()]
+    paths = [key for key, value in kwargs.items() if isinstance(value, str) and os.path.exists(data / value)]
     kwargs = {key: relative(value, data) if key in paths else value for key, value in kwargs.items()}
     opened = {key: str(data / kwargs[key]) if key in paths else kwargs[key] for key in kwargs}
     labels = {stream or name: stream for stream in _stream_names(name, opened)}
