@@ -54,17 +54,10 @@ def pipeline(data: Path, more_configuration: str = "") -> Cost:
     folder = empty_folder("end_to_end")
     configuration = folder / "run.config"
     configuration.write_text(f"includeConfig '{ROOT / 'nextflow_local.config'}'\n{more_configuration}\n")
-    arguments = (
-        "--n_jobs",
-        str(N_JOBS),
-        "--sorter",
-        "spykingcircus2",
-        "-w",
-        str(folder / "work"),
-        "-ansi-log",
-        "false",
-    )
-    command = ("env", "-C", folder, *pipeline_command(*arguments))
+    options = {"--n_jobs": N_JOBS, "--sorter": "spykingcircus2", "-w": folder / "work", "-ansi-log": "false"}
+    words = pipeline_command(*(str(word) for pair in options.items() for word in pair))
+    words[words.index("-C") + 1] = str(configuration)
+    command = ("env", "-C", folder, *words)
     ran = cost(*command, memory=True, DATA_PATH=str(data), RESULTS_PATH=str(folder / "results"))
     shutil.rmtree(folder / "work")
     return ran
