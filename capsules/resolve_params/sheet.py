@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from capsules.common.errors import Refused, nearest
 COLUMNS = ("data", "session", "params_file")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What a session's name may be: it is a folder of the results, and stands in commands."""
+MAX_LENGTH = 10_000_000
 RESERVED = ("nextflow", "sessions.json", "sessions.html")
 """What the results folder holds beside the sessions' folders."""
 
@@ -79,7 +81,8 @@ def read_sheet(file: Path, shown: str, params_file: str | None) -> list[Session]
         session = Session(row["session"] or data.name, str(data), own, said)
         sessions.append(session)
         problems += [f"{said}: {problem}" for problem in _name_problems(session.name)]
-        if "\n" in row["data"] or "\r" in row["data"]:
+        # The path goes to the tasks as a line of its own.
+        if "\n" in session.data or "\r" in session.data:
             problems.append(f"{said}: data: a path over several lines is not read")
     lines: dict[str, list[str]] = {}
     for session in sessions:
@@ -109,27 +112,33 @@ def _rows(file: Path, shown: str) -> list[tuple[int, dict[str, str]]]:
     try:
         # Spreadsheet programs put a mark before UTF-8.
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            if problem := _header_problem(header):
-                raise Refused([f"{shown}, line 1: {problem}"])
-            for cells in reader:
-                if not any(cell.strip() for cell in cells):
-                    continue
-                if len(cells) != len(header):
-                    problems.append(f"{shown}, line {reader.line_num}: {len(cells)} cells, {len(header)} columns")
-                    continue
-                row = dict.fromkeys(COLUMNS, "") | dict(zip(header, map(str.strip, cells), strict=True))
-                if any("\0" in cell for cell in cells):
-                    problems.append(f"{shown}, line {reader.line_num}: a NUL character")
-                    continue
-                rows.append((reader.line_num, row))
+            # No more than is taken: /dev/zero has no end.
+            text = stream.read(MAX_LENGTH + 1)
+        if len(text) > MAX_LENGTH:
+            raise Refused([f"--sessions {shown}: longer than {MAX_LENGTH} letters, as no sheet is"])
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        header = [name.strip() for name in next(reader, [])]
+        if problem := _header_problem(header):
+            raise Refused([f"{shown}, line 1: {problem}"])
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) != len(header):
+                problems.append(f"{shown}, line {reader.line_num}: {len(cells)} cells, {len(header)} columns")
+                continue
+            row = dict.fromkeys(COLUMNS, "") | dict(zip(header, map(str.strip, cells), strict=True))
+            if any("\0" in cell for cell in cells):
+                problems.append(f"{shown}, line {reader.line_num}: a NUL character")
+                continue
+            rows.append((reader.line_num, row))
     except OSError as error:
         raise Refused([f"--sessions {shown}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError:
         raise Refused([f"--sessions {shown}: not a text file in UTF-8: save the sheet as CSV, UTF-8"]) from None
     except csv.Error as error:
         raise Refused([f"{shown}: not a CSV file with commas: {error}"]) from None
+    except ValueError:
+        raise Refused([f"--sessions {shown}: no file can have this name"]) from None
     if problems:
         raise Refused(problems)
     return rows

@@ -22,11 +22,10 @@ from unittest.mock import patch
 
 from capsules.__main__ import main as spikerelay
 from capsules.common import strict_json
-from capsules.common.errors import Refused, SpikeRelayError
+from capsules.common.errors import SpikeRelayError
 from capsules.common.params import get_dotted, set_dotted
 from capsules.resolve_params.params import SECTION_OF_STAGE
 from capsules.resolve_params.resolve import OPTIONS, resolve
-from capsules.resolve_params.sheet import read_sheet
 from tests.leaf_values import LEAVES
 
 TEXT_LEAVES = [dotted for dotted, leaf in LEAVES.items() if "text" in leaf.type_name and not leaf.choices]
@@ -130,10 +129,12 @@ def the_text_of_a_params_file(sandbox, strings):
         sandbox.command("params", "diff", sandbox.file("params.json", text))
 
 
-@entrance(every=3)
+@entrance(every=40)
 def a_params_file_as_the_pipeline_reads_it(sandbox, strings):
-    for text in strings:
-        _first_process(sandbox, {"params_file": text, "sorter": "spykingcircus2", "n_jobs": 1})
+    """Its name, and a text in it that goes on to the tasks."""
+    for index, text in sandbox.numbered(strings):
+        sandbox.file("params.json", json.dumps({"curation": {"sua_mua_classifier": text}}))
+        _first_process(sandbox, {"params_file": "params.json" if index % 2 else text, "sorter": "lupin", "n_jobs": 1})
 
 
 # --- flags and options
@@ -167,6 +168,23 @@ def options(sandbox, strings):
         _resolved(sandbox, {"sorter": "lupin", text: "1"})
 
 
+@entrance(every=4)
+def a_sheet_of_sessions(sandbox, strings):
+    """Its cells, its text and its name."""
+    from capsules.resolve_params.sheet import NAME, read_sheet
+
+    for index, text in sandbox.numbered(strings):
+        cells = io.StringIO(newline="")
+        rows = ([text, "one", ""], ["data", text, ""], ["data", "three", text], [text, "", ""])
+        csv.writer(cells).writerows([["data", "session", "params_file"], rows[index % 4]])
+        sheet = sandbox.file("sheet.csv", text if index % 9 == 8 else cells.getvalue())
+        with contextlib.suppress(SpikeRelayError):
+            for session in read_sheet(sheet, "sheet.csv", None):
+                assert NAME.fullmatch(session.name) and session.results(sandbox.folder).parent == sandbox.folder
+                assert len(session.data.splitlines()) <= 1 or not {"\n", "\r"} & set(session.data)
+        sandbox.command("plan", "--sorter", "lupin", "--sessions", "../sheet.csv" if index % 2 else text)
+
+
 def _resolved(sandbox: Sandbox, options: dict) -> None:
     with contextlib.suppress(SpikeRelayError):
         resolve(options, sandbox.folder)
@@ -181,31 +199,7 @@ def _first_process(sandbox: Sandbox, options: dict) -> None:
     assert sandbox.command("--run", file, "--output", output, run=main)[0] == 0
     # On one line, so that no line of it ends the heredoc by which it travels.
     for session in json.loads(output.read_text()).get("sessions", []):
-        assert all(len(text.splitlines()) == 1 for text in (session["data"] or "-", *session["sections"].values()))
-
-
-# --- the sheet of sessions
-
-
-@entrance()
-def the_text_of_a_sheet(sandbox, strings):
-    for text in strings:
-        with contextlib.suppress(Refused):
-            read_sheet(sandbox.file("sheet.csv", text), "sheet.csv", None)
-
-
-@entrance(every=40)
-def cells_of_a_sheet(sandbox, strings):
-    """Names, params files, and data folders, which there are."""
-    for text in strings:
-        folder = sandbox.folder / "of_sheet" / _file_name(text, 200)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "file").touch()
-        for row in (("data", text, ""), ("data", "", text), (f"of_sheet/{folder.name}", "one", "")):
-            table = io.StringIO()
-            csv.writer(table).writerows([("data", "session", "params_file"), row])
-            sandbox.file("sheet.csv", table.getvalue())
-            _first_process(sandbox, {"sessions": "sheet.csv", "sorter": "spykingcircus2", "overwrite": True})
+        assert all(len(text.splitlines()) == 1 for text in [*session["sections"].values(), session["params"]])
 
 
 # --- files of a data folder
