@@ -26,6 +26,9 @@ PLAIN = {
     # Arrays and settings: how SpikeInterface keeps what its principal components were computed with.
     ("sklearn.decomposition._incremental_pca", "IncrementalPCA"),
     ("sklearn.decomposition._pca", "PCA"),
+    # Arrays: the drift along which an analyzer's traces were interpolated.
+    ("spikeinterface.core.motion", "Motion"),
+    ("scipy.interpolate._rgi", "RegularGridInterpolator"),
 }
 """What a pickle may name (module, name): nothing here does more than hold data."""
 

@@ -298,7 +298,7 @@ def test_an_nwb_file_without_one_probes_lfp_makes_the_exit_code_1(tmp_path, tiny
     assert run.code == 1, run.output
     assert run.status["blocks"][BLOCK]["status"] == "failed"
     assert (run.results / "nwb" / f"{BLOCK}.nwb").exists()
-    assert run.tasks(process="INCOMPLETE", tag="-")
+    assert run.tasks(process="INCOMPLETE", tag=BLOCK)
 
 
 @pytest.mark.parametrize("code", [137, 140, 143])

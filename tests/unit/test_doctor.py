@@ -80,11 +80,14 @@ def test_another_python(found, monkeypatch):
 def test_packages_missing_and_of_other_versions(found, monkeypatch, tmp_path):
     assert only(found(doctor_checks.packages), "ok")
     (tmp_path / "capsule_versions.env").write_text(
-        'NEXTFLOW=1.0\nCONTAINER_TAG=1\nEXTRA_INSTALLS=""\nNUMPY=0.0.1\nNO_SUCH=3\n'
+        'NEXTFLOW=1.0\nCONTAINER_TAG=1\nEXTRA_INSTALLS=""\nNUMPY=0.0.1\nNOT_WANTED=3\n'
+    )
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\ndependencies = ["numpy"]\n[project.optional-dependencies]\ndev = ["no-such"]\n'
     )
     monkeypatch.setattr(doctor_checks, "ROOT", tmp_path)
     (missing, other) = found(doctor_checks.packages)
-    assert missing[0] == "fix" and "no-such" in missing[1]
+    assert missing[0] == "fix" and missing[1].startswith("packages missing: no-such;")
     assert other[0] == "note" and "(pinned: 0.0.1)" in other[1]
 
 
