@@ -192,10 +192,11 @@ def perform(task: Task, run: Callable[[Task], None], output: Path, publish: Path
     try:
         return _perform(task, run, output, publish, mark)
     except OSError as error:
-        if not full_disk.is_full(error):
-            raise
-        # There was no room for the record either.
-        reason = full_disk.told(error, task.out, results_folder())
+        # The stage's own errors are in its record; here the record cannot be written, or the mark.
+        if full_disk.is_full(error):
+            reason = full_disk.told(error, task.out, results_folder())
+        else:
+            reason = f"cannot write: {error}: put that right and run the same command with -resume"
         remove_parts(task.out)
         print(reason, file=sys.stderr)
         with suppress(OSError):

@@ -75,7 +75,7 @@ CASES: dict[str, Case] = {
         "results that cannot be written", "refused: `cannot be written: Read-only file system`", "the same command"
     ),
     "test_results_read_only_during_a_run": Case(
-        "results that cannot be written any more", "`Read-only file system`", RESUME
+        "results that take no new file any more", "`Operation not permitted`", RESUME
     ),
     "test_results_removed_during_a_run": Case("the results folder removed during the run", "its failed tasks", RESUME),
     "test_results_removed_between_the_runs": Case("the results folder removed after a run", "nothing", RESUME),

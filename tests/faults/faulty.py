@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Faulty(Pipeline):
 
     @property
     def work(self) -> Path:
-        return self.folder / self.work_name
+        return (self.folder / self.work_name).resolve()
 
     def start(self, *arguments: str, config: Path | None = None, stub: bool = False, **variables: str) -> Started:
         arguments = (*arguments, "-stub-run") if stub else arguments
@@ -159,6 +159,7 @@ def remount(folder: Path, options: str) -> None:
 def fill(disk: Path, free_bytes: int) -> Path:
     """Fill a disk up to so many free bytes; removing the file makes room again."""
     filler = disk / "filler"
-    with filler.open("wb") as stream:
+    # Others write to it meanwhile.
+    with suppress(OSError), filler.open("wb", buffering=0) as stream:
         stream.write(bytes(max(0, shutil.disk_usage(disk).free - free_bytes)))
     return filler
