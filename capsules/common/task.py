@@ -262,8 +262,8 @@ def damaged(folder: Path, what: str) -> SpikeRelayError:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove all that a task has written but its log."""
-    for path in folder.iterdir():
+    """Remove all that a task has written but its log; nothing where the folder has its final name already."""
+    for path in folder.iterdir() if folder.exists() else ():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         elif path.name != "log.txt":
