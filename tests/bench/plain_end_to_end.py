@@ -31,10 +31,11 @@ QUERY = "isi_violations_ratio < 0.5 and presence_ratio > 0.8 and amplitude_cutof
 def run(session: Path, output: Path) -> None:
     """Sort every AP stream of a session that is long enough; write all of its results into `output`."""
     streams, _ = se.get_neo_streams("spikeglx", session)
-    nwbfile = NWBFile("by hand", str(session), datetime(2026, 1, 1, tzinfo=UTC))
     for stream in (name for name in streams if name.endswith(".ap")):
         probe = stream.removesuffix(".ap")
         raw = se.read_spikeglx(session, stream_id=stream)
+        # NeuroConv cannot put units of probes with different numbers of channels into one file.
+        nwbfile = NWBFile("by hand", str(session / probe), datetime(2026, 1, 1, tzinfo=UTC))
         if raw.get_total_duration() >= SHORTEST_S:
             folder = output / probe
             folder.mkdir(parents=True)
@@ -51,7 +52,7 @@ def run(session: Path, output: Path) -> None:
         lfp = spre.bandpass_filter(lfp, freq_min=0.1, freq_max=500.0, ignore_low_freq_error=True)
         lfp = spre.decimate(lfp.select_channels(lfp.channel_ids[::4]), 2, antialias=True)
         add_recording_to_nwbfile(lfp, nwbfile=nwbfile, parent_container="processing/LFP")
-    configure_and_write_nwbfile(nwbfile, nwbfile_path=output / "file.nwb", backend="zarr")
+        configure_and_write_nwbfile(nwbfile, nwbfile_path=output / f"{probe}.nwb", backend="zarr")
 
 
 def draw(raw, folder: Path, analyzer) -> None:
