@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from capsules.common.errors import printable
 from capsules.load import Session, load
 
 WHAT = {
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    print(*lines(load(arguments.results, arguments.data)), sep="\n")
+    print(*map(printable, lines(load(arguments.results, arguments.data))), sep="\n")
     return 0
 
 

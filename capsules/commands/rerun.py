@@ -9,7 +9,7 @@ from typing import Any
 
 from capsules.commands.published import read_record, status_of
 from capsules.common.contract import RUN_RECORD
-from capsules.common.errors import Refused
+from capsules.common.errors import Refused, printable
 from capsules.common.task import write_json
 from capsules.resolve_params.resolve import MACHINE_OPTIONS
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    print(rerun_command(arguments.results.absolute()))
+    print(printable(rerun_command(arguments.results.absolute())))
     return 0
 
 

@@ -29,6 +29,7 @@ PLAIN = {
     # Arrays: the drift along which an analyzer's traces were interpolated.
     ("spikeinterface.core.motion", "Motion"),
     ("scipy.interpolate._rgi", "RegularGridInterpolator"),
+    ("scipy._lib.array_api_compat.numpy._aliases", "asarray"),
 }
 """What a pickle may name (module, name): nothing here does more than hold data."""
 

@@ -27,8 +27,9 @@ def data_problems(data: str | None, said: str = "DATA_PATH") -> list[str]:
         if not folder.is_dir():
             return [f"{said}={data}: no such folder"]
         return [] if any(folder.iterdir()) else [f"{said}={data}: the folder is empty"]
-    except PermissionError:
-        return [f"{said}={data}: no permission to read this folder"]
+    except OSError as error:
+        denied = isinstance(error, PermissionError)
+        return [f"{said}={data}: {'no permission to read this folder' if denied else error.strerror}"]
 
 
 def results_problems(
