@@ -26,19 +26,19 @@ def checked(resolved) {
     return resolved
 }
 
-// Why a session has no jobs, or null.
-def refusal(folder) {
+// Why a session has no jobs, or null; without a sheet, the end of the run with the reason.
+def refusal(session, folder) {
     def record = readJson(folder.resolve('stage.json'))
     def disk = folder.resolve('disk.json')
-    return record.status == 'failed' ? record.reason : disk.exists() ? readJson(disk).refused : null
-}
-
-// The session's jobs; without a sheet, the end of the run with the reason why there are none.
-def dispatched(session, folder) {
-    def reason = refusal(folder)
+    def reason = record.status == 'failed' ? record.reason : disk.exists() ? readJson(disk).refused : null
     if (reason && !session) {
         error(reason)
     }
+    return reason
+}
+
+// The session's jobs.
+def dispatched(session, folder, reason) {
     def jobs = reason ? [] : readJson(folder.resolve('jobs.json'))
     // The configuration divides the cores over this many recordings; it is no input, so it makes no task new.
     System.setProperty('spikerelay.recordings', "${Integer.getInteger('spikerelay.recordings', 0) + jobs.size()}")
@@ -50,12 +50,17 @@ def dispatched(session, folder) {
     }
 }
 
+// A stage's section; sorting has one for each sorter.
+def section_of(run, stage, meta) {
+    return stage == 'spikesorting' ? run.sorters.find { sorter -> sorter.name == meta.sorter }.section : run.sections[stage]
+}
+
 // Rows (meta, jobs, folders) with the section and the fingerprint of code that a stage has in their session.
 def tasks(rows, runs, stage) {
     return rows
         .map { meta, jobs, folders -> tuple(meta.session, meta, jobs, folders) }
         .combine(runs, by: 0)
-        .map { _session, meta, jobs, folders, run -> tuple(meta, jobs, run.sections[stage], run.code[stage], run.data, folders) }
+        .map { _session, meta, jobs, folders, run -> tuple(meta, jobs, section_of(run, stage, meta), run.code[stage], run.data, folders) }
 }
 
 // The folder in the results that a session has; without a sheet, the results themselves.
@@ -94,9 +99,9 @@ workflow {
     runs = whole.flatMap { resolved -> resolved.sessions }.map { run -> tuple(run.session, run) }
 
     JOB_DISPATCH(runs.map { session, run -> tuple(session, run.data, run.sections.job_dispatch, run.disk) })
-    found = JOB_DISPATCH.out.map { session, folder -> tuple(session, dispatched(session, folder)) }
-    rows = found.flatMap { _session, jobs -> jobs }
-    jobs = rows.map { meta, job, _whole -> tuple(meta, job) }
+    answers = JOB_DISPATCH.out.map { session, folder -> tuple(session, folder, refusal(session, folder)) }
+    found = answers.map { session, folder, reason -> tuple(session, dispatched(session, folder, reason)) }
+    jobs = found.flatMap { _session, all -> all.collect { meta, job, _whole -> tuple(meta, job) } }
     blocks = found.flatMap { session, all ->
         all.groupBy { meta, _job, _whole -> meta.block }.collect { block, group ->
             def metas = group.collect { row -> row[0] }
@@ -111,20 +116,18 @@ workflow {
         .map { meta, job -> tuple(meta.session, meta, job) }
         .combine(runs, by: 0)
         .flatMap { _session, meta, job, run ->
-            run.sorters.collect { sorter -> tuple(meta, meta + [id: meta.id + sorter.suffix, sorter: sorter.name, gpu: sorter.gpu && gpus > 0], job, sorter.section) }
+            run.sorters.collect { sorter -> tuple(meta, meta + [id: meta.id + sorter.suffix, sorter: sorter.name, gpu: sorter.gpu && gpus > 0], job) }
         }
-    preprocessed = sortings.combine(PREPROCESSING.out.folder, by: 0).map { _recording, meta, job, params, traces -> tuple(meta, job, params, traces) }
-    toSort = tasks(preprocessed.map { meta, job, params, traces -> tuple(meta, job, [params, traces]) }, runs, 'spikesorting')
-        .map { meta, job, _section, code, data, given -> tuple(meta, job, given[0], code, data, given[1]) }
-        .branch { row ->
-            gpu: row[0].gpu
-            cpu: true
-        }
+    preprocessed = sortings.combine(PREPROCESSING.out.folder, by: 0).map { _recording, meta, job, traces -> tuple(meta, job, traces) }
+    toSort = tasks(preprocessed, runs, 'spikesorting').branch { row ->
+        gpu: row[0].gpu
+        cpu: true
+    }
     SPIKESORTING(toSort.cpu)
     SPIKESORTING_GPU(toSort.gpu)
     spikes = SPIKESORTING.out.folder.mix(SPIKESORTING_GPU.out.folder)
-    sortingJobs = sortings.map { _recording, meta, job, _params -> tuple(meta, job) }
-    traces = preprocessed.map { meta, _job, _params, folder -> tuple(meta, folder) }
+    sortingJobs = sortings.map { _recording, meta, job -> tuple(meta, job) }
+    traces = preprocessed.map { meta, _job, folder -> tuple(meta, folder) }
     POSTPROCESSING(tasks(sortingJobs.join(traces).join(spikes).map { meta, job, recording, units -> tuple(meta, job, [recording, units]) }, runs, 'postprocessing'))
     CURATION(tasks(sortingJobs.join(POSTPROCESSING.out.folder), runs, 'curation'))
     curated = POSTPROCESSING.out.folder.join(CURATION.out.folder)
@@ -136,7 +139,7 @@ workflow {
 
     NWB_ECEPHYS(tasks(blocks.map { block, group -> tuple(block, group, []) }, runs, 'nwb_ecephys'))
     // A block's units are complete with its last sorting. Where one failed they never are, and come when all else has ended.
-    sortingsOfBlock = sortings.map { _recording, meta, _job, _params -> tuple("${meta.session}/${meta.block}".toString(), meta.id) }.groupTuple()
+    sortingsOfBlock = sortings.map { _recording, meta, _job -> tuple("${meta.session}/${meta.block}".toString(), meta.id) }.groupTuple()
     unitsOfBlock = curated
         .map { meta, analyzer, units -> tuple("${meta.session}/${meta.block}".toString(), [analyzer, units]) }
         .combine(sortingsOfBlock, by: 0)
@@ -178,7 +181,7 @@ workflow {
         }
     )
     statuses = RESULTS.out.folder.map { session, folder -> tuple(session, readJson(folder.resolve('status.json'))) }
-    refused = JOB_DISPATCH.out.map { session, folder -> tuple(session, refusal(folder)) }.filter { _session, reason -> reason }
+    refused = answers.filter { row -> row[2] }.map { session, _folder, reason -> tuple(session, reason) }
     INCOMPLETE(
         statuses
             .flatMap { session, status -> status.blocks.findAll { _block, entry -> entry.status == 'failed' }.keySet().collect { block -> tuple(session, block) } }

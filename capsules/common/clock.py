@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,9 @@ def load_lfp_segments(job: Job, data: Path) -> list[Any] | None:
 
 def in_turn(job: Job) -> bool:
     """Whether the segments are counted one after the other from 0 on: by the source's clock they would overlap."""
-    ends = [start + s for start, s in zip(job.segment_starts_s, job.segment_durations_s, strict=True)]
-    tolerance_s = 1 / job.sampling_frequency_hz
-    return any(later < end - tolerance_s for end, (_, later) in zip(ends, pairwise(job.segment_starts_s), strict=False))
+    starts, tolerance_s = job.segment_starts_s, 1 / job.sampling_frequency_hz
+    followed = zip(starts, job.segment_durations_s, starts[1:], strict=False)
+    return any(later < start + duration_s - tolerance_s for start, duration_s, later in followed)
 
 
 def segment_starts(job: Job) -> list[float]:

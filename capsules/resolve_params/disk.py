@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capsules.common.contract import STAGES
 from capsules.common.job import Job, read_jobs
 from capsules.common.sizes import written_mb
 from capsules.common.task import write_json
 from capsules.resolve_params.params import PipelineParams
 
-SORTING_STAGES = ("spikesorting", "postprocessing", "curation", "visualization")
+SORTING_STAGES = [stage.name for stage in STAGES.values() if stage.level == "sorting"]
 REGARDLESS = "--skip_disk_check starts the run regardless"
 
 

@@ -18,11 +18,9 @@ def data_problems(data: str | None, said: str = "DATA_PATH") -> list[str]:
     """What is wrong with a data folder; `said` is where the user named it."""
     if not data:
         return ["DATA_PATH is not set: put DATA_PATH=<the folder with the recordings> before the command"]
+    if problem := _path_problem(data, said):
+        return [problem]
     folder = Path(data)
-    if not folder.is_absolute():
-        return [f"{said}={data} is relative: give the whole path"]
-    if not is_text(data):
-        return [f"{said}={data}: the name is no UTF-8 text: rename it"]
     try:
         if not folder.is_dir():
             return [f"{said}={data}: no such folder"]
@@ -38,16 +36,21 @@ def results_problems(
     """What is wrong with the results folder: not writable, another run writes it, or it holds those of other data."""
     if not results:
         return ["RESULTS_PATH is not set: put RESULTS_PATH=<a folder for the results> before the command"]
+    if problem := _path_problem(results, "RESULTS_PATH"):
+        return [problem]
     folder = Path(results)
-    if not folder.is_absolute():
-        return [f"RESULTS_PATH={results} is relative: give the whole path"]
-    if not is_text(results):
-        return [f"RESULTS_PATH={results}: the name is no UTF-8 text: rename it"]
     if reason := _not_writable(folder):
         return [f"RESULTS_PATH={results}: cannot be written: {reason}"]
     if owner is not None and "no_locks" not in owner:
         return [f"RESULTS_PATH={results} {held(owner, folder)}"]
     return [] if overwrite else [problem for session in sessions for problem in _other_data(session, folder)]
+
+
+def _path_problem(path: str, said: str) -> str | None:
+    """What is wrong with how a folder is named."""
+    if not Path(path).is_absolute():
+        return f"{said}={path} is relative: give the whole path"
+    return None if is_text(path) else f"{said}={path}: the name is no UTF-8 text: rename it"
 
 
 def _not_writable(folder: Path) -> str | None:

@@ -88,15 +88,19 @@ def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
         raise Refused(list(dict.fromkeys(problems)))
     results = Path(os.environ["RESULTS_PATH"])
     digests = {file: prepare_models(resolved, launch_folder) for file, resolved in by_file.items()}
+    for resolved in by_file.values():
+        resolved.notes = [*machine_notes(options, resolved), *_lock_notes(owner), *resolved.notes]
+    code = {stage.name: code_fingerprint(stage) for stage in STAGES.values()}
     refuse = not run.get("resumed") and not options.get("skip_disk_check")
+    own = {name: value for name, value in options.items() if name != "sessions"}
     documents = []
     for session in sessions:
         resolved = deepcopy(by_file[session.params_file])
         guess_input(resolved, Path(session.data))
-        resolved.notes = [*machine_notes(options, resolved), *_lock_notes(owner), *resolved.notes]
-        own = {name: value for name, value in options.items() if name != "sessions"}
         make_ready(session.results(results), session.data, run, own | {"params_file": session.params_file})
-        documents.append(_session_document(session, resolved, digests[session.params_file], refuse))
+        # A model that appeared or changed makes curation new, as a change of its code does.
+        own_code = code | {"curation": code["curation"] + digests[session.params_file]}
+        documents.append(_session_document(session, resolved, own_code, refuse))
     if sheet := options.get("sessions"):
         (results / RUN_RECORD).parent.mkdir(exist_ok=True)
         write_json(results / RUN_RECORD, {"data": str((launch_folder / sheet).resolve()), "options": options})
@@ -115,7 +119,7 @@ def sheet_notes(options: dict[str, Any], sessions: list[Session]) -> list[str]:
     return notes
 
 
-def _session_document(session: Session, resolved: Resolved, models: str, refuse: bool) -> dict[str, Any]:
+def _session_document(session: Session, resolved: Resolved, code: dict[str, str], refuse: bool) -> dict[str, Any]:
     """What the workflow needs for a session.
 
     `session` and `data` (both "" for the one in DATA_PATH), `sections` and `code` by stage (JSON text and fingerprint),
@@ -125,9 +129,6 @@ def _session_document(session: Session, resolved: Resolved, models: str, refuse:
     """
     sections = {stage: json.dumps(resolved.section(stage)) for stage in SECTION_OF_STAGE if stage != "spikesorting"}
     sortings = resolved.sortings()
-    code = {stage.name: code_fingerprint(stage) for stage in STAGES.values()}
-    # A model that appeared or changed makes curation new, as a change of its code does.
-    code["curation"] += models
     return {
         "session": session.name,
         "data": session.data if session.name else "",

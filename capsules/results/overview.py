@@ -12,7 +12,7 @@ from typing import Any
 from capsules.common.errors import printable
 from capsules.common.task import write_json
 from capsules.results.report import PARTS, html_environment
-from capsules.results.stage import LAYOUT_VERSION, columns
+from capsules.results.stage import LAYOUT_VERSION, columns, shown_cell
 
 LOST = "no status: job dispatch or the results were lost; see nextflow/trace.txt, and run the same command with -resume"
 
@@ -98,8 +98,7 @@ def summary(document: dict[str, Any], notes: list[str]) -> str:
     rows = [("session", "status", "ok", "skipped", "failed", "units", "min")]
     for name, entry in document["sessions"].items():
         states = (str(count) for count in entry["recordings"].values())
-        units = "" if entry["units"] is None else str(entry["units"])
-        rows.append((name, entry["status"], *states, units, f"{entry['seconds'] / 60:.1f}"))
+        rows.append((name, entry["status"], *states, shown_cell(entry["units"]), f"{entry['seconds'] / 60:.1f}"))
     reasons = [f"{name}: {entry['reason']}" for name, entry in document["sessions"].items() if entry["reason"]]
     return printable("\n".join([*columns(rows), *reasons, *notes])) + "\n"
 

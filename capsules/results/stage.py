@@ -217,8 +217,8 @@ def summary(status: dict[str, Any], remarks: list[str]) -> str:
             (
                 name,
                 entry["status"],
-                _shown(entry.get("units")),
-                _shown(entry.get("good_units")),
+                shown_cell(entry.get("units")),
+                shown_cell(entry.get("good_units")),
                 f"{seconds / 60:.1f}",
             )
         )
@@ -235,5 +235,6 @@ def columns(rows: list[tuple[str, ...]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _shown(value: Any) -> str:
+def shown_cell(value: Any) -> str:
+    """A value in a table; nothing where there is none."""
     return "" if value is None else str(value)

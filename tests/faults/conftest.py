@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,14 +43,7 @@ def undisturbed(tmp_path_factory, session) -> Finished:
 @pytest.fixture(scope="session")
 def same(undisturbed):
     """Assert that a run ended well, with the content of the undisturbed one."""
-
-    def check(run: Finished) -> None:
-        assert run.code == 0, run.output
-        assert run.status["status"] == "ok"
-        assert digest(run.results) == digest(undisturbed.results)
-        assert not list((run.results / "nextflow" / "failed").glob("*"))
-
-    return check
+    return partial(assert_same, undisturbed, digest)
 
 
 @pytest.fixture(scope="session")
@@ -61,14 +56,14 @@ def undisturbed_stub(tmp_path_factory, session) -> Finished:
 @pytest.fixture(scope="session")
 def same_stub(undisturbed_stub):
     """Assert that a run of stubs ended well, with the files of the undisturbed one."""
+    return partial(assert_same, undisturbed_stub, contents)
 
-    def check(run: Finished) -> None:
-        assert run.code == 0, run.output
-        assert run.status["status"] == "ok"
-        assert contents(run.results) == contents(undisturbed_stub.results)
-        assert not list((run.results / "nextflow" / "failed").glob("*"))
 
-    return check
+def assert_same(undisturbed: Finished, content: Callable[[Path], object], run: Finished) -> None:
+    assert run.code == 0, run.output
+    assert run.status["status"] == "ok"
+    assert content(run.results) == content(undisturbed.results)
+    assert not list((run.results / "nextflow" / "failed").glob("*"))
 
 
 @pytest.fixture

@@ -94,11 +94,12 @@ def read_spikeinterface_info(info: str | SpikeInterfaceInfo | None, data: Path) 
         raise SpikeRelayError("--input spikeinterface needs --spikeinterface-info, at least with a reader_type")
     if isinstance(info, SpikeInterfaceInfo):
         return info
-    file = None if info.lstrip().startswith("{") else data / info
     try:
-        document = strict_json.read(file.read_text() if file else info).value
+        document = (
+            strict_json.read(info) if info.lstrip().startswith("{") else strict_json.read_file(data / info)
+        ).value
     except OSError:
-        raise SpikeRelayError(f"spikeinterface_info: no such file: {file}") from None
+        raise SpikeRelayError(f"spikeinterface_info: no such file: {data / info}") from None
     except Refused as refusal:
         raise SpikeRelayError(f"spikeinterface_info is not JSON: {refusal}") from None
     if problems := problems_of(SpikeInterfaceInfo, document):
