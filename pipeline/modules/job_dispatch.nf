@@ -19,7 +19,7 @@ def job_dispatch_command(session, data, section, disk, cpus, more) {
 
 process JOB_DISPATCH {
     cache false
-    tag "${session_name}"
+    tag "${session_name ?: 'run'}"
 
     input:
     tuple val(session_name), val(data), val(section), val(disk)

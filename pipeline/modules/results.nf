@@ -39,7 +39,7 @@ process RESULTS {
         saveAs: { name -> name.startsWith('publish/') ? place_of(session_name) + name.substring(8).replace('%', '/') : null },
     )
 
-    tag "${session_name}"
+    tag "${session_name ?: 'run'}"
 
     input:
     tuple val(session_name), val(jobs), path(folders, stageAs: 'inputs/*'), val(failures), val(run_params), val(code)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.demo import ROOT
 
-SAMPLE_S = 0.2
+SAMPLE_S = 0.5
 GB = 1e9
 
 
@@ -111,8 +111,12 @@ class _Peaks:
 def _tree(pid: int) -> Iterator[int]:
     """A process and its descendants; those that end meanwhile are left out."""
     yield pid
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for line in _lines(task):
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except (FileNotFoundError, ProcessLookupError):
+        return
+    for thread in threads:
+        for line in _lines(Path(f"/proc/{pid}/task/{thread}/children")):
             for child in line.split():
                 yield from _tree(int(child))
 

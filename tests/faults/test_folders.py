@@ -161,7 +161,7 @@ def test_results_removed_between_the_runs(faulty, same_stub):
     faulty.run()
     shutil.rmtree(faulty.results)
     resumed = faulty.run("-resume")
-    assert {row["tag"] for row in resumed.tasks(status="COMPLETED")} == {"-"}
+    assert {row["process"] for row in resumed.tasks(status="COMPLETED")} == {"RESOLVE_PARAMS", "JOB_DISPATCH"}
     same_stub(resumed)
 
 
