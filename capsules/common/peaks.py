@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,10 +62,22 @@ def noise_levels(recording: Any) -> Any:
     return get_noise_levels(recording, return_in_uV=False, random_slices_kwargs={"seed": 0}, progress_bar=False)
 
 
-def _detector(recording: Any, detection: dict[str, Any]) -> Any:
-    from spikeinterface.sortingcomponents.peak_detection.method_list import detect_peak_methods
+def _detection_methods(asked: str) -> dict[str, Any]:
+    """SpikeInterface's methods of peak detection by name; those with torch work only when such a one is asked for."""
+    # Torch is imported wherever it is found, and takes 1.5 s and 270 MB, which other methods need not pay.
+    hidden = not asked.endswith("_torch") and "torch" not in sys.modules
+    if hidden:
+        sys.modules["torch"] = None  # type: ignore[assignment]  # which Python takes for one that is not there
+    try:
+        from spikeinterface.sortingcomponents.peak_detection.method_list import detect_peak_methods
+    finally:
+        if hidden:
+            del sys.modules["torch"]
+    return detect_peak_methods
 
-    method, settings = _method(detect_peak_methods, detection)
+
+def _detector(recording: Any, detection: dict[str, Any]) -> Any:
+    method, settings = _method(_detection_methods(detection["method"]), detection)
     if method.need_noise_levels:
         settings["noise_levels"] = noise_levels(recording)
     return method(recording, **settings)
@@ -83,11 +96,11 @@ def _locating(recording: Any, source: Any, localization: dict[str, Any]) -> list
 
 def complete_settings(detection: dict[str, Any], localization: dict[str, Any]) -> dict[str, Any]:
     """All settings that the peaks depend on, with the library's defaults, as JSON holds them: equal for equal peaks."""
-    from spikeinterface.sortingcomponents.peak_detection.method_list import detect_peak_methods
+    methods = _detection_methods(detection["method"])
     from spikeinterface.sortingcomponents.peak_localization.method_list import peak_localization_methods
 
     settings = {
-        "detection": _defaults(detect_peak_methods[detection["method"]]) | detection,
+        "detection": _defaults(methods[detection["method"]]) | detection,
         "localization": _defaults(peak_localization_methods[localization["method"]]) | WINDOW_MS | localization,
     }
     return json.loads(json.dumps(settings, default=lambda array: array.tolist()))

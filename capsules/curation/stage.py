@@ -20,7 +20,8 @@ def run(task: Task) -> None:
     task.use_spikeinterface(task.params.job_kwargs)
     import spikeinterface as si
 
-    analyzer = si.load(task.input("postprocessing", "postprocessed.zarr"), load_extensions=True)
+    # Each extension is read when it is asked for: waveforms and principal components, the largest, are not.
+    analyzer = si.load(task.input("postprocessing", "postprocessed.zarr"), load_extensions=False)
     metrics = metrics_table(analyzer)
     sorting = si.NumpySorting.from_sorting(analyzer.sorting, copy_spike_vector=True)
     labels = _query_labels(task, metrics)

@@ -119,7 +119,8 @@ def _units_of(task: Task, nwbfile: Any, job: Job, id: str) -> SortedUnits:
     """One sorting's units, their spikes in the clock of the recording that the file's traces come from."""
     import spikeinterface as si
 
-    analyzer = si.load(task.input("postprocessing", "postprocessed.zarr", id), load_extensions=True)
+    # Each extension is read when it is asked for: waveforms and principal components, the largest, are not.
+    analyzer = si.load(task.input("postprocessing", "postprocessed.zarr", id), load_extensions=False)
     sorting = si.load(task.input("curation", "curated", id))
     segments = load_segments(job, task.data)
     facts = task.input_record("postprocessing", id)["facts"]

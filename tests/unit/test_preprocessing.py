@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from typing import get_args
 
 import numpy as np
@@ -148,6 +150,18 @@ def test_settings_of_peaks_are_equal_when_only_their_spelling_differs():
     detection = {"method": "locally_exclusive", "detect_threshold": 5}
     assert complete_settings(detection, full) == complete_settings(detection, {"method": "center_of_mass"})
     assert complete_settings(detection, full) != complete_settings(detection, full | {"radius_um": 100.0})
+
+
+@pytest.mark.parametrize(("method", "imported"), [("locally_exclusive", False), ("locally_exclusive_torch", True)])
+def test_torch_is_imported_for_the_methods_that_need_it_only(method, imported):
+    program = f"""
+import sys
+from capsules.common.peaks import complete_settings
+complete_settings({{"method": "{method}"}}, {{"method": "center_of_mass"}})
+assert ("torch" in sys.modules) is {imported}
+import torch
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_bad_channels_and_destriping_go_shank_by_shank():
