@@ -11,9 +11,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from capsules.commands.doctor import BROKEN, Check, Finding, Places, asked, nearest_folder, pins
+from capsules.commands.findings import Check, Finding, Places, asked, nearest_folder, pins
 
 ROOT = Path(__file__).parents[2]
+BROKEN = (ImportError, OSError, AttributeError, RuntimeError, ValueError, TypeError, SystemError)
+"""What importing or asking a half-installed library may end in."""
 SETUP = "run `make setup`"
 PYTHONS = ((3, 11), (3, 13))
 GIGABYTE = 2**30

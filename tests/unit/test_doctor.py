@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from capsules.commands import doctor, doctor_checks
-from capsules.commands.doctor import Finding, Places
+from capsules.commands import doctor, doctor_checks, findings
+from capsules.commands.findings import Finding, Places
 from capsules.common import models
 
 ROOT = Path(__file__).parents[2]
@@ -308,17 +308,17 @@ def test_a_check_that_cannot_be_done_is_a_finding(places):
 
 
 def test_a_library_that_ends_its_process_is_told():
-    assert doctor.asked("import os; os.kill(os.getpid(), 4)") == (None, "it is ended by signal 4")
-    assert doctor.asked("import no_such_thing")[1] == "ModuleNotFoundError: No module named 'no_such_thing'"
-    assert doctor.asked("import time; time.sleep(9)", timeout_s=0.1)[1] == "it takes longer than 0.1 s"
-    assert doctor.asked("print(1, '2', sep='\\n')") == (2, None)
+    assert findings.asked("import os; os.kill(os.getpid(), 4)") == (None, "it is ended by signal 4")
+    assert findings.asked("import no_such_thing")[1] == "ModuleNotFoundError: No module named 'no_such_thing'"
+    assert findings.asked("import time; time.sleep(9)", timeout_s=0.1)[1] == "it takes longer than 0.1 s"
+    assert findings.asked("print(1, '2', sep='\\n')") == (2, None)
 
 
 def test_the_exit_code_and_the_lines(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(doctor_checks, "CHECKS", (lambda places: [Finding("ok", "all\nwell")],))
+    monkeypatch.setattr(doctor, "CHECKS", (lambda places: [Finding("ok", "all\nwell")],))
     assert doctor.main([]) == 0
     assert capsys.readouterr().out == "ok    all well\n\nnothing to fix\n"
-    monkeypatch.setattr(doctor_checks, "CHECKS", (lambda places: [Finding("fix", str(places.results))],))
+    monkeypatch.setattr(doctor, "CHECKS", (lambda places: [Finding("fix", str(places.results))],))
     assert doctor.main(["--results", "here"]) == 1
     assert capsys.readouterr().out == f"fix   {Path.cwd() / 'here'}\n\n1 to fix\n"
 
@@ -347,5 +347,5 @@ def test_every_check_is_named_in_the_manual():
 
 
 def test_the_pins_are_read():
-    assert dict(doctor.pins(ROOT / "capsule_versions.env"))["nextflow"] == "24.10.0"
-    json.dumps(dict(doctor.pins(ROOT / "capsule_versions.env")))
+    assert dict(findings.pins(ROOT / "capsule_versions.env"))["nextflow"] == "24.10.0"
+    json.dumps(dict(findings.pins(ROOT / "capsule_versions.env")))
