@@ -50,6 +50,11 @@ def dispatched(session, folder, reason) {
     }
 }
 
+// A JSON list of JSON texts. A String: Nextflow makes a GString anew for each letter that it hashes.
+def list_of(texts) {
+    return "[${texts.toSorted().join(', ')}]".toString()
+}
+
 // A stage's section; sorting has one for each sorter.
 def section_of(run, stage, meta) {
     return stage == 'spikesorting' ? run.sorters.find { sorter -> sorter.name == meta.sorter }.section : run.sections[stage]
@@ -106,7 +111,7 @@ workflow {
         all.groupBy { meta, _job, _whole -> meta.block }.collect { block, group ->
             def metas = group.collect { row -> row[0] }
             def meta = [session: session, id: block, megabytes: metas.megabytes.sum(), channels: metas.channels.sum()]
-            tuple(meta, "[${group.collect { row -> row[2] }.sort().join(', ')}]")
+            tuple(meta, list_of(group.collect { row -> row[2] }))
         }
     }
 
@@ -177,7 +182,7 @@ workflow {
     }
     RESULTS(
         sizes.join(done).filter { row -> row[1] }.map { session, all, run, _count, folders ->
-            tuple(session, "[${all.sort().join(', ')}]", folders, failures(session), run.params, run.code.results)
+            tuple(session, list_of(all), folders, failures(session), run.params, run.code.results)
         }
     )
     statuses = RESULTS.out.folder.map { session, folder -> tuple(session, readJson(folder.resolve('status.json'))) }

@@ -23,6 +23,8 @@ SYNC_BIT = 6
 """Where SpikeGLX has the SYNC signal in the digital word of an imec stream."""
 SYNC_SECONDS = 10.0
 """What is read of it: the file interleaves it with the traces."""
+MOST_SYNC_EDGES = 1000
+"""More of them within that time are the noise of an input that nothing is connected to."""
 
 
 def run(task: Task) -> None:
@@ -90,7 +92,7 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
         kept_s = min(sum(durations_s), params.debug_duration) if params.debug else sum(durations_s)
         found = look(recording, chosen, params.data_check)
         clock = {} if params.skip_timestamps_check else timestamps(recording, chosen)
-        edges = None if sync is None else sync_edges(sync, chosen[0])
+        pulses = {} if sync is None else sync_edges(sync, chosen[0])
         for group in groups:
             channels = recording.get_num_channels() if group is None else _group_size(recording, group)
             yield Job(
@@ -115,13 +117,13 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
                 segment_starts_s=[float(recording.get_start_time(segment_index=index)) for index in chosen],
                 segment_durations_s=durations_s,
                 first_samples=stream.first_samples and [stream.first_samples[index] for index in chosen],
-                sync_edges_s=edges,
+                sync_edges_s=pulses.get("sync_edges_s"),
                 regular_clock=clock.get("regular_clock", True),
                 files=files,
                 metadata_files=metadata,
                 skip=too_short(sum(durations_s), params),
                 failure=found.failure,
-                warnings=[*found.warnings, *clock.get("warnings", [])],
+                warnings=[*found.warnings, *clock.get("warnings", []), *pulses.get("warnings", [])],
             )
 
 
@@ -130,14 +132,20 @@ def id_prefix(session: Path, data: Path) -> str:
     return session.name if session != data else ""
 
 
-def sync_edges(recording: Any, segment: int) -> list[float]:
-    """Seconds from the segment's start at which the SYNC bit of a digital stream changes, in its first seconds."""
+def sync_edges(recording: Any, segment: int) -> dict[str, Any]:
+    """Seconds from the segment's start at which the SYNC bit of a digital stream changes, in its first seconds.
+
+    `sync_edges_s`; or `warnings`, where it changes too often to be a wave that recordings are aligned by.
+    """
     import numpy as np
 
     end = min(recording.get_num_samples(segment_index=segment), round(SYNC_SECONDS * recording.sampling_frequency))
     words = recording.get_traces(segment_index=segment, end_frame=end)[:, 0].astype("int64")
-    edges = np.flatnonzero(np.diff((words >> SYNC_BIT) & 1)) + 1
-    return [round(float(edge), 6) for edge in edges / recording.sampling_frequency]
+    edges = (np.flatnonzero(np.diff((words >> SYNC_BIT) & 1)) + 1) / recording.sampling_frequency
+    if len(edges) > MOST_SYNC_EDGES:
+        seconds = end / recording.sampling_frequency
+        return {"warnings": [f"the sync bit changes {len(edges)} times in {seconds:g} s: it is noise, and left out"]}
+    return {"sync_edges_s": [round(float(edge), 6) for edge in edges]}
 
 
 def timestamps(recording: Any, segments: list[int]) -> dict[str, Any]:

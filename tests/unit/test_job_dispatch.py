@@ -10,7 +10,7 @@ from capsules.job_dispatch.loaders import LOADERS
 from capsules.job_dispatch.loaders.spikeinterface import read_spikeinterface_info
 from capsules.job_dispatch.loaders.streams import LeftOutStream
 from capsules.job_dispatch.params import JobDispatchParams, SpikeInterfaceInfo
-from capsules.job_dispatch.stage import clean_id, jobs_of_stream, number_collisions
+from capsules.job_dispatch.stage import clean_id, jobs_of_stream, number_collisions, sync_edges
 from tests.data import UV_PER_COUNT_AP
 
 
@@ -161,3 +161,13 @@ def test_spikeinterface_info_as_object_text_or_file(tmp_path):
     assert read_spikeinterface_info(info, tmp_path) == info
     assert read_spikeinterface_info(info.model_dump_json(), tmp_path) == info
     assert read_spikeinterface_info("info.json", tmp_path) == info
+
+
+def test_a_sync_bit_that_is_noise_is_left_out_and_told():
+    from spikeinterface.core import NumpyRecording
+
+    words = np.random.default_rng(0).integers(0, 128, (30000, 1), dtype="int16")
+    found = sync_edges(NumpyRecording([words], 30000.0), 0)
+    assert "sync_edges_s" not in found
+    (warning,) = found["warnings"]
+    assert warning.startswith("the sync bit changes ")
