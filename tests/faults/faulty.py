@@ -54,6 +54,12 @@ class Faulty(Pipeline):
         started.until(lambda: "process > SPIKESORTING" in started.output, "sorting")
         return started
 
+    def forget(self, stage: str) -> None:
+        """Remove a stage's tasks from the work folder: -resume does them again."""
+        for script in self.work.glob("*/*/.command.sh"):
+            if f"-m capsules.{stage} " in script.read_text():
+                shutil.rmtree(script.parent)
+
     def real(self, *arguments: str) -> Finished:
         return self.run(*SHORT, *arguments, stub=False)
 
