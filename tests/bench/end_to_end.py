@@ -26,6 +26,8 @@ CASES = {
 }
 WANTED = {"one recording": 0.9, "two recordings": 0.6}
 """The pipeline's wall time as a fraction of the script's."""
+MEMORY_EVERY_S = 2.0
+"""A sorter holds what it takes for longer."""
 IN_TURN = f"process.cpus = {N_JOBS}"
 
 
@@ -33,17 +35,19 @@ def main() -> None:
     """Run both ways in turn on each case, `--rounds` times; print the costs and keep them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=2, help="times that each way runs")
+    parser.add_argument("--case", choices=CASES, help="one case alone")
     given, _ = parser.parse_known_args()
-    costs: dict[str, dict[str, list[Cost]]] = {case: {"pipeline": [], "script": []} for case in CASES}
-    costs["two recordings"]["pipeline, one recording after the other"] = []
+    cases = [given.case] if given.case else list(CASES)
+    costs: dict[str, dict[str, list[Cost]]] = {case: {"pipeline": [], "script": []} for case in cases}
     for _ in range(given.rounds):
-        for case, probes in CASES.items():
+        for case in cases:
             data = BENCH / case.replace(" ", "_")
-            cached_spikeglx(data, probes)
+            cached_spikeglx(data, CASES[case])
             costs[case]["pipeline"].append(pipeline(data))
             costs[case]["script"].append(script(data))
-    # The last case's data: what it takes when each task gets all cores.
-    costs["two recordings"]["pipeline, one recording after the other"].append(pipeline(data, IN_TURN))
+    if not given.case:
+        # The last case's data: what it takes when each task gets all cores.
+        costs[case]["pipeline, one recording after the other"] = [pipeline(data, IN_TURN)]
     kept = {case: {way: [asdict(one) for one in runs] for way, runs in ways.items()} for case, ways in costs.items()}
     (RESULTS / "end_to_end.json").write_text(json.dumps(kept, indent=1))
     print(report(costs))
@@ -58,13 +62,15 @@ def pipeline(data: Path, more_configuration: str = "") -> Cost:
     words = pipeline_command(*(str(word) for pair in options.items() for word in pair))
     words[words.index("-C") + 1] = str(configuration)
     command = ("env", "-C", folder, *words)
-    ran = cost(*command, memory=True, DATA_PATH=str(data), RESULTS_PATH=str(folder / "results"))
+    ran = cost(*command, memory_every_s=MEMORY_EVERY_S, DATA_PATH=str(data), RESULTS_PATH=str(folder / "results"))
     shutil.rmtree(folder / "work")
     return ran
 
 
 def script(data: Path) -> Cost:
-    return cost(*python("tests.bench.plain_end_to_end", data, empty_folder("end_to_end_by_hand")), memory=True)
+    return cost(
+        *python("tests.bench.plain_end_to_end", data, empty_folder("end_to_end_by_hand")), memory_every_s=MEMORY_EVERY_S
+    )
 
 
 def report(costs: dict[str, dict[str, list[Cost]]]) -> str:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from tests.demo import ROOT
 
-SAMPLE_S = 0.5
 GB = 1e9
 
 
@@ -48,14 +47,14 @@ class Cost:
     others_cores: float
 
 
-def cost(*command: str | Path, memory: bool = False, **environment: str | None) -> Cost:
+def cost(*command: str | Path, memory_every_s: float | None = None, **environment: str | None) -> Cost:
     """Run a command in the repository's root and tell what it took.
 
     Parameters
     ----------
     command : str or Path
-    memory : bool
-        Sample the memory. It slows the command a little.
+    memory_every_s : float or None
+        Sample the memory so often, which takes a few percent of a core at 2 s; None: never.
     environment : str or None
         Changes to the environment; None takes a variable away.
 
@@ -68,15 +67,15 @@ def cost(*command: str | Path, memory: bool = False, **environment: str | None) 
     peaks, ended, before, busy_s, start = _Peaks(), threading.Event(), _io(), _busy_s(), os.times()
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen([*map(str, command)], cwd=ROOT, env=variables, stdout=said, stderr=said)
-        sampler = threading.Thread(target=peaks.sample, args=(process.pid, ended))
-        if memory:
+        sampler = threading.Thread(target=peaks.sample, args=(process.pid, ended, memory_every_s))
+        if memory_every_s:
             sampler.start()
         # Not Popen.wait: the kernel adds the times of the children that the command waited for to these.
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall_s, busy_s = os.times().elapsed - start.elapsed, _busy_s() - busy_s
         ended.set()
-        if memory:
+        if memory_every_s:
             sampler.join()
         if process.returncode:
             said.seek(0)
@@ -99,8 +98,8 @@ class _Peaks:
     def __init__(self):
         self.resident_bytes = self.own_bytes = 0
 
-    def sample(self, pid: int, ended: threading.Event) -> None:
-        while not ended.wait(SAMPLE_S):
+    def sample(self, pid: int, ended: threading.Event, every_s: float) -> None:
+        while not ended.wait(every_s):
             processes = list(_tree(pid))
             # Not what wait4 tells: there a child starts with the size of the process that it is forked from.
             self.resident_bytes = max([self.resident_bytes, *(_sizes(one, "status")["VmHWM"] for one in processes)])

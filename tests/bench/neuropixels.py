@@ -28,16 +28,16 @@ def by_capsules(measured: Session, folder: Path) -> dict[str, Cost]:
     """Run both capsules; stage -> cost."""
     sort = measured.stage("spikesorting", folder, "--sorter", "spykingcircus2")
     return {
-        "preprocessing": cost(*measured.stage("preprocessing", folder, *NO_MINIMUM), memory=True),
-        "spikesorting": cost(*sort, memory=True),
+        "preprocessing": cost(*measured.stage("preprocessing", folder, *NO_MINIMUM), memory_every_s=0.5),
+        "spikesorting": cost(*sort, memory_every_s=0.5),
     }
 
 
 def by_hand(measured: Session, folder: Path) -> dict[str, Cost]:
     """Run both scripts; stage -> cost."""
     return {
-        "preprocessing": cost(*python("tests.bench.plain_preprocessing", measured.data, folder), memory=True),
-        "spikesorting": cost(*python("tests.bench.plain_sorting", folder), memory=True),
+        "preprocessing": cost(*python("tests.bench.plain_preprocessing", measured.data, folder), memory_every_s=0.5),
+        "spikesorting": cost(*python("tests.bench.plain_sorting", folder), memory_every_s=0.5),
     }
 
 

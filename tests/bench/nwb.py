@@ -41,13 +41,13 @@ def wide_band(channels: int, duration_s: int) -> Session:
 def capsule(measured: Session) -> Cost:
     """Run the capsule with every channel kept."""
     words = ("--lfp_spatial_factor", ALL_CHANNELS)
-    return cost(*measured.stage("nwb_ecephys", empty_folder("nwb"), *words), memory=True)
+    return cost(*measured.stage("nwb_ecephys", empty_folder("nwb"), *words), memory_every_s=0.5)
 
 
 def by_hand(measured: Session) -> Cost:
     """Run the script."""
     file = empty_folder("nwb_by_hand") / "file.nwb"
-    return cost(*python("tests.bench.plain_lfp", measured.data, file, ALL_CHANNELS), memory=True)
+    return cost(*python("tests.bench.plain_lfp", measured.data, file, ALL_CHANNELS), memory_every_s=0.5)
 
 
 def pair_table(pairs: list[tuple[Cost, Cost]]) -> str:

@@ -18,10 +18,10 @@ def main() -> None:
     inputs = sorted_by_truth(measured)
     for stage in ("postprocessing", "curation"):
         cost(*measured.stage(stage, inputs))
-    shown = cost(*measured.stage("visualization", inputs), memory=True)
+    shown = cost(*measured.stage("visualization", inputs), memory_every_s=0.5)
     write_run_files(inputs)
     arguments = ("--id", "run", "--job", measured.job, "--inputs", inputs, "--output", inputs)
-    reported = cost(*python("capsules.results", *arguments), memory=True)
+    reported = cost(*python("capsules.results", *arguments), memory_every_s=0.5)
     rows = [
         (
             name,
