@@ -139,7 +139,7 @@ def test_resume_sees_a_replaced_file_and_changed_code(tmp_path, tiny_session):
     raw = next(data.rglob("*.imec1.ap.bin"))
     raw.write_bytes(raw.read_bytes()[::-1])
     replaced = pipeline.run("-resume")
-    assert {id for _, id in ran_anew(replaced)} == {IMEC1, BLOCK, "-"}
+    assert {id for _, id in ran_anew(replaced)} == {IMEC1, BLOCK, "run"}
 
     (data / "subject.json").write_text('{"subject_id": "rat7"}')
     told = pipeline.run("-resume")
