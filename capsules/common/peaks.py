@@ -67,7 +67,7 @@ def _detection_methods(asked: str) -> dict[str, Any]:
     # Torch is imported wherever it is found, and takes 1.5 s and 270 MB, which other methods need not pay.
     hidden = not asked.endswith("_torch") and "torch" not in sys.modules
     if hidden:
-        sys.modules["torch"] = None  # type: ignore[assignment]  # which Python takes for one that is not there
+        sys.modules["torch"] = None  # which Python takes for one that is not there
     try:
         from spikeinterface.sortingcomponents.peak_detection.method_list import detect_peak_methods
     finally:

@@ -15,6 +15,8 @@ from pathlib import Path
 from tests.demo import ROOT
 
 GB = 1e9
+OFTEN_S = 0.5
+"""How often the memory of a single stage is sampled."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from statistics import mean
 
-from tests.bench.measure import GB, Cost, cost, python, table
+from tests.bench.measure import GB, OFTEN_S, Cost, cost, python, table
 from tests.bench.memory import NO_MINIMUM
 from tests.bench.sessions import Session, empty_folder, session
 from tests.score import WELL_FOUND, Score, compare
@@ -28,16 +28,18 @@ def by_capsules(measured: Session, folder: Path) -> dict[str, Cost]:
     """Run both capsules; stage -> cost."""
     sort = measured.stage("spikesorting", folder, "--sorter", "spykingcircus2")
     return {
-        "preprocessing": cost(*measured.stage("preprocessing", folder, *NO_MINIMUM), memory_every_s=0.5),
-        "spikesorting": cost(*sort, memory_every_s=0.5),
+        "preprocessing": cost(*measured.stage("preprocessing", folder, *NO_MINIMUM), memory_every_s=OFTEN_S),
+        "spikesorting": cost(*sort, memory_every_s=OFTEN_S),
     }
 
 
 def by_hand(measured: Session, folder: Path) -> dict[str, Cost]:
     """Run both scripts; stage -> cost."""
     return {
-        "preprocessing": cost(*python("tests.bench.plain_preprocessing", measured.data, folder), memory_every_s=0.5),
-        "spikesorting": cost(*python("tests.bench.plain_sorting", folder), memory_every_s=0.5),
+        "preprocessing": cost(
+            *python("tests.bench.plain_preprocessing", measured.data, folder), memory_every_s=OFTEN_S
+        ),
+        "spikesorting": cost(*python("tests.bench.plain_sorting", folder), memory_every_s=OFTEN_S),
     }
 
 

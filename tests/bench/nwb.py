@@ -7,7 +7,7 @@ import json
 from dataclasses import replace
 from statistics import median
 
-from tests.bench.measure import GB, Cost, cost, python, table
+from tests.bench.measure import GB, OFTEN_S, Cost, cost, python, table
 from tests.bench.sessions import Session, empty_folder, session
 
 MEMORY_CASES = ((32, 60), (32, 600), (384, 60))
@@ -41,13 +41,13 @@ def wide_band(channels: int, duration_s: int) -> Session:
 def capsule(measured: Session) -> Cost:
     """Run the capsule with every channel kept."""
     words = ("--lfp_spatial_factor", ALL_CHANNELS)
-    return cost(*measured.stage("nwb_ecephys", empty_folder("nwb"), *words), memory_every_s=0.5)
+    return cost(*measured.stage("nwb_ecephys", empty_folder("nwb"), *words), memory_every_s=OFTEN_S)
 
 
 def by_hand(measured: Session) -> Cost:
     """Run the script."""
     file = empty_folder("nwb_by_hand") / "file.nwb"
-    return cost(*python("tests.bench.plain_lfp", measured.data, file, ALL_CHANNELS), memory_every_s=0.5)
+    return cost(*python("tests.bench.plain_lfp", measured.data, file, ALL_CHANNELS), memory_every_s=OFTEN_S)
 
 
 def pair_table(pairs: list[tuple[Cost, Cost]]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.bench.measure import GB, cost, python, table
+from tests.bench.measure import GB, OFTEN_S, cost, python, table
 from tests.bench.postprocessing import sorted_by_truth
 from tests.bench.sessions import session
 
@@ -18,10 +18,10 @@ def main() -> None:
     inputs = sorted_by_truth(measured)
     for stage in ("postprocessing", "curation"):
         cost(*measured.stage(stage, inputs))
-    shown = cost(*measured.stage("visualization", inputs), memory_every_s=0.5)
+    shown = cost(*measured.stage("visualization", inputs), memory_every_s=OFTEN_S)
     write_run_files(inputs)
     arguments = ("--id", "run", "--job", measured.job, "--inputs", inputs, "--output", inputs)
-    reported = cost(*python("capsules.results", *arguments), memory_every_s=0.5)
+    reported = cost(*python("capsules.results", *arguments), memory_every_s=OFTEN_S)
     rows = [
         (
             name,
