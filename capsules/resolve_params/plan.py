@@ -29,23 +29,27 @@ def plan_sessions(options: dict[str, Any], data: str | None, work: Path, results
     sessions = sessions_of(options, Path.cwd(), data)
     if problems := [problem for session in sessions for problem in data_problems(session.data, session.said)]:
         raise Refused(problems)
-    lines, all_good = [], True
+    lines, all_good, all_written = [], True, []
     for session in sessions:
         if session.name:
             lines += ["", f"session {session.name}"]
         try:
             own = options | {"params_file": session.params_file}
-            planned, good = plan(own, Path(session.data), work, session.results(results))
+            planned, good, written = plan(own, Path(session.data), work, session.results(results))
         except SpikeRelayError as error:
             if not session.name:
                 raise
-            planned, good = [f"  fails: {error}"], False
+            planned, good, written = [f"  fails: {error}"], False, []
         lines += planned
         all_good = all_good and good
+        all_written += written
+    if len(sessions) > 1:
+        lines += ["", "disk, all sessions together:", *_disk_lines(all_written, work, results)]
+        all_good = all_good and not shortages(all_written, work, results)
     return lines, all_good
 
 
-def plan(options: dict[str, Any], data: Path, work: Path, results: Path) -> tuple[list[str], bool]:
+def plan(options: dict[str, Any], data: Path, work: Path, results: Path) -> tuple[list[str], bool, list[Written]]:
     """Plan a run.
 
     Parameters
@@ -61,6 +65,7 @@ def plan(options: dict[str, Any], data: Path, work: Path, results: Path) -> tupl
         The plan, to be read.
     good : bool
         Whether every recording can be read and worked on as the parameters say, and what is written fits on the disks.
+    written : list of Written
 
     Raises
     ------
@@ -81,10 +86,9 @@ def plan(options: dict[str, Any], data: Path, work: Path, results: Path) -> tupl
     for block in dict.fromkeys(job.block for job in jobs):
         lines += _block_lines(block, [job for job in jobs if job.block == block and job.id not in broken], written)
     lines += _left_out_lines(dispatch)
-    short = shortages(written, work, results)
-    lines += ["", "disk:", *_disk_lines(written, work, results), *(f"  {line}" for line in short)]
+    lines += ["", "disk:", *_disk_lines(written, work, results)]
     lines += ["", "parameters that are not the default:", *_parameter_lines(resolved)]
-    return lines, not broken and not short
+    return lines, not broken and not shortages(written, work, results), written
 
 
 def inspect(data: Path, params: JobDispatchParams | None) -> tuple[list[str], bool]:
@@ -172,6 +176,7 @@ def _disk_lines(written: list[Written], work: Path, results: Path) -> Iterator[s
         yield f"  about {shown_size(megabytes)} of {name} in {folder}, where {shown_size(free_mb(folder))} are free"
     if one_file_system(work, results):
         yield f"  the results in {results} are links to them, and take no room of their own"
+    yield from (f"  {line}" for line in shortages(written, work, results))
 
 
 def _parameter_lines(resolved: Resolved) -> Iterator[str]:

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from capsules.common.errors import Refused
+from capsules.resolve_params import disk
+from capsules.resolve_params.plan import plan_sessions
 from capsules.resolve_params.sheet import read_sheet
 from capsules.resolve_params.stage import resolve_run
 from capsules.results.overview import overview, page, summary
@@ -105,6 +107,21 @@ def test_each_session_has_its_params_and_folder(sheet, tmp_path, monkeypatch):
     with pytest.raises(Refused, match="holds the results of"):
         resolved_run(options, tmp_path)
     assert resolved_run(options | {"overwrite": True}, tmp_path)["sessions"]
+
+
+def test_the_plan_tells_whether_all_sessions_fit_together(tiny_session, sheet, tmp_path, monkeypatch):
+    sheet(f"data,session\n{tiny_session},one\n{tiny_session},two\n")
+    monkeypatch.chdir(tmp_path)
+    options = SORTER | {"sessions": "sheet.csv"}
+    lines, good = plan_sessions(options, None, tmp_path / "work", tmp_path / "results")
+    assert good, lines
+    one, two, both = [float(line.split()[1]) for line in lines if "of work files in" in line]
+    assert one == two == pytest.approx(both / 2, abs=1)
+    monkeypatch.setattr(disk, "free_mb", lambda folder: 1.5 * one)
+    lines, good = plan_sessions(options, None, tmp_path / "work", tmp_path / "results")
+    assert not good
+    (short,) = [line for line in lines if "do not fit" in line]
+    assert f"about {both:.0f} MB of work files" in short
 
 
 def recording(status, seconds=60, **facts):
