@@ -148,8 +148,8 @@ def _fetch_models(arguments: argparse.Namespace) -> int:
 
 
 def _hash(arguments: argparse.Namespace) -> int:
-    from capsules.commands.published import status_of
     from capsules.results.content import content_digests, total
+    from capsules.results.published import status_of
 
     status_of(arguments.results)
     digests = content_digests(arguments.results)

@@ -14,11 +14,11 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from capsules.commands.published import place, preprocessed_recording, read_record, status_of
 from capsules.common.contract import RUN_RECORD
 from capsules.common.distrust import distrust_files
 from capsules.common.errors import Refused
 from capsules.common.metrics import labels_of, metrics_table, units_table
+from capsules.results.published import place, preprocessed_recording, read_record, status_of
 
 
 class Lazy(Mapping):

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from capsules.commands.curation_file import checked_curation, name_new_units, read_curation
-from capsules.commands.published import chosen_recording, labelled_analyzer, refuse_existing, whole_folder
 from capsules.common.errors import Refused
 from capsules.common.metrics import LABELS, METRIC_EXTENSIONS, labels_of, metrics_table, write_table
 from capsules.common.resources import use_numba_cache
+from capsules.results.published import chosen_recording, labelled_analyzer, refuse_existing, whole_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

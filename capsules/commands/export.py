@@ -9,7 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from capsules.commands.published import (
+from capsules.common.errors import Refused, SpikeRelayError
+from capsules.common.metrics import labels_of
+from capsules.common.params import JobKwargs
+from capsules.common.resources import job_kwargs, use_numba_cache
+from capsules.results.published import (
     chosen_recording,
     labelled_analyzer,
     place,
@@ -18,10 +22,6 @@ from capsules.commands.published import (
     status_of,
     whole_folder,
 )
-from capsules.common.errors import Refused, SpikeRelayError
-from capsules.common.metrics import labels_of
-from capsules.common.params import JobKwargs
-from capsules.common.resources import job_kwargs, use_numba_cache
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

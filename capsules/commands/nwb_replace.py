@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from capsules.commands.published import status_of
 from capsules.nwb_units.columns import Column, SortedUnits, label_columns, sorted_units
 from capsules.nwb_units.stage import copy_file, open_io
 from capsules.nwb_units.table import joined, read_units, write_units
+from capsules.results.published import status_of
 
 ABOUT = ("recording", "electrode_group", "sorter", "sorter_version")
 """Columns in which all units of a sorting have the same."""

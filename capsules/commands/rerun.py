@@ -7,11 +7,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from capsules.commands.published import read_record, status_of
 from capsules.common.contract import RUN_RECORD
 from capsules.common.errors import Refused, printable
 from capsules.common.task import write_json
 from capsules.resolve_params.resolve import MACHINE_OPTIONS
+from capsules.results.published import read_record, status_of
 
 ROOT = Path(__file__).parents[2]
 PARAMS_FILE = "rerun_params.json"

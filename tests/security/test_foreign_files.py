@@ -14,7 +14,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from capsules.commands.published import status_of
 from capsules.common import strict_json
 from capsules.common.contract import STAGES
 from capsules.common.distrust import ForeignCode, PlainUnpickler, distrust_files, load_saved
@@ -26,6 +25,7 @@ from capsules.job_dispatch.loaders import LOADERS, openephys
 from capsules.job_dispatch.loaders.streams import BrokenStream
 from capsules.job_dispatch.params import JobDispatchParams
 from capsules.job_dispatch.stage import clean_id
+from capsules.results.published import status_of
 from capsules.results.stage import stale_places
 from capsules.spikesorting import gpu
 from tests.data import ProbeSpec, write_spikeglx

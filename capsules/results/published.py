@@ -1,4 +1,4 @@
-"""What the commands share: the recordings of a results folder, and folders that are written whole or not at all."""
+"""A results folder read again: its recordings and their folders; and folders that are written whole or not at all."""
 
 from __future__ import annotations
 
