@@ -82,7 +82,7 @@ class Field {
   }
 
   focus() {
-    (this.value === null ? this.toggle?.input : this.widget?.input)?.focus();
+    (this.isOff ? this.toggle?.input : this.widget?.input)?.focus();
   }
 
   // What the document says, but for a control that is just being typed in and would have to be replaced.
@@ -103,13 +103,14 @@ class Field {
   showWidget(value) {
     const isBody = this.entry.isSection && (isObject(value) || value === null);
     const name = isBody ? "none" : widgetFor(this.entry, value);
-    const isOff = value === null && name !== "any";
+    // A null choice can be made right away.
+    this.isOff = value === null && !["any", "choice"].includes(name);
     // A control that is being used is replaced when it is left.
     this.isStale = name !== this.widgetName && Boolean(this.widget) && this.slot.contains(window.document.activeElement);
     if (name !== this.widgetName && !this.isStale) this.replaceWidget(name);
     this.slot.hidden = isBody;
-    this.widget.show(isOff ? undefined : value);
-    for (const input of this.slot.querySelectorAll("input, select, button")) input.disabled = isOff;
+    this.widget.show(this.isOff ? undefined : value);
+    for (const input of this.slot.querySelectorAll("input, select, button")) input.disabled = this.isOff;
   }
 
   replaceWidget(name) {

@@ -206,8 +206,10 @@ def test_choices_checklists_lists_and_keys(editor):
 
 def test_the_chosen_sorters_section_is_open_and_the_others_keep_their_values(editor):
     open_to(editor, "spikesorting.kilosort25.sorter.nPCs").locator("input").first.fill("4")
-    open_to(editor, "spikesorting.sorter").get_by_label("null").uncheck()
-    field(editor, "spikesorting.sorter").locator("select").select_option("kilosort4")
+    sorter = open_to(editor, "spikesorting.sorter")
+    assert sorter.get_by_label("null").is_checked()
+    sorter.locator("select").select_option("kilosort4")
+    assert not sorter.get_by_label("null").is_checked()
     opened = editor.locator('details[data-section^="spikesorting."][open]')
     names = opened.evaluate_all("all => all.map((one) => one.dataset.section)")
     assert [name for name in names if name.count(".") == 1] == ["spikesorting.kilosort4"]
