@@ -14,8 +14,8 @@ from capsules.common.job import Job, Reader, open_reader
 from capsules.common.session_metadata import metadata_files, read_metadata
 from capsules.common.task import Task, write_json
 from capsules.job_dispatch.loaders import LOADERS
-from capsules.job_dispatch.loaders.streams import AnyStream, BrokenStream, LeftOutStream, Stream
-from capsules.job_dispatch.look import look
+from capsules.job_dispatch.loaders.streams import AnyStream, BrokenStream, LeftOutStream, Stream, cause
+from capsules.job_dispatch.look import Findings, look
 
 MAX_ID_LENGTH = 150
 """Files are named for ids, with other words before and after; a file system takes 255 letters."""
@@ -90,7 +90,7 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
         part = f"recording{chosen[0] + 1}" + (f"-{chosen[-1] + 1}" if len(chosen) > 1 else "")
         durations_s = [recording.get_num_samples(index) / recording.sampling_frequency for index in chosen]
         kept_s = min(sum(durations_s), params.debug_duration) if params.debug else sum(durations_s)
-        found = look(recording, chosen, params.data_check)
+        found = looked_at(recording, chosen, params.data_check)
         clock = {} if params.skip_timestamps_check else timestamps(recording, chosen)
         pulses = {} if sync is None else sync_edges(sync, chosen[0])
         for group in groups:
@@ -125,6 +125,15 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
                 failure=found.failure,
                 warnings=[*found.warnings, *clock.get("warnings", []), *pulses.get("warnings", [])],
             )
+
+
+def looked_at(recording: Any, segments: list[int], settings: Any) -> Findings:
+    """What a look at a recording's segments finds; traces that cannot be read are this recording's failure."""
+    try:
+        return look(recording, segments, settings)
+    # Readers raise whatever their parsing runs into.
+    except Exception as error:  # noqa: BLE001
+        return Findings(failure=f"the traces cannot be read: {cause(error)}")
 
 
 def id_prefix(session: Path, data: Path) -> str:

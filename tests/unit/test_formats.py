@@ -251,6 +251,18 @@ def test_one_broken_probe_of_three_leaves_the_others(harm, message, tmp_path):
     assert message in jobs[2].failure
 
 
+def test_traces_that_break_within_fail_their_own_recording(tmp_path):
+    data = tmp_path / "data"
+    formats.write_aind(data)
+    (compressed,) = data.rglob("*ProbeA-AP.zarr")
+    (compressed / "traces_seg0" / "1.0").write_bytes(b"broken")
+    jobs, _ = run(data, tmp_path, input="aind", split_groups=False)
+    failed = [job for job in jobs if job.failure]
+    assert [(job.stream.rpartition(".")[2], job.segments) for job in failed] == [("ProbeA-AP", [0])]
+    assert failed[0].failure.startswith("the traces cannot be read: RuntimeError: error during blosc")
+    assert len(jobs) == 4
+
+
 def test_no_such_folder_and_an_empty_one(tmp_path):
     for name, module in LOADERS.items():
         if name != "spikeinterface":
