@@ -15,6 +15,7 @@ from capsules.job_dispatch.loaders.streams import (
     BrokenStream,
     LeftOutStream,
     cause,
+    companion,
     not_sorted,
     open_stream,
     relative,
@@ -40,6 +41,7 @@ def streams(data: Path, params: Any) -> Iterator[AnyStream]:
         except Exception as error:  # noqa: BLE001
             yield BrokenStream(dataset, file.name, f"cannot be read: {cause(error)}")
             continue
+        reader_of = {path.removeprefix("acquisition/"): _reader(file, path, data) for path in paths}
         for path in paths:
             name = path.removeprefix("acquisition/")
             reason = not_sorted(name)
@@ -48,12 +50,14 @@ def streams(data: Path, params: Any) -> Iterator[AnyStream]:
             if reason:
                 yield LeftOutStream(dataset, name, reason)
                 continue
-            reader = Reader(
-                name="nwb",
-                kwargs={"file_path": relative(file, data), "electrical_series_path": path},
-                path_arguments=["file_path"],
-            )
-            yield open_stream(dataset, name, reader, data, files=[file])
+            lf = companion(name, list(reader_of))
+            lfp_reader = reader_of[lf] if lf else None
+            yield open_stream(dataset, name, reader_of[name], data, lfp_reader=lfp_reader, files=[file])
+
+
+def _reader(file: Path, series: str, data: Path) -> Reader:
+    kwargs = {"file_path": relative(file, data), "electrical_series_path": series}
+    return Reader(name="nwb", kwargs=kwargs, path_arguments=["file_path"])
 
 
 def chosen_files(data: Path, params: Any) -> list[Path]:

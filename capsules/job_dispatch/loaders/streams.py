@@ -12,7 +12,8 @@ from capsules.common.errors import SpikeRelayError
 from capsules.common.job import Reader, open_reader, stream_stem
 
 NOT_NEURAL = re.compile(r"nidq|ni-?daq|sync|adc|obx|events|rhythm", re.IGNORECASE)
-LFP = re.compile(r"(?<![a-z])lfp?$", re.IGNORECASE)
+LFP = re.compile(r"(?<![A-Za-z])(?i:lfp?)$|(?<=[a-z])LFP?$")
+"""After no letter, or in capitals after a small one: `imec0.lf`, `ProbeA-LFP`, `ElectricalSeriesLF`."""
 MIN_SPIKE_RATE_HZ = 5000.0
 """Slower streams cannot hold spikes: they are LFP, or no neural signal."""
 
