@@ -100,8 +100,12 @@ def schema_problems(document: dict[str, Any]) -> Iterator[str]:
         # The session's start may come from elsewhere.
         "NWBFile": schema["properties"]["NWBFile"] | {"required": []},
         "Subject": schema["properties"]["Subject"],
-        "Devices": {"type": "object", "additionalProperties": {"type": "object"}},
-        "Ecephys": {"type": "object", "additionalProperties": False, "properties": {"ElectrodeGroups": _GROUPS}},
+        "Devices": _named("name", "description", "manufacturer", "serial_number"),
+        "Ecephys": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {"ElectrodeGroups": _named("description", "location")},
+        },
     }
     root = {"type": "object", "additionalProperties": False, "properties": known}
     for error in sorted(Draft7Validator(root).iter_errors(document), key=lambda error: list(map(str, error.path))):
@@ -123,14 +127,13 @@ def time_problems(told: dict[str, Any]) -> Iterator[str]:
             yield f"{part}.{field}: {value!r} is no date and time as in 2026-01-15T10:30:00+01:00"
 
 
-_GROUPS = {
-    "type": "object",
-    "additionalProperties": {
+def _named(*fields: str) -> dict[str, Any]:
+    """The schema of a table: name -> these fields, of text."""
+    texts = {field: {"type": "string"} for field in fields}
+    return {
         "type": "object",
-        "additionalProperties": False,
-        "properties": {"description": {"type": "string"}, "location": {"type": "string"}},
-    },
-}
+        "additionalProperties": {"type": "object", "additionalProperties": False, "properties": texts},
+    }
 
 
 def _is_time(text: str) -> bool:
@@ -192,7 +195,10 @@ def merged(sources: dict[str, dict[str, dict[str, Any]]]) -> tuple[dict[str, dic
     origins = {}
     for source, parts in sources.items():
         for part, fields in parts.items():
-            metadata.setdefault(part, {}).update(fields)
+            known = metadata.setdefault(part, {})
+            # A device or a group has fields of its own.
+            for name, told in fields.items():
+                known[name] = known.get(name, {}) | told if isinstance(told, dict) else told
             origins |= {f"{part}.{field}": source for field in fields}
     return metadata, origins
 

@@ -40,6 +40,8 @@ def session_metadata(task: Task, jobs: list[Job]) -> dict[str, dict[str, Any]]:
     task.fact(metadata_from=origins, metadata_unknown=unknown(metadata))
     if left_out := unknown(metadata):
         task.warn(f"no source tells {', '.join(left_out)}: left out of the NWB file")
+    for line in time_remarks(metadata):
+        task.warn(line)
     return metadata
 
 
@@ -65,8 +67,11 @@ def nwb_metadata(file: Path) -> dict[str, dict[str, Any]]:
             group.name: {"location": group.location, "description": group.description, "device": group.device.name}
             for group in nwbfile.electrode_groups.values()
         }
+        session = _fields(nwbfile, SESSION_FIELDS)
+        if nwbfile.timestamps_reference_time != nwbfile.session_start_time:
+            session["timestamps_reference_time"] = nwbfile.timestamps_reference_time
         return {
-            "NWBFile": _fields(nwbfile, SESSION_FIELDS),
+            "NWBFile": session,
             "Subject": {} if nwbfile.subject is None else _fields(nwbfile.subject, SUBJECT_FIELDS),
             "Devices": devices,
             "DeviceModels": models,
@@ -122,11 +127,20 @@ def subject_fields(told: dict[str, Any], start: datetime) -> tuple[dict[str, Any
     if birth is None:
         return subject, None
     birth = birth if isinstance(birth, datetime) else datetime.fromisoformat(birth)
+    if UNKNOWN_START != start < birth.replace(tzinfo=birth.tzinfo or UTC):
+        return subject, f"The subject's date of birth, {birth.date()}, lies after the session: it is left out."
     if birth.tzinfo is not None:
         return subject | {"date_of_birth": birth}, None
     if start != UNKNOWN_START and "age" not in subject:
         subject["age"] = f"P{(start.date() - birth.date()).days}D"
     return subject, f"The subject was born on {birth.date()}; its source tells no time zone."
+
+
+def time_remarks(metadata: dict[str, dict[str, Any]]) -> list[str]:
+    """What is to be said about the session's start and the subject's birth."""
+    start, about_start = start_time(metadata.get("NWBFile", {}).get("session_start_time"))
+    _, about_subject = subject_fields(metadata.get("Subject", {}), start)
+    return [line for line in (about_start, about_subject) if line]
 
 
 def make_nwbfile(task: Task, jobs: list[Job], metadata: dict[str, dict[str, Any]], notes: list[str]) -> Any:
@@ -135,13 +149,10 @@ def make_nwbfile(task: Task, jobs: list[Job], metadata: dict[str, dict[str, Any]
     from pynwb.file import Subject
 
     told = dict(metadata.get("NWBFile", {}))
-    start, about_start = start_time(told.pop("session_start_time", None))
-    subject, about_subject = subject_fields(metadata.get("Subject", {}), start)
-    for line in (about_start, about_subject):
-        if line:
-            task.warn(line)
+    start, _ = start_time(told.pop("session_start_time", None))
+    subject, _ = subject_fields(metadata.get("Subject", {}), start)
     own = told.pop("notes", None)
-    notes = [line for line in (own, *notes, about_start, about_subject) if line]
+    notes = [*([own] if own else []), *notes, *time_remarks(metadata)]
     given = {
         "identifier": f"{jobs[0].session}/{task.id}",
         "session_id": jobs[0].session,

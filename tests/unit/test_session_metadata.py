@@ -92,6 +92,8 @@ def test_a_description_tells_the_session():
         ("Subject: {sex: female}", "Subject.sex: 'female' is not one of"),
         ("NWBFile: {session_start_time: yesterday}", "NWBFile.session_start_time: 'yesterday' is no date and time"),
         ("Ecephys: {ElectrodeGroups: {imec0: {place: V1}}}", "Ecephys.ElectrodeGroups.imec0.place: unknown"),
+        ("Devices: {imec0: {colour: red}}", "Devices.imec0.colour: unknown"),
+        ("Devices: {imec0: {description: 5}}", "Devices.imec0.description: 5 is not of type 'string'"),
         ("NWBFile: [1", "cannot be read"),
         ("just words", "a table of names and values is needed"),
     ],
@@ -121,6 +123,13 @@ def test_metadata_by_hand_wins_field_by_field(tmp_path):
     assert "Subject.species" in unknown(metadata)
 
 
+def test_a_device_keeps_what_a_later_source_does_not_tell():
+    source = {"Devices": {"probe": {"name": "probe", "serial_number": "7", "description": "a"}}}
+    metadata, _ = merged({"rat.nwb": source, "by hand": {"Devices": {"probe": {"description": "b"}}}})
+    assert metadata["Devices"] == {"probe": {"name": "probe", "serial_number": "7", "description": "b"}}
+    assert source["Devices"]["probe"]["description"] == "a"
+
+
 def test_a_start_without_zone_is_told():
     assert start_time("2026-01-15T10:30:00+01:00")[1] is None
     start, about = start_time("2026-01-15T10:30:00")
@@ -135,6 +144,9 @@ def test_a_birthday_becomes_an_age_when_the_session_has_a_date():
     start = datetime(2026, 1, 15, tzinfo=UTC)
     assert subject_fields({"date_of_birth": "2025-12-15"}, start)[0] == {"age": "P31D"}
     assert subject_fields({"date_of_birth": "2025-12-15"}, UNKNOWN_START)[0] == {}
+    for later in ("2026-02-01", "2026-02-01T00:00:00+01:00"):
+        fields, about = subject_fields({"date_of_birth": later}, start)
+        assert (fields, "lies after the session" in about) == ({}, True)
     exact, about = subject_fields({"date_of_birth": "2025-12-15T00:00:00+01:00"}, start)
     assert exact["date_of_birth"].utcoffset().total_seconds() == 3600
     assert about is None
