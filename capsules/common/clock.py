@@ -80,10 +80,26 @@ def intervals(segments: list[Any], first: int, count: int) -> Any:
 
 def counted_from(recording: Any, start_s: float) -> Any:
     """The same recording of one segment, with time counted by samples from `start_s` on."""
-    recording = recording.clone()
-    recording.reset_times()
-    recording.segments[0]._t_start = float(start_s)
-    return recording
+    from spikeinterface import concatenate_recordings
+
+    # SpikeInterface's preprocessed recordings ask those that they are made of for the time.
+    counted = concatenate_recordings([recording])
+    counted.shift_times(float(start_s))
+    return counted
+
+
+def set_times_like(recording: Any, source: Any) -> None:
+    """Give a saved, slower copy of `source` (one segment each) the instrument's timestamps, where `source` has them.
+
+    Those of the samples of `source` that lie nearest: counted by its rate it would drift away from the spikes.
+    """
+    import numpy as np
+
+    if source.has_time_vector():
+        times = source.get_times()
+        every = source.sampling_frequency / recording.sampling_frequency
+        nearest = np.rint(np.arange(recording.get_num_samples()) * every).astype(int)
+        recording.set_times(times[nearest.clip(max=len(times) - 1)])
 
 
 def _timed_segments(job: Job, reader: Reader, data: Path) -> list[Any]:

@@ -145,7 +145,12 @@ def open_reader(reader: Reader, data: Path) -> Any:
         from spikeinterface.preprocessing import unsigned_to_signed
 
         # Filters would wrap around zero, and refuse unsigned samples.
-        recording = unsigned_to_signed(recording)
+        signed = unsigned_to_signed(recording)
+        if recording.has_scaleable_traces():
+            # What was half of the range is 0 from here on.
+            half = 2 ** (8 * recording.get_dtype().itemsize - 1)
+            signed.set_channel_offsets(recording.get_channel_offsets() + half * recording.get_channel_gains())
+        recording = signed
     return recording
 
 

@@ -7,10 +7,17 @@ from typing import Any
 from capsules.common.job import Job
 
 
+def probe_name(job: Job) -> str:
+    """The name of a job's probe, which is that of its device."""
+    return _clean(job.stream.rsplit("#", 1)[-1].removesuffix(".ap").removesuffix("-AP"))
+
+
 def electrode_group(job: Job) -> str:
     """The name of a job's electrode group: its probe, and its channel group when it has one."""
-    stem = job.stream.rsplit("#", 1)[-1].removesuffix(".ap").removesuffix("-AP")
-    name = stem if job.group is None else f"{stem}-group{job.group}"
+    return probe_name(job) if job.group is None else _clean(f"{probe_name(job)}-group{job.group}")
+
+
+def _clean(name: str) -> str:
     return "".join(char if char.isalnum() or char in "._-" else "-" for char in name)
 
 

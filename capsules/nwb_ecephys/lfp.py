@@ -62,7 +62,7 @@ def at_lfp_rate(
     lfp = recording
     if not is_lfp_stream:
         if recording.sampling_frequency > params.lfp.sampling_rate:
-            # A new rate has no timestamps of its own: it counts on from the start.
+            # SpikeInterface would take all timestamps into memory; `set_times_like` gives them to the result.
             lfp = spre.resample(counted_from(lfp, lfp.get_start_time()), params.lfp.sampling_rate, dtype="float32")
         if lfp.sampling_frequency != params.lfp.sampling_rate:
             change(f"lfp.sampling_rate = {lfp.sampling_frequency:.10g} Hz, as near as the traces' rate comes to it")
@@ -111,10 +111,8 @@ def lfp_band(lfp: Any, dtype: Any, params: NwbEcephysParams, change: Callable[[s
     if params.lfp_highpass_freq_min > 0:
         filtered = spre.highpass_filter(filtered, freq_min=params.lfp_highpass_freq_min, **slow)
     if params.lfp_temporal_factor > 1:
-        filtered = spre.decimate(
-            counted_from(filtered, filtered.get_start_time()), params.lfp_temporal_factor, antialias=True
-        )
-    return spre.astype(filtered, dtype, round=True)
+        filtered = spre.decimate(filtered, params.lfp_temporal_factor, antialias=True)
+    return spre.astype(filtered, dtype)
 
 
 def pieces(lfp: Any, params: NwbEcephysParams) -> dict[str, tuple[int, int]]:

@@ -10,13 +10,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from capsules.common import resources
-from capsules.common.clock import in_turn, load_lfp_segments, load_segments, segment_starts
-from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError
+from capsules.common import full_disk, resources
+from capsules.common.clock import in_turn, load_lfp_segments, load_segments, segment_starts, set_times_like
+from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError, nearest
 from capsules.common.job import Job, first_seconds, stream_stem
-from capsules.common.nwb import electrode_group, electrode_names
+from capsules.common.nwb import electrode_group, electrode_names, probe_name
 from capsules.common.task import Task
 from capsules.nwb_ecephys.lfp import at_lfp_rate, in_scratch, lfp_band, pieces
+from capsules.nwb_ecephys.params import NwbEcephysParams
 from capsules.nwb_ecephys.session import add_devices, make_nwbfile, session_metadata
 
 BUFFER_GB = 0.25
@@ -24,10 +25,14 @@ BUFFER_GB = 0.25
 
 @dataclass
 class Probe:
-    """A job's recordings for the file, one for each segment; `lfp` is empty when none is written."""
+    """A job's recordings for the file, one for each segment; `lfp` is empty when none is written.
+
+    `raw` tells the electrodes, also where its traces are not written.
+    """
 
     job: Job
     raw: list[Any]
+    write_raw: bool
     lfp: list[Any] = field(default_factory=list)
 
 
@@ -39,22 +44,22 @@ def run(task: Task) -> None:
     if not jobs:
         raise Skip("no recording of this block can be written")
     resources.show_progress(False, task.log)
-    agar = agar_surfaces(task.params.surface_channel_agar_probes_indices, jobs)
-    from neuroconv.tools.nwb_helpers import configure_and_write_nwbfile
-
+    agar = agar_surfaces(task.params.surface_channel_agar_probes_indices, task.jobs)
     metadata = session_metadata(task, jobs)
+    for problem in unknown_groups(metadata, task.jobs):
+        task.warn(problem)
     # Beside the result: /tmp may be small.
     with TemporaryDirectory(dir=task.out, prefix=".lfp") as scratch:
         probes, failures = opened(task, jobs, agar, Path(scratch))
         if not probes:
             raise SpikeRelayError("\n".join(failures))
-        notes = [*clock_notes([probe.job for probe in probes]), *failures]
-        nwbfile = make_nwbfile(task, jobs, metadata, notes)
-        _add_segments(nwbfile, [probe.job for probe in probes])
-        for probe in probes:
-            _add_probe(task, nwbfile, probe, metadata)
-        add_devices(nwbfile, metadata)
-        configure_and_write_nwbfile(nwbfile, nwbfile_path=task.out / "file.nwb", backend=task.params.backend)
+        try:
+            write_file(task, probes, metadata, failures)
+        except Exception as error:
+            # Raw traces are read only now: a file without those that cannot be, or the error of something else.
+            if full_disk.is_full(error) or not leave_out_unreadable(task, probes, failures):
+                raise
+            write_file(task, probes, metadata, failures)
     task.fact(probes=[probe.job.id for probe in probes], backend=task.params.backend)
     if failures:
         raise RecordedFailure("; ".join(failures))
@@ -66,7 +71,7 @@ def opened(task: Task, jobs: list[Job], agar: dict[str, int], scratch: Path) -> 
     for job in jobs:
         with _on_its_own(task, f"{job.stream} is not in this file", failures):
             raw = _for_the_file(task, load_segments(job, task.data), job)
-            probes.append(Probe(job, raw))
+            probes.append(Probe(job, raw, task.params.write_raw))
             if task.params.write_lfp:
                 with _on_its_own(task, f"the LFP of {job.stream} is not in this file", failures):
                     probes[-1].lfp = _lfp(task, job, raw, agar.get(job.id), scratch)
@@ -84,6 +89,41 @@ def _on_its_own(task: Task, consequence: str, failures: list[str]) -> Iterator[N
     except Exception as error:
         task.log.exception(consequence)
         failures.append(f"{consequence}: {type(error).__name__}: {error}")
+
+
+def write_file(task: Task, probes: list[Probe], metadata: dict[str, dict[str, Any]], failures: list[str]) -> None:
+    """Write the file of these probes; one that was begun before is replaced."""
+    from neuroconv.tools.nwb_helpers import configure_and_write_nwbfile
+
+    jobs = [probe.job for probe in probes]
+    nwbfile = make_nwbfile(task, jobs, metadata, [*clock_notes(jobs), *failures])
+    _add_segments(nwbfile, jobs)
+    for probe in probes:
+        _add_probe(nwbfile, probe, metadata, task.params)
+    add_devices(nwbfile, metadata)
+    file = task.out / "file.nwb"
+    configure_and_write_nwbfile(nwbfile, nwbfile_path=file, backend=task.params.backend)
+
+
+def leave_out_unreadable(task: Task, probes: list[Probe], failures: list[str]) -> bool:
+    """Read the raw traces that are to be written through, and leave out those that cannot be; whether there are any."""
+    before = len(failures)
+    for probe in probes:
+        if probe.write_raw:
+            probe.write_raw = False
+            with _on_its_own(task, f"the raw traces of {probe.job.stream} are not in this file", failures):
+                for segment in probe.raw:
+                    read_through(segment)
+                probe.write_raw = True
+    return len(failures) > before
+
+
+def read_through(recording: Any) -> None:
+    """Read all traces of a recording of one segment, and keep none."""
+    frames = recording.get_num_samples()
+    step = max(1, int(BUFFER_GB * 1e9 / (recording.get_num_channels() * recording.get_dtype().itemsize)))
+    for start in range(0, frames, step):
+        recording.get_traces(start_frame=start, end_frame=min(start + step, frames))
 
 
 def clock_notes(jobs: list[Job]) -> list[str]:
@@ -127,7 +167,8 @@ def _add_segments(nwbfile: Any, jobs: list[Job]) -> None:
 def agar_surfaces(text: str, jobs: list[Job]) -> dict[str, int]:
     """Job id -> the topmost channel in tissue, for the probes that `surface_channel_agar_probes_indices` names.
 
-    A probe goes by the name of its stream, with or without the band: `imec0.ap`, `imec0` or `ProbeA`.
+    A probe goes by the name of its stream, with or without the band: `imec0.ap`, `imec0` or `ProbeA`; a group of it by
+    the name of its electrode group, `imec0-group1`.
 
     Raises
     ------
@@ -149,10 +190,10 @@ def agar_surfaces(text: str, jobs: list[Job]) -> dict[str, int]:
 def probe_names(job: Job) -> set[str]:
     """The names that a job's probe goes by."""
     bare = stream_stem(job.stream)
-    return {job.stream, bare, bare.rsplit(".", 1)[-1]}
+    return {job.stream, bare, bare.rsplit(".", 1)[-1], electrode_group(job)}
 
 
-def _add_probe(task: Task, nwbfile: Any, probe: Probe, metadata: dict[str, dict[str, Any]]) -> None:
+def _add_probe(nwbfile: Any, probe: Probe, metadata: dict[str, dict[str, Any]], params: NwbEcephysParams) -> None:
     """Add a probe's electrodes, its raw traces on request, and its LFP; both are read when the file is written."""
     from neuroconv.tools.spikeinterface import add_recording_to_nwbfile
     from neuroconv.tools.spikeinterface.spikeinterface import add_recording_metadata_to_nwbfile
@@ -166,13 +207,13 @@ def _add_probe(task: Task, nwbfile: Any, probe: Probe, metadata: dict[str, dict[
         segment.set_property("brain_area", areas)
     given = {"nwbfile": nwbfile, "metadata": told}
     add_recording_metadata_to_nwbfile(raw, **given)
-    if task.params.write_raw:
+    if probe.write_raw:
         for index, segment in enumerate(probe.raw):
             options = {"buffer_gb": BUFFER_GB}
             add_recording_to_nwbfile(segment, metadata_key=f"raw{index}", iterator_options=options, **given)
     for index, lfp in enumerate(probe.lfp):
         place = {"metadata_key": f"lfp{index}", "parent_container": "processing/LFP"}
-        add_recording_to_nwbfile(lfp, iterator_options=pieces(lfp, task.params), **place, **given)
+        add_recording_to_nwbfile(lfp, iterator_options=pieces(lfp, params), **place, **given)
 
 
 def _lfp(task: Task, job: Job, raw: list[Any], surface_index: int | None, scratch: Path) -> list[Any]:
@@ -184,6 +225,7 @@ def _lfp(task: Task, job: Job, raw: list[Any], surface_index: int | None, scratc
     for index, source in enumerate(sources):
         slow = at_lfp_rate(source, stream is not None, task.params, surface_index, changes.append)
         kept = in_scratch(slow, source.sampling_frequency, scratch / f"{job.id}-{index}", task.n_jobs)
+        set_times_like(kept, source)
         bands.append(lfp_band(kept, source.get_dtype(), task.params, changes.append))
     for change in dict.fromkeys(changes):
         task.change(change)
@@ -209,8 +251,11 @@ def probe_metadata(recording: Any, job: Job, told: dict[str, dict[str, Any]]) ->
         "location": "unknown",
     }
     group |= {key: source[key] for key in ("description", "location") if source.get(key)}
-    group |= told.get("Ecephys", {}).get("ElectrodeGroups", {}).get(name, {})
-    device_name = source.get("device", name)
+    by_hand = groups_by_hand(told)
+    group |= by_hand.get(probe_name(job), {}) | by_hand.get(name, {})
+    # The shanks of a probe are groups of one device; without shanks, a group may be a probe of its own.
+    on_shank = recording.get_property("shank") is not None
+    device_name = source.get("device", probe_name(job) if on_shank else name)
     probe = recording.get_probegroup().probes[0] if recording.has_probe() else None
     device, models = ({}, {}) if probe is None else _probe_device(probe)
     device = {"name": device_name, "description": job.probe or "probe"} | device
@@ -234,6 +279,19 @@ def probe_metadata(recording: Any, job: Job, told: dict[str, dict[str, Any]]) ->
             "ElectricalSeries": series,
         },
     }
+
+
+def groups_by_hand(told: dict[str, dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """What the session's metadata tell of electrode groups: name of the group, or of its probe -> fields."""
+    return told.get("Ecephys", {}).get("ElectrodeGroups", {})
+
+
+def unknown_groups(told: dict[str, dict[str, Any]], jobs: list[Job]) -> Iterator[str]:
+    """A sentence on each electrode group of the metadata that is none of these jobs'."""
+    known = sorted({name for job in jobs for name in (probe_name(job), electrode_group(job))})
+    for name in groups_by_hand(told):
+        if name not in known:
+            yield f"the metadata tell of an electrode group {name!r}, which is not in this file{nearest(name, known)}"
 
 
 def _probe_device(probe: Any) -> tuple[dict[str, Any], dict[str, Any]]:

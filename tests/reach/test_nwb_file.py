@@ -179,3 +179,115 @@ def test_a_broken_lf_stream_leaves_the_rest(spikeglx, tmp_path):
     assert "the LFP of imec0.ap is not in this file" in nwbfile.notes
     assert set(nwbfile.acquisition) == {"ElectricalSeries-imec0", "ElectricalSeries-imec1"}
     assert set(nwbfile.processing["ecephys"]["LFP"].electrical_series) == {"ElectricalSeriesLFP-imec1"}
+
+
+@pytest.fixture
+def breaking(tmp_path):
+    """Two probes of AIND's and their jobs; the first has an LF stream, and a wide band that breaks after a second."""
+    data = tmp_path / "data"
+    formats.write_aind(data)
+    (data / "nwb_metadata.yaml").write_text(BY_HAND)
+    jobs = dispatched(data, tmp_path, input="aind", split_groups=False)
+    (compressed,) = data.rglob("*ProbeA-AP.zarr")
+    (compressed / "traces_seg0" / "1.0").write_bytes(b"broken")
+    return data, jobs
+
+
+@pytest.mark.parametrize("backend", ["hdf5", "zarr"])
+def test_raw_traces_that_break_while_they_are_written_leave_the_rest(backend, breaking, tmp_path):
+    from pynwb import read_nwb
+
+    data, jobs = breaking
+    with pytest.raises(RecordedFailure, match=r"the raw traces of .*ProbeA-AP are not in this file"):
+        export(jobs, data, tmp_path, backend=backend, write_raw=True, **KEEP_LFP)
+    nwbfile = read_nwb(tmp_path / "nwb_ecephys_out" / "file.nwb")
+    assert findings(nwbfile) == []
+    assert "ProbeA-AP are not in this file" in nwbfile.notes
+    assert list(nwbfile.acquisition) == ["ElectricalSeries-Neuropix-PXI-100.ProbeB"]
+    assert len(nwbfile.processing["ecephys"]["LFP"].electrical_series) == 2
+    np.testing.assert_array_equal(
+        nwbfile.acquisition["ElectricalSeries-Neuropix-PXI-100.ProbeB"].data[:],
+        formats.counts("ProbeB-AP", 0, 60000, 8),
+    )
+    assert len(nwbfile.electrodes) == 16
+
+
+def test_what_breaks_a_file_besides_its_traces_is_an_error(spikeglx, tmp_path, monkeypatch):
+    def fail(*args):
+        raise OSError("no such luck")
+
+    monkeypatch.setattr(stage, "write_file", fail)
+    jobs = dispatched(spikeglx, tmp_path, input="spikeglx", split_groups=False)
+    with pytest.raises(OSError, match="no such luck"):
+        export(jobs, spikeglx, tmp_path, write_raw=True, write_lfp=False)
+
+
+def test_the_shanks_of_a_probe_are_groups_of_one_device(spikeglx, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(spikeglx, data)
+    metadata = data / "nwb_metadata.yaml"
+    groups = "{imec1: {location: CA1, description: all}, imec1-group2: {location: CA3}, imec2: {location: V1}}"
+    metadata.write_text(BY_HAND.replace("{imec0: {location: CA1}}", groups))
+    jobs = dispatched(data, tmp_path, input="spikeglx")
+    task, nwbfile = export(jobs, data, tmp_path, write_lfp=False)
+    assert set(nwbfile.devices) == {"imec0", "imec1"}
+    found = {name: (group.location, group.device.name) for name, group in nwbfile.electrode_groups.items()}
+    shanks = {f"imec1-group{shank}": ("CA3" if shank == 2 else "CA1", "imec1") for shank in range(4)}
+    assert found == {"imec0": ("unknown", "imec0")} | shanks
+    assert nwbfile.electrodes["shank"].data[:].tolist() == [""] * 8 + ["0", "0", "1", "1", "2", "2", "3", "3"]
+    assert any("'imec2', which is not in this file; did you mean" in line for line in task.record["warnings"])
+
+
+def test_unsigned_samples_keep_their_microvolts(tmp_path):
+    from pynwb import read_nwb
+
+    unsigned = formats.numpy_recording("unsigned", [1.0])
+    counts = formats.counts("unsigned", 0, 30000, 8).astype(int) + 32768
+    from spikeinterface.core import NumpyRecording
+
+    recording = NumpyRecording([counts.astype("uint16")], 30000.0)
+    recording.set_probegroup(unsigned.get_probegroup())
+    recording.set_channel_gains(0.195)
+    recording.set_channel_offsets(-6389.76)
+    recording.save(folder=tmp_path / "rec")
+    task = task_for("nwb_ecephys", PARAMS.model_validate({"write_raw": True, "write_lfp": False}), tmp_path, tmp_path)
+    stage.run(task)
+    (series,) = read_nwb(task.out / "file.nwb").acquisition.values()
+    in_uv = 1e6 * (series.data[:] * series.conversion + series.offset)
+    np.testing.assert_allclose(in_uv, recording.get_traces(return_in_uV=True), atol=0.1)
+
+
+def test_a_probe_in_agar_that_cannot_be_read_leaves_the_others(spikeglx, tmp_path):
+    jobs = dispatched(spikeglx, tmp_path, input="spikeglx", split_groups=False)
+    jobs = [job.model_copy(update={"failure": "cut off"}) if job.stream == "imec0.ap" else job for job in jobs]
+    surfaces = '{"imec0": 4, "imec1": 5}'
+    _, nwbfile = export(jobs, spikeglx, tmp_path, surface_channel_agar_probes_indices=surfaces, **KEEP_LFP)
+    assert set(nwbfile.processing["ecephys"]["LFP"].electrical_series) == {"ElectricalSeriesLFP-imec1"}
+
+
+def test_a_group_in_agar_goes_by_its_name(spikeglx, tmp_path):
+    jobs = dispatched(spikeglx, tmp_path, input="spikeglx")
+    jobs = [job for job in jobs if job.block == jobs[0].block]
+    named = stage.agar_surfaces('{"imec1-group2": 0}', jobs)
+    assert named == {next(job.id for job in jobs if job.group == "2"): 0}
+
+
+def test_an_nwb_inputs_reference_time_and_lf_series_are_kept(tmp_path):
+    from datetime import UTC, datetime, timedelta
+
+    from pynwb import NWBHDF5IO, NWBFile
+
+    data = tmp_path / "data"
+    data.mkdir()
+    formats.write_nwb(data / "rat.nwb", {"ElectricalSeriesAP": 1, "ElectricalSeriesLF": 1}, "hdf5")
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    with NWBHDF5IO(data / "rat.nwb", "r+") as io:
+        io._file["timestamps_reference_time"][()] = (start - timedelta(minutes=5)).isoformat()
+    (job,) = dispatched(data, tmp_path, input="nwb")
+    assert job.lfp_reader.kwargs["electrical_series_path"] == "acquisition/ElectricalSeriesLF"
+    _, nwbfile = export([job], data, tmp_path, **KEEP_LFP)
+    assert nwbfile.session_start_time == start
+    assert nwbfile.timestamps_reference_time == start - timedelta(minutes=5)
+    (lfp,) = nwbfile.processing["ecephys"]["LFP"].electrical_series.values()
+    assert lfp.rate == 30000
+    assert isinstance(nwbfile, NWBFile)

@@ -75,6 +75,19 @@ def test_a_slow_sine_stays_and_a_fast_one_is_gone(lf_stream, rate, counts, sines
     assert rest <= 3
 
 
+@pytest.mark.parametrize(("volts_per_count", "gain_uv"), [(1.0, 0.195), (0.195e-6, 1e6)], ids=["counts", "volts"])
+def test_traces_of_floats_are_not_rounded(volts_per_count, gain_uv, tmp_path):
+    from spikeinterface.preprocessing import scale
+
+    floats = scale(recording(30000.0, [SLOW_HZ]), gain=volts_per_count, dtype="float32")
+    floats.set_channel_gains(gain_uv)
+    floats.save(folder=tmp_path / "rec")
+    traces, _ = written(tmp_path, tmp_path, **FROM_1_HZ)
+    (slow,), rest = amplitudes(traces, 1250, [SLOW_HZ])
+    np.testing.assert_allclose(slow, COUNTS * volts_per_count, rtol=0.01)
+    assert rest <= 0.01 * COUNTS * volts_per_count
+
+
 def test_the_lf_stream_keeps_its_rate(sines, tmp_path):
     _, rate = written(sines, tmp_path, lf_stream=True, lfp_temporal_factor=1)
     assert rate == 5000

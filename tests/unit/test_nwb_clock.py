@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from capsules.common.clock import counted_from
 from capsules.common.job import Job
 from capsules.job_dispatch import stage as job_dispatch
 from capsules.job_dispatch.params import PARAMS as DISPATCH
@@ -83,6 +84,26 @@ def test_spikes_and_traces_share_the_instruments_clock(data, tmp_path):
     assert nwbfile.intervals is None or "segments" not in nwbfile.intervals
 
 
+@pytest.mark.parametrize("lf_stream", [True, False])
+def test_the_lfp_keeps_to_a_clock_that_runs_unevenly(lf_stream, data, tmp_path):
+    import shutil
+
+    uneven = tmp_path / "data"
+    shutil.copytree(data, uneven)
+    for file in () if lf_stream else uneven.rglob("structure.oebin"):
+        content = json.loads(file.read_text())
+        content["continuous"] = [one for one in content["continuous"] if not one["stream_name"].endswith("-LFP")]
+        file.write_text(json.dumps(content))
+    for file in uneven.rglob("timestamps.npy"):
+        times = np.load(file)
+        np.save(file, times + 1e-3 * (times - times[0]) ** 2)
+    nwbfile = export(uneven, tmp_path)
+    raw, lfp = traces_of(nwbfile)
+    assert lfp.data.shape == (2500, 8)
+    np.testing.assert_allclose(lfp.timestamps[:], raw.timestamps[::24], atol=1e-9)
+    np.testing.assert_array_equal(nwbfile.units["spike_times"][0], raw.timestamps[:][SAMPLES])
+
+
 def test_spikes_after_t_start_keep_the_clock(data, tmp_path):
     nwbfile = export(data, tmp_path, t_start=0.05)
     np.testing.assert_allclose(nwbfile.units["spike_times"][0], 5.05 + SAMPLES / 30000)
@@ -154,3 +175,15 @@ def test_timestamps_that_jump_are_not_in_the_file(data, tmp_path):
         assert series.starting_time == 5.0
     np.testing.assert_allclose(nwbfile.units["spike_times"][0], 5.0 + SAMPLES / 30000)
     assert "time is counted by samples" in nwbfile.notes
+
+
+def test_unsigned_samples_are_counted_from_where_they_should():
+    from spikeinterface.core import NumpyRecording
+    from spikeinterface.preprocessing import unsigned_to_signed
+
+    recording = NumpyRecording([np.zeros((3000, 2), "uint16")], 30000.0)
+    recording.set_times(7.0 + np.arange(3000) / 29000)
+    counted = counted_from(unsigned_to_signed(recording), 2.0)
+    assert not counted.has_time_vector()
+    assert counted.get_start_time() == 2.0
+    np.testing.assert_allclose(counted.clone().sample_index_to_time(np.array([0, 1500])), [2.0, 2.05])
