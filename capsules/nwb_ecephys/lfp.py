@@ -111,6 +111,9 @@ def lfp_band(lfp: Any, dtype: Any, params: NwbEcephysParams, change: Callable[[s
     if params.lfp_highpass_freq_min > 0:
         filtered = spre.highpass_filter(filtered, freq_min=params.lfp_highpass_freq_min, **slow)
     if params.lfp_temporal_factor > 1:
+        half_rate_hz = lfp.sampling_frequency / params.lfp_temporal_factor / 2
+        if half_rate_hz < highest_hz:
+            change(f"lfp.filter.freq_max = {half_rate_hz:g} Hz: lfp_temporal_factor lets no higher one through")
         filtered = spre.decimate(filtered, params.lfp_temporal_factor, antialias=True)
     return spre.astype(filtered, dtype)
 

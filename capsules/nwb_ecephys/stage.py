@@ -96,7 +96,7 @@ def write_file(task: Task, probes: list[Probe], metadata: dict[str, dict[str, An
     from neuroconv.tools.nwb_helpers import configure_and_write_nwbfile
 
     jobs = [probe.job for probe in probes]
-    nwbfile = make_nwbfile(task, jobs, metadata, [*clock_notes(jobs), *failures])
+    nwbfile = make_nwbfile(task, jobs, metadata, [*clock_notes(jobs), *scale_notes(probes), *failures])
     _add_segments(nwbfile, jobs)
     for probe in probes:
         _add_probe(nwbfile, probe, metadata, task.params)
@@ -138,6 +138,15 @@ def clock_notes(jobs: list[Job]) -> list[str]:
     if len({job.stream for job in jobs}) > 1:
         notes.append("The streams' clocks were not aligned to each other.")
     return notes
+
+
+def scale_notes(probes: list[Probe]) -> list[str]:
+    """A sentence on each probe whose samples cannot be told in volts, which NWB takes all samples for."""
+    return [
+        f"{probe.job.stream}: its traces are counts and not volts: no source tells its gains"
+        for probe in probes
+        if not probe.raw[0].has_scaleable_traces()
+    ]
 
 
 def _add_segments(nwbfile: Any, jobs: list[Job]) -> None:
@@ -209,8 +218,13 @@ def _add_probe(nwbfile: Any, probe: Probe, metadata: dict[str, dict[str, Any]], 
     add_recording_metadata_to_nwbfile(raw, **given)
     if probe.write_raw:
         for index, segment in enumerate(probe.raw):
-            options = {"buffer_gb": BUFFER_GB}
-            add_recording_to_nwbfile(segment, metadata_key=f"raw{index}", iterator_options=options, **given)
+            # A series has one offset for all channels.
+            varying = segment.has_scaleable_traces() and len(set(segment.get_channel_offsets())) > 1
+            options = {
+                "iterator_options": {"buffer_gb": BUFFER_GB},
+                "data_representation": "physical_units" if varying else "digital_counts",
+            }
+            add_recording_to_nwbfile(segment, metadata_key=f"raw{index}", **options, **given)
     for index, lfp in enumerate(probe.lfp):
         place = {"metadata_key": f"lfp{index}", "parent_container": "processing/LFP"}
         add_recording_to_nwbfile(lfp, iterator_options=pieces(lfp, params), **place, **given)
@@ -227,6 +241,8 @@ def _lfp(task: Task, job: Job, raw: list[Any], surface_index: int | None, scratc
         kept = in_scratch(slow, source.sampling_frequency, scratch / f"{job.id}-{index}", task.n_jobs)
         set_times_like(kept, source)
         bands.append(lfp_band(kept, source.get_dtype(), task.params, changes.append))
+        # Too short to be filtered: told now, and not while the file is written.
+        bands[-1].get_traces(end_frame=1, channel_ids=bands[-1].channel_ids[:1])
     for change in dict.fromkeys(changes):
         task.change(change)
     return bands

@@ -238,6 +238,46 @@ def test_the_shanks_of_a_probe_are_groups_of_one_device(spikeglx, tmp_path):
     assert any("'imec2', which is not in this file; did you mean" in line for line in task.record["warnings"])
 
 
+def saved(folder, gains=0.195, offsets=0.0, duration_s=1.0):
+    """A task on a recording of its own, and that recording."""
+    recording = formats.numpy_recording("saved", [duration_s])
+    if gains is None:
+        recording.delete_property("gain_to_uV")
+    else:
+        recording.set_channel_gains(gains)
+    recording.set_channel_offsets(offsets)
+    recording.save(folder=folder / "rec")
+    return task_for("nwb_ecephys", PARAMS.model_validate({"write_raw": True} | KEEP_LFP), folder, folder), recording
+
+
+def test_an_offset_for_each_channel_is_kept(tmp_path):
+    from pynwb import read_nwb
+
+    task, recording = saved(tmp_path, offsets=np.arange(8.0))
+    stage.run(task)
+    (series,) = read_nwb(task.out / "file.nwb").acquisition.values()
+    in_uv = 1e6 * (series.data[:] * series.conversion + series.offset)
+    np.testing.assert_allclose(in_uv, recording.get_traces(return_in_uV=True), atol=1e-3)
+
+
+def test_traces_without_gains_are_told_from_volts(tmp_path):
+    from pynwb import read_nwb
+
+    task, _ = saved(tmp_path, gains=None)
+    stage.run(task)
+    assert "imec0.ap: its traces are counts and not volts" in read_nwb(task.out / "file.nwb").notes
+
+
+def test_a_recording_too_short_for_the_lfps_filters_keeps_its_traces(tmp_path):
+    from pynwb import read_nwb
+
+    task, recording = saved(tmp_path, duration_s=0.01)
+    with pytest.raises(RecordedFailure, match=r"the LFP of imec0\.ap is not in this file: .*padlen"):
+        stage.run(task)
+    (series,) = read_nwb(task.out / "file.nwb").acquisition.values()
+    np.testing.assert_array_equal(series.data[:], recording.get_traces())
+
+
 def test_unsigned_samples_keep_their_microvolts(tmp_path):
     from pynwb import read_nwb
 

@@ -146,6 +146,12 @@ def test_each_parameter_changes_the_traces(name, plain, data, tmp_path):
     assert rate != plain[1] or traces.shape != plain[0].shape or (traces != plain[0]).any()
 
 
+def test_a_temporal_factor_that_cuts_the_band_is_told(data, tmp_path):
+    task = task_for("nwb_ecephys", PARAMS.model_validate({"lfp_temporal_factor": 5}), tmp_path, data)
+    stage.run(task)
+    assert task.record["changes"] == ["lfp.filter.freq_max = 250 Hz: lfp_temporal_factor lets no higher one through"]
+
+
 def test_a_rate_that_cannot_be_met_is_told(sines, tmp_path):
     task = task_for("nwb_ecephys", PARAMS.model_validate({"lfp": {"sampling_rate": 40000}}), tmp_path, sines)
     stage.run(task)
