@@ -21,13 +21,14 @@ def _clean(name: str) -> str:
     return "".join(char if char.isalnum() or char in "._-" else "-" for char in name)
 
 
-def electrode_names(channel_ids: Any, probegroup: Any | None) -> list[str]:
+def electrode_names(job: Job, channel_ids: Any, probegroup: Any | None) -> list[str]:
     """A name for each channel that the AP and the LF band of one electrode share.
 
-    The contacts' ids where the probe tells them, else the channels' ids.
+    The contacts' ids where the probe tells them, else the channels' ids. Of an NWB input it is the channels' ids:
+    SpikeInterface counts the contacts of each of its series from 0.
     """
     ids = [str(channel) for channel in channel_ids]
-    if probegroup is None:
+    if probegroup is None or job.reader.name == "nwb":
         return ids
     # A group lists contacts probe by probe; the channels follow the device's order.
     contacts = probegroup.to_numpy(complete=True)

@@ -30,6 +30,11 @@ WANTED = {
 MAX_YAML_BYTES = 1_000_000
 """Reading YAML is slow."""
 SEX = {"Male": "M", "Female": "F"}
+_DURATION = r"P(?=[0-9T])([0-9.]+Y)?([0-9.]+M)?([0-9.]+W)?([0-9.]+D)?(T([0-9.]+H)?([0-9.]+M)?([0-9.]+S)?)?"
+AGE = rf"^{_DURATION}(/({_DURATION})?)?$"
+"""ISO 8601, `P90D`, or a range, `P90D/P100D`."""
+NAME = r"^[^/:]+$"
+"""NWB's names are parts of paths."""
 
 
 def metadata_files(raw_files: Iterable[Path], session: Path) -> list[Path]:
@@ -98,8 +103,10 @@ def schema_problems(document: dict[str, Any]) -> Iterator[str]:
     schema = json.loads((schemas / "base_metadata_schema.json").read_text())
     known = {
         # The session's start may come from elsewhere.
-        "NWBFile": schema["properties"]["NWBFile"] | {"required": []},
-        "Subject": schema["properties"]["Subject"],
+        "NWBFile": schema["properties"]["NWBFile"]
+        | {"required": [], "dependencies": {"source_script_file_name": ["source_script"]}},
+        # NeuroConv's own pattern lets every text pass.
+        "Subject": {"allOf": [{"properties": {"age": {"pattern": AGE}}}]} | schema["properties"]["Subject"],
         "Devices": _named("name", "description", "manufacturer", "serial_number"),
         "Ecephys": {
             "type": "object",
@@ -123,25 +130,27 @@ def time_problems(told: dict[str, Any]) -> Iterator[str]:
     for part, field in (("NWBFile", "session_start_time"), ("Subject", "date_of_birth")):
         fields = told.get(part)
         value = fields.get(field) if isinstance(fields, dict) else None
-        if isinstance(value, str) and not _is_time(value):
+        date_is_enough = field == "date_of_birth"
+        if isinstance(value, str) and not _is_time(value, date_is_enough):
             yield f"{part}.{field}: {value!r} is no date and time as in 2026-01-15T10:30:00+01:00"
 
 
 def _named(*fields: str) -> dict[str, Any]:
     """The schema of a table: name -> these fields, of text."""
-    texts = {field: {"type": "string"} for field in fields}
+    texts = {field: {"type": "string"} | ({"pattern": NAME} if field == "name" else {}) for field in fields}
     return {
         "type": "object",
+        "propertyNames": {"type": "string", "pattern": NAME},
         "additionalProperties": {"type": "object", "additionalProperties": False, "properties": texts},
     }
 
 
-def _is_time(text: str) -> bool:
+def _is_time(text: str, date_is_enough: bool) -> bool:
     try:
         datetime.fromisoformat(text)
     except ValueError:
         return False
-    return True
+    return date_is_enough or len(text) > len("2026-01-15")
 
 
 def aind_subject(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -160,10 +169,13 @@ def aind_subject(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def aind_description(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The session of a `data_description.json`. Raw data were created when they were recorded, derived ones later."""
+    investigators = document.get("investigators") or []
+    if not isinstance(investigators, list):
+        raise TypeError("investigators is no list")
     told = {
         "session_id": document.get("name"),
         "institution": _name(document.get("institution")),
-        "experimenter": [name for name in map(_name, document.get("investigators") or []) if name],
+        "experimenter": [name for name in map(_name, investigators) if name],
         "experiment_description": document.get("data_summary"),
     }
     if document.get("data_level") in (None, "raw"):

@@ -137,7 +137,8 @@ def clock_notes(jobs: list[Job]) -> list[str]:
         notes.append(f"{job.stream}: {clock}")
     if len({job.stream for job in jobs}) > 1:
         notes.append("The streams' clocks were not aligned to each other.")
-    return notes
+    # The groups of a stream share its clock.
+    return list(dict.fromkeys(notes))
 
 
 def scale_notes(probes: list[Probe]) -> list[str]:
@@ -336,7 +337,7 @@ def _with_electrode_properties(recording: Any, job: Job) -> Any:
         recording.annotate(source_group=str(recording.get_channel_groups()[0]))
     # One electrode group, though the probe's shanks may have been several groups for the reader.
     recording.set_channel_groups(np.zeros(channels, int))
-    recording.set_property("channel_name", np.array(electrode_names(recording.channel_ids, probegroup)))
+    recording.set_property("channel_name", np.array(electrode_names(job, recording.channel_ids, probegroup)))
     recording.set_property("group_name", np.full(channels, electrode_group(job)))
     if recording.get_property("brain_area") is None:
         recording.set_property("brain_area", np.full(channels, "unknown"))

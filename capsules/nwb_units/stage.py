@@ -142,5 +142,5 @@ def electrode_rows(nwbfile: Any, analyzer: Any, job: Job) -> dict[int, int]:
     table = nwbfile.electrodes
     groups, names = table["group_name"][:], table["channel_name"][:]
     row_of = {(str(group), str(name)): row for row, (group, name) in enumerate(zip(groups, names, strict=True))}
-    own = electrode_names(analyzer.channel_ids, analyzer.get_probegroup())
+    own = electrode_names(job, analyzer.channel_ids, analyzer.get_probegroup())
     return {channel: row_of[electrode_group(job), name] for channel, name in enumerate(own)}

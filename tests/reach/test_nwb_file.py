@@ -315,13 +315,19 @@ def test_a_group_in_agar_goes_by_its_name(spikeglx, tmp_path):
 def test_an_nwb_inputs_reference_time_and_lf_series_are_kept(tmp_path):
     from datetime import UTC, datetime, timedelta
 
-    from pynwb import NWBHDF5IO, NWBFile
+    from pynwb import NWBHDF5IO
+    from pynwb.ecephys import ElectricalSeries
 
     data = tmp_path / "data"
     data.mkdir()
-    formats.write_nwb(data / "rat.nwb", {"ElectricalSeriesAP": 1, "ElectricalSeriesLF": 1}, "hdf5")
+    formats.write_nwb(data / "rat.nwb", {"ElectricalSeriesAP": 1}, "hdf5")
     start = datetime(2026, 1, 1, tzinfo=UTC)
     with NWBHDF5IO(data / "rat.nwb", "r+") as io:
+        nwbfile = io.read()
+        region = nwbfile.create_electrode_table_region([6, 4, 5], "some electrodes")
+        counts = formats.counts("lf", 0, 5000, 3)
+        nwbfile.add_acquisition(ElectricalSeries("ElectricalSeriesLF", counts, region, rate=2500.0, conversion=1e-6))
+        io.write(nwbfile)
         io._file["timestamps_reference_time"][()] = (start - timedelta(minutes=5)).isoformat()
     (job,) = dispatched(data, tmp_path, input="nwb")
     assert job.lfp_reader.kwargs["electrical_series_path"] == "acquisition/ElectricalSeriesLF"
@@ -329,5 +335,6 @@ def test_an_nwb_inputs_reference_time_and_lf_series_are_kept(tmp_path):
     assert nwbfile.session_start_time == start
     assert nwbfile.timestamps_reference_time == start - timedelta(minutes=5)
     (lfp,) = nwbfile.processing["ecephys"]["LFP"].electrical_series.values()
-    assert lfp.rate == 30000
-    assert isinstance(nwbfile, NWBFile)
+    assert (lfp.rate, lfp.data.shape, len(nwbfile.electrodes)) == (2500, (5000, 3), 8)
+    assert lfp.electrodes.data[:].tolist() == [6, 4, 5]
+    assert nwbfile.electrodes["channel_name"].data[:].tolist() == [f"ElectricalSeriesAP{index}" for index in range(8)]

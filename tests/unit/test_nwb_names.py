@@ -2,6 +2,7 @@ import numpy as np
 import probeinterface
 
 from capsules.common.nwb import electrode_names
+from tests.two_probes import job
 
 
 def probe(x, wiring, ids):
@@ -22,9 +23,14 @@ def group(*probes):
 
 def test_names_follow_the_channels_and_tell_probes_apart():
     interleaved = group(probe(0.0, [0, 2], ["e0", "e1"]), probe(500.0, [1, 3], ["e0", "e1"]))
-    assert electrode_names([10, 11, 12, 13], interleaved) == ["probe0:e0", "probe1:e0", "probe0:e1", "probe1:e1"]
-    assert electrode_names([10, 11], group(probe(0.0, [1, 0], ["e0", "e1"]))) == ["e1", "e0"]
+    assert electrode_names(job(0), [10, 11, 12, 13], interleaved) == [
+        "probe0:e0",
+        "probe1:e0",
+        "probe0:e1",
+        "probe1:e1",
+    ]
+    assert electrode_names(job(0), [10, 11], group(probe(0.0, [1, 0], ["e0", "e1"]))) == ["e1", "e0"]
 
 
 def test_without_a_probe_the_channels_name_themselves():
-    assert electrode_names(["a", 7], None) == ["a", "7"]
+    assert electrode_names(job(0), ["a", 7], None) == ["a", "7"]

@@ -92,6 +92,12 @@ def test_a_description_tells_the_session():
         ("Subject: {sex: female}", "Subject.sex: 'female' is not one of"),
         ("NWBFile: {session_start_time: yesterday}", "NWBFile.session_start_time: 'yesterday' is no date and time"),
         ("Ecephys: {ElectrodeGroups: {imec0: {place: V1}}}", "Ecephys.ElectrodeGroups.imec0.place: unknown"),
+        ("NWBFile: {session_start_time: 2026-01-15}", "NWBFile.session_start_time: '2026-01-15' is no date and time"),
+        ("NWBFile: {source_script_file_name: a.py}", "NWBFile: 'source_script' is a dependency of"),
+        ("Subject: {age: ninety days}", "Subject.age: 'ninety days' does not match"),
+        ("Subject: {age: P90}", "Subject.age: 'P90' does not match"),
+        ("Devices: {left/imec0: {description: a}}", "Devices: 'left/imec0' does not match"),
+        ("Devices: {imec0: {name: ''}}", "Devices.imec0.name: '' does not match"),
         ("Devices: {imec0: {colour: red}}", "Devices.imec0.colour: unknown"),
         ("Devices: {imec0: {description: 5}}", "Devices.imec0.description: 5 is not of type 'string'"),
         ("NWBFile: [1", "cannot be read"),
@@ -104,6 +110,18 @@ def test_bad_metadata_by_hand_is_refused_with_its_path(text, problem, tmp_path):
         read_metadata(file)
     assert str(file) in str(refused.value)
     assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize("age", ["P90D", "P2W", "P1Y2M", "P90D/P100D", "P90D/", "PT36H"])
+def test_ages_in_their_forms(age, tmp_path):
+    assert read_metadata(by_hand(tmp_path, f"Subject: {{age: {age}}}"))["Subject"]["age"] == age
+
+
+def test_investigators_that_are_no_list_are_refused(tmp_path):
+    file = tmp_path / "data_description.json"
+    file.write_text(json.dumps(DESCRIPTION | {"investigators": "A. B."}))
+    with pytest.raises(SpikeRelayError, match="investigators is no list"):
+        read_metadata(file)
 
 
 def test_every_problem_is_told_at_once(tmp_path):
