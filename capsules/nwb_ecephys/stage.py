@@ -137,6 +137,9 @@ def clock_notes(jobs: list[Job]) -> list[str]:
         notes.append(f"{job.stream}: {clock}")
     if len({job.stream for job in jobs}) > 1:
         notes.append("The streams' clocks were not aligned to each other.")
+    # An NWB input's reference time is kept.
+    if any(job.reader.name != "nwb" and not in_turn(job) and any(job.segment_starts_s[:1]) for job in jobs):
+        notes.append("Times count from the instrument's own zero, which need not be the session's start.")
     # The groups of a stream share its clock.
     return list(dict.fromkeys(notes))
 

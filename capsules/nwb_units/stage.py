@@ -30,6 +30,8 @@ def run(task: Task) -> None:
     copy_file(task.input("nwb_ecephys", "file.nwb"), target)
     with open_io(target) as io:
         nwbfile = io.read()
+        remarks += [f"{id} has no units: its probe is not in this file." for job, id in found if not _has(nwbfile, job)]
+        found = [(job, id) for job, id in found if _has(nwbfile, job)]
         sortings = [_units_of(task, nwbfile, job, id) for job, id in found]
         remarks += [text for (_, id), units in zip(found, sortings, strict=True) if (text := none_good(id, units))]
         if sortings:
@@ -113,6 +115,10 @@ def open_io(file: Path) -> Any:
     from hdmf_zarr import NWBZarrIO
 
     return NWBZarrIO(str(file), mode="r+")
+
+
+def _has(nwbfile: Any, job: Job) -> bool:
+    return electrode_group(job) in nwbfile.electrode_groups
 
 
 def _units_of(task: Task, nwbfile: Any, job: Job, id: str) -> SortedUnits:

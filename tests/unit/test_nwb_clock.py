@@ -80,6 +80,7 @@ def test_spikes_and_traces_share_the_instruments_clock(data, tmp_path):
     assert (start_of(raw), start_of(lfp)) == (5.0, pytest.approx(5.0))
     np.testing.assert_allclose(nwbfile.units["spike_times"][0], 5.0 + SAMPLES / 30000)
     assert lfp.rate == 1250
+    assert "Times count from the instrument's own zero" in nwbfile.notes
     assert "times are the instrument's timestamps" in nwbfile.notes
     assert nwbfile.intervals is None or "segments" not in nwbfile.intervals
 
@@ -158,6 +159,7 @@ def test_segments_whose_clocks_overlap_are_counted_in_turn(data, tmp_path):
     np.testing.assert_allclose(nwbfile.units["spike_times"][0], SAMPLES / 30000)
     assert segments_table(nwbfile) == [[0.0, 2.0, 1, 0.0], [2.0, 3.0, 2, 0.0]]
     assert "segments one after the other from 0 on: their own clocks overlap" in nwbfile.notes
+    assert "own zero" not in nwbfile.notes
 
 
 def test_timestamps_that_jump_are_not_in_the_file(data, tmp_path):

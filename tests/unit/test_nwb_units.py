@@ -237,6 +237,17 @@ def test_the_file_says_that_no_unit_is_good(exported, run_folder, tmp_path):
     assert [nwbfile.units["default_qc"][row] for row in rows_of(nwbfile.units, IDS[1])] == ["bad"] * 4
 
 
+def test_a_probe_that_is_not_in_the_file_leaves_the_others_units(run_folder, tmp_path):
+    from pynwb import read_nwb
+
+    folder = linked_run(run_folder, tmp_path / "run", "postprocessing_", "curation_")
+    with quiet_tasks():
+        perform("nwb_ecephys", "day", [job(1)], folder)
+        record = perform("nwb_units", "day", [job(0), job(1)], folder)
+    assert record["warnings"] == [f"{IDS[0]} has no units: its probe is not in this file."]
+    assert len(read_nwb(folder / "nwb_units_day" / "file.nwb").units) == 4
+
+
 def test_a_recording_that_could_not_be_read_is_named_with_its_reason(run_folder, tmp_path):
     folder = linked_run(run_folder, tmp_path / "run", "none")
     broken = [job(0).model_copy(update={"failure": "the file is cut off"})]
