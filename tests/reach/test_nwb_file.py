@@ -91,6 +91,7 @@ def test_traces_are_those_of_the_source(split, backend, spikeglx, tmp_path):
             assert read.get_start_time() == pytest.approx([1000, 1001000][index] / 30000)
             lfp = nwbfile.processing["ecephys"]["LFP"][f"ElectricalSeriesLFP-{probe}{suffix}"]
             assert (lfp.rate, lfp.data.shape) == (2500, (len(expected) // 12, 8))
+            assert lfp.starting_time == pytest.approx(read.get_start_time(), abs=1 / 2500)
     electrodes = nwbfile.electrodes.to_dataframe()
     assert electrodes["shank"].tolist() == [""] * 8 + ["0", "0", "1", "1", "2", "2", "3", "3"]
     assert electrodes["location"].tolist() == ["CA1"] * 8 + ["unknown"] * 8
