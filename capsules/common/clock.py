@@ -106,4 +106,9 @@ def _timed_segments(job: Job, reader: Reader, data: Path) -> list[Any]:
     segments = segments_of(open_reader(reader, data), job)
     if in_turn(job):
         return [counted_from(one, start) for one, start in zip(segments, segment_starts(job), strict=False)]
-    return [counted_from(one, one.get_start_time()) for one in segments] if job.regular_clock else segments
+    if job.regular_clock:
+        return [counted_from(one, one.get_start_time()) for one in segments]
+    for segment in segments:
+        # Those of an NWB file are looked up one by one otherwise.
+        segment.get_times()
+    return segments

@@ -179,6 +179,34 @@ def test_timestamps_that_jump_are_not_in_the_file(data, tmp_path):
     assert "time is counted by samples" in nwbfile.notes
 
 
+@pytest.mark.parametrize("backend", ["hdf5", "zarr"])
+def test_the_timestamps_of_an_nwb_input_are_kept(backend, tmp_path):
+    from datetime import UTC, datetime
+
+    from hdmf_zarr import NWBZarrIO
+    from pynwb import NWBHDF5IO, NWBFile
+    from pynwb.ecephys import ElectricalSeries
+
+    nwbfile = NWBFile("test", "rat", datetime(2026, 1, 1, tzinfo=UTC))
+    group = nwbfile.create_electrode_group("shank", "a", "unknown", nwbfile.create_device("probe"))
+    for index in range(8):
+        nwbfile.add_electrode(group=group, location="CA1", rel_x=0.0, rel_y=20.0 * index)
+    times = 5 + np.arange(60000) / 30000
+    # SpikeInterface tells the rate by the first 1000.
+    times[2000:] += 1e-3 * (times[2000:] - times[2000]) ** 2
+    region = nwbfile.create_electrode_table_region(list(range(8)), "all")
+    traces = formats.counts("nwb", 0, 60000, 8)
+    nwbfile.add_acquisition(ElectricalSeries("ProbeA", traces, region, timestamps=times, conversion=1e-6))
+    (tmp_path / "data").mkdir()
+    with (NWBHDF5IO if backend == "hdf5" else NWBZarrIO)(str(tmp_path / "data" / "rat.nwb"), "w") as io:
+        io.write(nwbfile)
+    exported = export(tmp_path / "data", tmp_path, input="nwb")
+    raw, lfp = traces_of(exported)
+    np.testing.assert_array_equal(raw.timestamps[:], times)
+    np.testing.assert_array_equal(lfp.timestamps[:], times[::24])
+    np.testing.assert_array_equal(exported.units["spike_times"][0], times[SAMPLES])
+
+
 def test_unsigned_samples_are_counted_from_where_they_should():
     from spikeinterface.core import NumpyRecording
     from spikeinterface.preprocessing import unsigned_to_signed

@@ -41,7 +41,8 @@ def streams(data: Path, params: Any) -> Iterator[AnyStream]:
         except Exception as error:  # noqa: BLE001
             yield BrokenStream(dataset, file.name, f"cannot be read: {cause(error)}")
             continue
-        reader_of = {path.removeprefix("acquisition/"): _reader(file, path, data) for path in paths}
+        read_timestamps = not params.skip_timestamps_check
+        reader_of = {path.removeprefix("acquisition/"): _reader(file, path, data, read_timestamps) for path in paths}
         for path in paths:
             name = path.removeprefix("acquisition/")
             reason = not_sorted(name)
@@ -55,8 +56,8 @@ def streams(data: Path, params: Any) -> Iterator[AnyStream]:
             yield open_stream(dataset, name, reader_of[name], data, lfp_reader=lfp_reader, files=[file])
 
 
-def _reader(file: Path, series: str, data: Path) -> Reader:
-    kwargs = {"file_path": relative(file, data), "electrical_series_path": series}
+def _reader(file: Path, series: str, data: Path, read_timestamps: bool) -> Reader:
+    kwargs = {"file_path": relative(file, data), "electrical_series_path": series, "load_time_vector": read_timestamps}
     return Reader(name="nwb", kwargs=kwargs, path_arguments=["file_path"])
 
 
