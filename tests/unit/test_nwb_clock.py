@@ -26,14 +26,14 @@ def data(tmp_path_factory):
     return folder
 
 
-def export(data, folder, t_start=0.0, **settings):
+def export(data, folder, t_start=0.0, backend="zarr", **settings):
     """Write the NWB file of the first job, with one unit that fires at SAMPLES; returns the file."""
     from pynwb import read_nwb
 
     dispatch = task_for("job_dispatch", DISPATCH.model_validate({"input": "openephys"} | settings), folder, data)
     job_dispatch.run(dispatch)
     job = Job.model_validate(json.loads((dispatch.out / "jobs.json").read_text())[0])
-    lfp = {"lfp_temporal_factor": 2, "lfp_spatial_factor": 1, "write_raw": True}
+    lfp = {"lfp_temporal_factor": 2, "lfp_spatial_factor": 1, "write_raw": True, "backend": backend}
     first = task_for("nwb_ecephys", PARAMS.model_validate(lfp), folder, data)
     first.jobs = [job]
     ecephys.run(first)
@@ -124,8 +124,9 @@ def segments_table(nwbfile):
     return table[["start_time", "stop_time", "segment", "source_start_time"]].to_numpy().tolist()
 
 
-def test_joined_segments_keep_the_instruments_clock(data, tmp_path):
-    nwbfile = export(data, tmp_path, split_segments=False)
+@pytest.mark.parametrize("backend", ["hdf5", "zarr"])
+def test_joined_segments_keep_the_instruments_clock(backend, data, tmp_path):
+    nwbfile = export(data, tmp_path, backend=backend, split_segments=False)
     raw, lfp = joined_series(nwbfile)
     assert [series.data.shape for series in raw] == [(60000, 8), (30000, 8)]
     assert [series.data.shape for series in lfp] == [(2500, 8), (1250, 8)]
