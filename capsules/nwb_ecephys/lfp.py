@@ -55,7 +55,7 @@ def at_lfp_rate(
     Returns
     -------
     BaseRecording
-        Lazy. It is float32 when it was resampled, so that `lfp_band` alone rounds.
+        Lazy. It is float32 when anything was computed, so that `lfp_band` alone rounds.
     """
     import spikeinterface.preprocessing as spre
 
@@ -99,6 +99,7 @@ def lfp_band(lfp: Any, dtype: Any, params: NwbEcephysParams, change: Callable[[s
     BaseRecording
         Lazy.
     """
+    import numpy as np
     import spikeinterface.preprocessing as spre
 
     band = params.lfp.filter
@@ -115,6 +116,10 @@ def lfp_band(lfp: Any, dtype: Any, params: NwbEcephysParams, change: Callable[[s
         if half_rate_hz < highest_hz:
             change(f"lfp.filter.freq_max = {half_rate_hz:g} Hz: lfp_temporal_factor lets no higher one through")
         filtered = spre.decimate(filtered, params.lfp_temporal_factor, antialias=True)
+    if np.issubdtype(dtype, np.integer):
+        # Filters overshoot where an amplifier was saturated; as an integer that would turn round to the other end.
+        limits = np.iinfo(dtype)
+        filtered = spre.clip(filtered, limits.min, limits.max)
     return spre.astype(filtered, dtype)
 
 
@@ -158,4 +163,5 @@ def agar_referenced(recording: Any, surface_index: int) -> Any:
             f"surface_channel_agar_probes_indices: channel {surface_index} leaves none in agar of "
             f"{recording.get_num_channels()} channels, counted from 0"
         )
-    return spre.common_reference(recording, reference="global", operator="median", ref_channel_ids=list(outside))
+    outside = {"reference": "global", "operator": "median", "ref_channel_ids": list(outside)}
+    return spre.common_reference(recording, dtype="float32", **outside)

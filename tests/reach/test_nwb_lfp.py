@@ -88,6 +88,20 @@ def test_traces_of_floats_are_not_rounded(volts_per_count, gain_uv, tmp_path):
     assert rest <= 0.01 * COUNTS * volts_per_count
 
 
+def test_saturated_traces_do_not_turn_round(tmp_path):
+    from spikeinterface.core import NumpyRecording
+
+    full = np.where(np.arange(300000) // 7500 % 2, 32767, -32767).astype("int16")
+    made = NumpyRecording([np.column_stack([full, full])], 30000.0)
+    made.set_dummy_probe_from_locations(np.array([[0.0, 0.0], [0.0, 20.0]]))
+    made.save(folder=tmp_path / "rec")
+    traces, rate = written(tmp_path, tmp_path, **FROM_1_HZ)
+    plateau = full[:: round(30000 / rate)]
+    # Away from the steps the sign is that of the source.
+    middle = np.arange(len(traces)) % round(rate / 4) // 20 == 1
+    np.testing.assert_array_equal(np.sign(traces[middle, 0]), np.sign(plateau[middle]))
+
+
 def test_the_lf_stream_keeps_its_rate(sines, tmp_path):
     _, rate = written(sines, tmp_path, lf_stream=True, lfp_temporal_factor=1)
     assert rate == 5000

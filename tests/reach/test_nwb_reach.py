@@ -104,4 +104,4 @@ def test_the_agars_median_is_gone_from_every_channel(data):
     recording = si.load(data / "rec")
     traces = recording.get_traces().astype(float)
     expected = traces - np.median(traces[:, 4:], axis=1, keepdims=True)
-    assert np.allclose(agar_referenced(recording, 3).get_traces(), expected, atol=1)
+    assert np.allclose(agar_referenced(recording, 3).get_traces(), expected, atol=1e-3)
