@@ -65,7 +65,7 @@ def metric_columns() -> dict[str, dict[str, list[str]]]:
 
 
 def multi_channel_metrics() -> list[str]:
-    """The template metrics that need several channels: SpikeInterface adds them to any others by the channel count."""
+    """The template metrics that need several channels: they are asked for by a setting of their own."""
     return json.loads(LIBRARY_NAMES.read_text())[METRICS]["multi_channel"]
 
 

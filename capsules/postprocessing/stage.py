@@ -11,6 +11,7 @@ from capsules.common.task import Task
 from capsules.common.traces import written_traces
 from capsules.postprocessing.empty_metrics import empty_metrics, sentences
 from capsules.postprocessing.params import Sparsity
+from capsules.postprocessing.template_metrics import mend_template_metrics
 from capsules.postprocessing.translation import extension_arguments, peak_sign, seeds
 
 MIN_SPATIAL_CHANNELS = 3
@@ -47,6 +48,7 @@ def run(task: Task) -> None:
         sparsity_kwargs=sparsity_arguments(task.params.sparsity),
     )
     analyzer = _without_duplicates(task, analyzer, extensions)
+    mend_template_metrics()
     _compute(analyzer, extensions)
     _report_empty_metrics(task, analyzer)
     analyzer.save_as(folder=task.out / "postprocessed.zarr", format="zarr")

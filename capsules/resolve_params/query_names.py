@@ -37,17 +37,15 @@ def _why_absent(name: str, extensions: dict[str, dict[str, Any] | None]) -> str 
     settings = extensions[extension]
     if settings is None:
         return _off(name, extension)
-    if not _asked_for(metric, settings.get("metric_names")):
+    chosen = settings.get("metric_names")
+    if metric in multi_channel_metrics():
+        if settings["include_multi_channel_metrics"] or metric in (chosen or []):
+            return None
+        return f"{name} is not computed: {EXTENSIONS}.{extension}.include_multi_channel_metrics is false"
+    if isinstance(chosen, list) and metric not in [METRIC_NAMES.get(name, name) for name in chosen]:
         return f"{name} is not computed: add {metric!r} to {EXTENSIONS}.{extension}.metric_names"
     needed = needed_extension(metric, settings.get("metric_params"))
     return _off(name, needed) if needed is not None and extensions[needed] is None else None
-
-
-def _asked_for(metric: str, chosen: Any) -> bool:
-    """Whether a metric is among the chosen ones; how many channels a recording has is not known here."""
-    if not isinstance(chosen, list) or metric in multi_channel_metrics():
-        return True
-    return metric in [METRIC_NAMES.get(name, name) for name in chosen]
 
 
 def _unknown(name: str, columns: list[str]) -> str:

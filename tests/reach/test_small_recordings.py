@@ -17,7 +17,7 @@ TWO_UNITS = {"a": SPIKES, "b": SPIKES[::2] + 700}
 AFTER_SORTING = ("postprocessing", "curation", "visualization", "nwb_ecephys", "nwb_units")
 
 
-def write(folder, channels, gains=True, seconds=6):
+def write(folder, channels, gains=True, seconds=6, pitch_um=20):
     """A recording of noise whose first channel has a spike at every one of SPIKES."""
     from probeinterface import generate_linear_probe
     from spikeinterface.core import NumpyRecording
@@ -26,7 +26,7 @@ def write(folder, channels, gains=True, seconds=6):
     for spike in filter(lambda sample: sample + 20 < len(traces), SPIKES):
         traces[spike - 20 : spike + 20, 0] -= 900 * np.hanning(40)
     recording = NumpyRecording([traces.astype("int16")], 30000.0)
-    probe = generate_linear_probe(channels)
+    probe = generate_linear_probe(channels, ypitch=pitch_um)
     probe.set_device_channel_indices(np.arange(channels))
     recording.set_probe(probe)
     if gains:
@@ -140,6 +140,17 @@ def test_metrics_that_need_more_are_named_with_what_they_need(units, seconds, re
         assert any(column in text and need in text for text in ended["postprocessing"]["warnings"])
     assert "snr" not in empty
     assert len(units_of(tmp_path)) == len(units)
+
+
+def test_units_on_one_channel_each_end_well(records, tmp_path):
+    """Contacts further apart than the sparsity's radius, as on many probes of a few channels and on arrays."""
+    write(tmp_path / "data", 4, pitch_um=200)
+    ended = records(TWO_UNITS)
+    assert {ended[stage]["status"] for stage in AFTER_SORTING} == {"ok"}
+    facts = ended["postprocessing"]["facts"]
+    assert "several channels" in facts["nan_template_metrics"]["spread"]
+    assert "trough_half_width" not in facts["nan_template_metrics"]
+    assert len(units_of(tmp_path)) == 2
 
 
 def test_a_metric_without_its_extension_is_named(records, tmp_path):

@@ -303,6 +303,11 @@ EXTENSIONS = "postprocessing.extensions"
             {"template_metrics": {"metric_names": ["half_width"]}},
             f"recovery_slope is not computed: add 'recovery_slope' to {EXTENSIONS}.template_metrics.metric_names",
         ),
+        (
+            "spread > 5",
+            {"template_metrics": {"include_multi_channel_metrics": False}},
+            f"spread is not computed: {EXTENSIONS}.template_metrics.include_multi_channel_metrics is false",
+        ),
         ("snr > 5", {"quality_metrics": None}, f"snr needs {EXTENSIONS}.quality_metrics, which is off (null)"),
         ("spread > 5", {"template_metrics": None}, f"spread needs {EXTENSIONS}.template_metrics, which is off (null)"),
         ("drift_ptp > 5", {"spike_locations": None}, f"drift_ptp needs {EXTENSIONS}.spike_locations, which is off"),
@@ -329,8 +334,10 @@ def test_a_query_over_what_is_not_computed_is_refused(query, extensions, message
         ("nn_hit_rate > 0.5 and sync_spike_2 < 1 and drift_mad < 5 and num_spikes > 1", {}),
         ("trough_half_width > 0 and velocity_above > 0 and exp_decay > 0 and spread > 0", {}),
         ("trough_half_width > 0 and spread > 0", {"template_metrics": {"metric_names": ["half_width"]}}),
-        # From 64 channels on SpikeInterface computes these in any case.
-        ("spread > 0", {"template_metrics": {"include_multi_channel_metrics": False}}),
+        (
+            "spread > 0",
+            {"template_metrics": {"include_multi_channel_metrics": False, "metric_names": ["half_width", "spread"]}},
+        ),
         (None, {"quality_metrics": None}),
         ("", {"quality_metrics": None}),
         ("1 < 2", {"quality_metrics": None}),

@@ -1,0 +1,33 @@
+"""SpikeInterface's template metrics (0.105.3) made to do what they are asked for, on any probe."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def mend_template_metrics() -> None:
+    """For the rest of this process: no metric is added unasked, and units on channels of one depth do not end the work.
+
+    SpikeInterface adds the metrics of several channels from 64 channels on, whatever was asked for. Its spread fails for
+    all units when one has all its channels at one depth, as on contacts that are further apart than the sparsity's
+    radius.
+    """
+    from spikeinterface.metrics.template import metrics, template_metrics
+
+    template_metrics.MIN_CHANNELS_FOR_MULTI_CHANNEL_METRICS = math.inf
+    if metrics.get_spread.__module__ != __name__:
+        metrics.get_spread = _spread(metrics.get_spread, metrics.transform_column_range)
+
+
+def _spread(plain: Any, in_column: Any) -> Any:
+    import numpy as np
+
+    def spread(template: Any, channel_locations: Any, sampling_frequency: float, **settings: Any) -> float:
+        _, places = in_column(template, channel_locations, settings["column_range"])
+        depths = places[:, 1 if settings["depth_direction"] == "y" else 0]
+        if np.ptp(depths) == 0:
+            return np.nan
+        return plain(template, channel_locations, sampling_frequency, **settings)
+
+    return spread
