@@ -98,8 +98,9 @@ class TemplateMetrics(OpenSection):
 
 class PrincipalComponents(OpenSection):
     n_components: int = param(5, "Components kept for each channel.", ge=1)
-    mode: Literal["by_channel_local", "by_channel_global", "concatenated"] = param(
-        "by_channel_local", "One PCA for each channel, one for all, or one over channels put in a row."
+    # SpikeInterface's "concatenated" needs all channels of every unit, and the analyzer keeps those that are near.
+    mode: Literal["by_channel_local", "by_channel_global"] = param(
+        "by_channel_local", "One PCA for each channel, or one for all."
     )
     whiten: bool = param(True, "Scale the components to unit variance.")
 

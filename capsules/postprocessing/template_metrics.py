@@ -9,9 +9,9 @@ from typing import Any
 def mend_template_metrics() -> None:
     """For the rest of this process: no metric is added unasked, and units on channels of one depth do not end the work.
 
-    SpikeInterface adds the metrics of several channels from 64 channels on, whatever was asked for. Its spread fails for
-    all units when one has all its channels at one depth, as on contacts that are further apart than the sparsity's
-    radius.
+    SpikeInterface adds the metrics of several channels from 64 channels on, whatever was asked for. Its spread fails,
+    and with it that of all units, when one unit has its channels at one depth: as on contacts that are further apart
+    than the sparsity's radius.
     """
     from spikeinterface.metrics.template import metrics, template_metrics
 

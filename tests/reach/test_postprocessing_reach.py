@@ -4,7 +4,7 @@ import pytest
 
 from capsules.common import resources
 from capsules.postprocessing import stage
-from capsules.postprocessing.extension_params import DEFAULT_METRICS
+from capsules.postprocessing.extension_params import DEFAULT_METRICS, PrincipalComponents
 from capsules.postprocessing.params import PARAMS
 from tests.leaf_values import LEAVES, other_value
 from tests.reach.spy import changed_section, stage_leaves, task_for
@@ -148,6 +148,12 @@ def test_use_motion_corrected_moves_the_traces(inputs, tmp_path, monkeypatch):
 def test_an_extension_that_is_null_is_not_computed(inputs, tmp_path):
     task = run(inputs, tmp_path, **ONLY_TEMPLATES)
     assert task.record["facts"]["extensions"] == ["random_spikes", "templates", "waveforms"]
+
+
+@pytest.mark.parametrize("mode", PrincipalComponents.model_fields["mode"].annotation.__args__)
+def test_every_mode_of_the_components_is_computed(mode, inputs, tmp_path):
+    extensions = ONLY_TEMPLATES["extensions"] | {"principal_components": {"mode": mode}}
+    assert "principal_components" in run(inputs, tmp_path, extensions=extensions).record["facts"]["extensions"]
 
 
 @pytest.mark.slow
