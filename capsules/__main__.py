@@ -73,6 +73,10 @@ def main() -> int:
     except SpikeRelayError as error:
         _show([str(error)], sys.stderr)
         return 1
+    except OSError as error:
+        # Such as a place where nothing can be written.
+        _show([f"{error.filename}: {error.strerror}" if error.filename else str(error)], sys.stderr)
+        return 1
 
 
 def _show(lines: Iterable[str], stream: TextIO | None = None) -> None:

@@ -8,10 +8,11 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from capsules.commands.curation_file import checked_curation, name_new_units, read_curation
+from capsules.commands.curation_file import check_labels, checked_curation, name_new_units, new_units, read_curation
 from capsules.common.errors import Refused
 from capsules.common.metrics import LABELS, METRIC_EXTENSIONS, labels_of, metrics_table, write_table
 from capsules.common.resources import use_numba_cache
+from capsules.postprocessing.template_metrics import mend_template_metrics
 from capsules.results.published import chosen_recording, labelled_analyzer, refuse_existing, whole_folder
 
 
@@ -32,20 +33,21 @@ def run(arguments: argparse.Namespace) -> int:
     use_numba_cache()
     from spikeinterface.curation.curation_format import curation_label_to_vectors
 
-    from capsules.commands.nwb_replace import block_of, replace_units
+    from capsules.commands.nwb_replace import block_of, names_in, replace_units
 
-    analyzer = labelled_analyzer(results, id)
+    analyzer, block = labelled_analyzer(results, id), block_of(results, id)
     curation = checked_curation(document, file, id, [unit.item() for unit in analyzer.unit_ids])
+    taken = {*metrics_table(analyzer), *analyzer.sorting.get_property_keys(), *names_in(block)} - set(LABELS)
+    check_labels(curation, file, taken)
     name_new_units(curation, file, analyzer.sorting)
     edited, by_hand = applied(analyzer, curation), list(curation_label_to_vectors(curation))
     with whole_folder(output) as folder:
         edited.sorting.save(folder=folder / "curated")
         shutil.copyfile(file, folder / "curation.json")
         write_table(labels_of(edited.sorting, [*LABELS, *by_hand]), metrics_table(edited), folder / "metrics.csv")
-        block = block_of(results, id)
         if block is not None:
             replace_units(block, folder / block.name, results, id, analyzer, edited, by_hand)
-    new = [str(unit) for unit in edited.unit_ids if unit not in set(analyzer.unit_ids)]
+    new = [str(unit) for unit in new_units(curation)]
     print(f"{id}: {analyzer.get_num_units()} units became {edited.get_num_units()}, in {output}")
     if new:
         print(
@@ -73,6 +75,7 @@ def applied(analyzer: Any, curation: Any) -> Any:
     for merge in curation.merges:
         if not analyzer.sparsity.mask[analyzer.sorting.ids_to_indices(merge.unit_ids)].all(axis=0).any():
             raise Refused([f"units {', '.join(map(str, merge.unit_ids))} have no channel in common: not to be merged"])
+    mend_template_metrics()
     with warnings.catch_warnings():
         # Of metrics that new units have no value for, which `run` tells.
         warnings.simplefilter("ignore", UserWarning)

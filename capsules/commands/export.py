@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_existing(output)
     if arguments.data is not None and not os.path.isdir(arguments.data):
         raise Refused([f"--data {arguments.data}: no such folder"])
+    if arguments.n_jobs < 1:
+        raise Refused([f"--n_jobs: a whole number of at least 1 is needed; got {arguments.n_jobs}"])
     use_numba_cache()
     analyzer = labelled_analyzer(arguments.results, id)
     if not analyzer.has_extension("templates"):
@@ -52,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     what = "with its traces" if arguments.data else "without traces (give --data to write them)"
     if arguments.data and motion_applied(arguments.results, id):
         what = "with its traces as they were before the interpolation along the drift"
-    print(f"{id}: {analyzer.get_num_units()} units {what}; phy template-gui {output / 'params.py'}")
+    print(f"{id}: {analyzer.get_num_units()} units {what}; phy template-gui {shlex.quote(str(output / 'params.py'))}")
     return 0
 
 

@@ -6,24 +6,46 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from capsules.common.errors import SpikeRelayError
 from capsules.nwb_units.columns import Column, SortedUnits, label_columns, sorted_units
 from capsules.nwb_units.stage import copy_file, open_io
 from capsules.nwb_units.table import joined, read_units, write_units
-from capsules.results.published import status_of
+from capsules.results.published import place, status_of
 
 ABOUT = ("recording", "electrode_group", "sorter", "sorter_version")
 """Columns in which all units of a sorting have the same."""
 
 
 def block_of(results: Path, id: str) -> Path | None:
-    """The published NWB file that holds a sorting's units, or None."""
+    """The published NWB file that holds a sorting's units, or None.
+
+    Raises
+    ------
+    SpikeRelayError
+        When one of the run's files cannot be read.
+    """
     from pynwb import read_nwb
 
-    for file in sorted((results / "nwb").glob("*.nwb")):
-        table = read_nwb(file).units
+    files = [place(results, "nwb_units", "file.nwb", block) for block in status_of(results)["blocks"]]
+    for file in filter(Path.exists, files):
+        try:
+            table = read_nwb(file).units
+        except (OSError, ValueError) as error:
+            raise SpikeRelayError(f"{file} cannot be read: {error}") from error
         if table is not None and rows_of(table, results, id):
             return file
     return None
+
+
+def names_in(file: Path | None) -> set[str]:
+    """The names that no further column of a file's units can have; none without a file."""
+    if file is None:
+        return set()
+    from pynwb import read_nwb
+    from pynwb.misc import Units
+
+    columns = {column.name for column in read_nwb(file).units.columns} | {one["name"] for one in Units.__columns__}
+    return columns | set(dir(Units))
 
 
 def rows_of(table: Any, results: Path, id: str) -> list[int]:
@@ -62,6 +84,8 @@ def replace_units(
     sortings = [read_units(table, kept), edited] if kept else [edited]
     copy_file(source, target)
     drop_units(target)
+    if not any(map(len, sortings)):
+        return
     with open_io(target) as io:
         nwbfile = io.read()
         write_units(nwbfile, joined(sortings), [])

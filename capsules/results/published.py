@@ -88,11 +88,20 @@ def chosen_recording(results: Path, asked: str | None) -> str:
 
 
 def labelled_analyzer(results: Path, id: str) -> Any:
-    """A recording's analyzer with the labels of its curated sorting, in memory: nothing is written to the results."""
+    """A recording's analyzer with the labels of its curated sorting, in memory: nothing is written to the results.
+
+    Raises
+    ------
+    SpikeRelayError
+        When the analyzer is gone.
+    """
     import spikeinterface as si
 
+    file = place(results, "postprocessing", "postprocessed.zarr", id)
+    if not file.exists():
+        raise SpikeRelayError(f"{file} is not there: bring it back, or run the same command with -resume")
     distrust_files()
-    published = si.load(place(results, "postprocessing", "postprocessed.zarr", id), load_extensions=True)
+    published = si.load(file, load_extensions=True)
     analyzer = published.save_as(format="memory")
     curated = si.load(place(results, "curation", "curated", id))
     for name in curated.get_property_keys():

@@ -20,6 +20,14 @@ def edited(results, file, **changes):
     return file
 
 
+def labelled(name, value, exclusive=True):
+    """A curation's changes: one label, with two options, given to unit 0."""
+    return {
+        "label_definitions": {name: {"label_options": ["good", "bad"], "exclusive": exclusive}},
+        "manual_labels": [{"unit_id": "0", "labels": {name: [value]}}],
+    }
+
+
 def units_table(file):
     from pynwb import read_nwb
 
@@ -178,6 +186,46 @@ def test_units_in_an_hdf5_file_are_replaced_too(run_folder, results, spikerelay,
             np.testing.assert_array_equal(row["spike_times"], rows(theirs, id).loc[unit, "spike_times"])
 
 
+def test_a_file_whose_units_are_all_removed_has_none(run_folder, results, spikerelay, tmp_path):
+    from pynwb import read_nwb
+
+    folder = linked_run(run_folder, tmp_path / "alone", f"postprocessing_{IDS[0]}", f"curation_{IDS[0]}")
+    with quiet_tasks():
+        for stage in ("nwb_ecephys", "nwb_units"):
+            perform(stage, "day", [job(0)], folder)
+    shutil.rmtree(results / "nwb" / "day.nwb")
+    shutil.copytree(folder / "nwb_units_day" / "file.nwb", results / "nwb" / "day.nwb")
+    file = edited(results, tmp_path / "mine.json", removed=["0", "1", "2", "3"])
+    code, said, complaint = spikerelay("curate", results, "--apply", file, "--recording", IDS[0])
+    assert (code, "4 units became 0" in said) == (0, True), complaint
+    assert read_nwb(results / "hand_curated" / IDS[0] / "day.nwb").units is None
+
+
+def test_a_label_of_the_run_is_changed_and_a_merged_units_empty_metrics_are_told(results, spikerelay, tmp_path):
+    changes = labelled("default_qc", "bad") | {"merges": [{"unit_ids": ["1", "2"], "new_unit_id": "1"}]}
+    file = edited(results, tmp_path / "mine.json", **changes)
+    code, said, complaint = spikerelay("curate", results, "--apply", file, "--recording", IDS[0])
+    assert (code, "New units: 1." in said, "Without a value" in said) == (0, True, True), complaint
+    units = rows(units_table(results / "hand_curated" / IDS[0] / "day.nwb"), IDS[0])
+    assert dict(units["default_qc"]) == {"0": "bad", "1": "", "3": ""}
+
+
+def test_what_is_gone_or_cannot_be_written_is_told_in_a_line(results, spikerelay, tmp_path):
+    file = edited(results, tmp_path / "mine.json")
+    chosen = ("--recording", IDS[0])
+    (tmp_path / "file").touch()
+    (results / "nwb" / "stray.nwb").touch()
+    for command in (("curate", results, "--apply", file), ("export", results, "--to", "phy")):
+        code, _, complaint = spikerelay(*command, *chosen, "--output", tmp_path / "file" / "inside")
+        assert (code, complaint.endswith("Not a directory\n")) == (1, True)
+    code, _, complaint = spikerelay("export", results, "--to", "phy", *chosen, "--n_jobs", "0")
+    assert (code, complaint) == (2, "--n_jobs: a whole number of at least 1 is needed; got 0\n")
+    shutil.rmtree(results / "postprocessed")
+    for command in (("curate", results, "--apply", file), ("export", results, "--to", "phy")):
+        code, _, complaint = spikerelay(*command, *chosen)
+        assert (code, f"{IDS[0]}.zarr is not there" in complaint, complaint.count("\n")) == (1, True, 1)
+
+
 def test_new_units_never_get_the_id_of_a_removed_one(results, spikerelay, tmp_path):
     import spikeinterface as si
 
@@ -204,6 +252,25 @@ def test_new_units_never_get_the_id_of_a_removed_one(results, spikerelay, tmp_pa
         ({"splits": [{"unit_id": "1", "indices": [[0, 99999]]}]}, "names spikes that it does not have"),
         ({"splits": [{"unit_id": "1", "mode": "labels", "labels": [0, 1]}]}, "has 2 labels for"),
         ({"splits": [{"unit_id": "1", "indices": [[0]], "new_unit_ids": ["a"]}]}, "makes 2 units"),
+        ({"splits": [{"unit_id": "1", "indices": [[], [0]]}]}, "needs two parts or more, with spikes in each"),
+        ({"splits": [{"unit_id": "1", "indices": [[0]]}, {"unit_id": "1", "indices": [[1]]}]}, "split more than once"),
+        ({"merges": [{"unit_ids": ["1", "1"]}]}, "a merge names a unit twice: 1, 1"),
+        ({"merges": 5}, "not in the format: TypeError"),
+        ({"mergess": []}, "\"mergess\" is not in the format; did you mean 'merges'?"),
+        (labelled("quality", "superb"), 'unit 0: quality has no option "superb"'),
+        (labelled("quality", "god"), "has no option \"god\"; did you mean 'good'?"),
+        (labelled("note", "superb", exclusive=False), 'unit 0: note has no option "superb"'),
+        (labelled("../../x", "good"), 'no label can have the name "../../x"'),
+        (labelled("", "good"), 'no label can have the name ""'),
+        *(
+            (labelled(taken, "good"), f"label {taken}: the units have something else of this name")
+            for taken in ("id", "snr", "spike_times", "spike_times_index", "waveforms", "colnames", "main_channel_id")
+        ),
+        (
+            {"label_definitions": {name: {"label_options": ["a", "b"], "exclusive": False} for name in "xy"}}
+            | {"manual_labels": []},
+            "label a is defined twice",
+        ),
     ],
 )
 def test_a_curation_that_cannot_be_applied_is_refused(text, complaint, results, spikerelay, tmp_path):
