@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from collections import Counter
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,10 @@ def html_environment() -> Any:
     """Of the templates of pages (jinja2.Environment): what they are given is escaped, and may not be missing."""
     import jinja2
 
-    return jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+    # Not jinja2's own `tojson`: it is for scripts, and shows < as \u003c.
+    environment.filters["as_json"] = partial(json.dumps, ensure_ascii=False)
+    return environment
 
 
 def fitted(content: dict[str, dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], list[str]]:
@@ -92,7 +95,7 @@ def _counts(status: dict[str, Any]) -> str:
     stages = [entry["stages"].values() for entry in status["recordings"].values()]
     warned = sum(any(stage["warnings"] for stage in reached) for reached in stages)
     parts = [f"{states[state]} {state}" for state in ("ok", "skipped", "failed") if states[state]]
-    return f"{len(status['recordings'])} recordings, {', '.join(parts)}, {warned} with warnings"
+    return ", ".join([f"{len(status['recordings'])} recordings", *parts, f"{warned} with warnings"])
 
 
 def embedded(content: Any) -> str:

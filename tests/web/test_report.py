@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
 
 import pytest
@@ -120,6 +121,19 @@ def test_what_comes_from_the_data_is_text(file, visit):
     assert page.locator("b").count() == 0
 
 
+def test_parameters_are_shown_as_they_are_written(file, visit):
+    page, _ = visit(file)
+    cells = page.locator("tr", has_text="curation.query").locator("td").all_inner_texts()
+    assert cells[:2] == ['"snr > 1"', json.dumps(HOSTILE)]
+
+
+def test_a_run_without_recordings_has_a_report(visit, tmp_path):
+    (tmp_path / "report.html").write_text(page_of({}))
+    page, seen = visit(tmp_path / "report.html")
+    assert "The run is ok: 0 recordings, 0 with warnings." in page.inner_text("main")
+    assert seen.console == []
+
+
 def test_no_script_but_its_own_runs(file, visit):
     """Not even one that had got into the page."""
     page, seen = visit(file)
@@ -201,6 +215,29 @@ def test_a_units_page(file, visit, shown):
     page.keyboard.press("Escape")
     assert not dialog.is_visible()
     assert page.evaluate("location.hash") == ""
+
+
+def test_the_keyboard_stays_in_a_units_page_to_its_ends(file, visit, shown):
+    page, _ = visit(file)
+    held = "document.activeElement.id"
+    page.locator('[data-units="first"] tbody a').first.press("Enter")
+    page.wait_for_selector("dialog[open]")
+    assert page.evaluate(held) == "unit-close"
+    page.locator("#unit-after").focus()
+    for _ in shown["units"]["ids"][2:]:
+        page.keyboard.press("Enter")
+        assert page.evaluate(held) == "unit-after"
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.getElementById('unit-after').disabled")
+    assert page.evaluate(held) == "unit-close"
+
+
+def test_paper_has_the_probe_map_below_the_checks(file, visit):
+    """Beside them it would be cut off at the edge of the page."""
+    page, _ = visit(file)
+    page.emulate_media(media="print")
+    checks, probe = (page.locator(f".columns > {place}").first.bounding_box() for place in ("div", ".probe"))
+    assert probe["y"] >= checks["y"] + checks["height"]
 
 
 def test_a_link_to_a_unit_opens_it(file, visit):
