@@ -6,7 +6,8 @@ from pydantic import Field
 
 from capsules.common.params import JobKwargs, Section, param
 
-Inches = Annotated[float, Field(gt=0)]
+Inches = Annotated[float, Field(gt=0, le=100)]
+"""Larger pictures take gigabytes, and are refused by what makes the small ones for the report."""
 
 
 class Timeseries(Section):

@@ -9,6 +9,7 @@ import pytest
 
 from capsules.common import resources
 from capsules.common.peaks import complete_settings, find_peaks
+from capsules.common.problems import problems_of
 from capsules.common.task import perform
 from capsules.visualization import stage
 from capsules.visualization.params import PARAMS
@@ -120,6 +121,12 @@ EVIDENCE = {
 @pytest.mark.parametrize("name", stage_leaves(PREFIX))
 def test_the_parameter_has_its_effect(name, seen):
     assert EVIDENCE[name](*seen, other_value(LEAVES[f"{PREFIX}.{name}"]))
+
+
+@pytest.mark.parametrize("figure", ["drift", "motion"])
+def test_a_figure_that_no_picture_can_hold_is_refused(figure):
+    (problem,) = problems_of(PARAMS, {figure: {"figsize": [10, 700]}})
+    assert "100" in str(problem)
 
 
 @pytest.mark.parametrize("form", ["png", "svg", "pdf"])
