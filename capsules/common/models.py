@@ -69,15 +69,26 @@ def _ready(name: str, start: Path | None) -> Model:
     if (folder := _cached(name)) is not None:
         return Model(name, folder, "cache", f"in the local model cache, {folder}")
     if (reason := _fetch(name)) is not None:
-        return Model(name, None, None, reason)
+        folder = _folder(name, start)
+        bare = f"the folder {folder} lacks a .skops file or {INFO}" if os.path.isdir(folder) else None
+        return Model(name, None, None, bare or reason)
     if (folder := _cached(name)) is None:
         return Model(name, None, None, f"the hub's lacks a .skops file or {INFO}")
     return Model(name, folder, "hub", f"fetched from the hub into {folder}")
 
 
+def _folder(name: str, start: Path | None) -> Path:
+    return (start or Path.cwd()) / os.path.expanduser(name)
+
+
 def _local(name: str, start: Path | None) -> Path | None:
-    folder = (start or Path.cwd()) / os.path.expanduser(name)
-    return folder if os.path.isdir(folder) else None
+    """The folder of this name, if there is a model in it: any other may only happen to be called like a repository."""
+    folder = _folder(name, start)
+    return folder if os.path.isdir(folder) and _is_whole(folder) else None
+
+
+def _is_whole(folder: Path) -> bool:
+    return any(folder.glob("*.skops")) and (folder / INFO).exists()
 
 
 def _cached(name: str) -> Path | None:
@@ -90,7 +101,7 @@ def _cached(name: str) -> Path | None:
     except (LocalEntryNotFoundError, HFValidationError):
         return None
     # The cache knows what belongs to a repository only when it fetched all of it at once.
-    return folder if any(folder.glob("*.skops")) and (folder / INFO).exists() else None
+    return folder if _is_whole(folder) else None
 
 
 def unreachable(name: str) -> str | None:

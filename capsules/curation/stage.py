@@ -104,7 +104,7 @@ def _classifier_labels(task: Task, analyzer: Any, metrics: Any) -> Any | None:
     for role, name in task.params.models().items():
         folder = models.find(name)
         if folder is None:
-            _missing(task, f"{role} {name!r} is neither a folder nor in the local model cache")
+            _missing(task, f"{role} {name!r} is neither a folder with a model nor in the local model cache")
             continue
         classifier = classifiers.read(folder)
         lacking = sorted(set(classifier.metrics) - set(map(str, metrics.columns)))

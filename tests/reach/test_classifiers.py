@@ -164,7 +164,9 @@ def test_a_hub_name_is_read_from_the_cache_and_the_hub_is_never_asked(model, ana
     assert separates(labels_in(tmp_path / "cached" / "out" / "curation_r"), truth)
     # The hub has the other one, but that is for the first process of a run.
     (warning,) = record["warnings"]
-    assert warning.startswith(f"sua_mua_classifier '{DEFAULT}' is neither a folder nor in the local model cache")
+    assert warning.startswith(
+        f"sua_mua_classifier '{DEFAULT}' is neither a folder with a model nor in the local model cache"
+    )
 
 
 @pytest.mark.parametrize("name", ["lab/none", "/no/such/folder", "~/no such folder", "a/b/c"])
@@ -458,6 +460,10 @@ def test_fetch_models(model, tmp_path):
     assert (named.returncode, named.stdout.startswith("lab/noise: fetched from the hub into ")) == (0, True)
     again = python("capsules", "fetch-models", "--params", params, cwd=tmp_path, **environment, **UNREACHABLE)
     assert (again.returncode, again.stdout.startswith("lab/noise: in the local model cache, ")) == (0, True)
+    params.write_text('{"curation": {"noise_neural_classifier": "bare", "sua_mua_classifier": null}}')
+    bare = python("capsules", "fetch-models", "--params", params, cwd=tmp_path, **environment, **UNREACHABLE)
+    lacking = f"bare: the folder {tmp_path / 'bare'} lacks a .skops file or model_info.json\n"
+    assert (bare.returncode, bare.stdout) == (1, lacking)
     params.write_text('{"curation": {"noise_strategy": "bombcell"}}')
     none = python("capsules", "fetch-models", "--params", params, cwd=tmp_path, **environment)
     assert (none.returncode, none.stdout) == (0, "the parameters use no classifier\n")

@@ -83,7 +83,7 @@ def test_noise_strategy(strategy, decoder, bombcell, analyzed, tmp_path, monkeyp
 
 def test_on_missing_model(analyzed, tmp_path):
     assert labels(run(analyzed, tmp_path / "a", on_missing_model="warn"), "decoder_label") is None
-    with pytest.raises(SpikeRelayError, match="neither a folder nor in the local model cache"):
+    with pytest.raises(SpikeRelayError, match="neither a folder with a model nor in the local model cache"):
         run(analyzed, tmp_path / "b", noise_neural_classifier="no/model", on_missing_model="refuse")
 
 
