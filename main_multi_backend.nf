@@ -137,7 +137,8 @@ workflow {
     CURATION(tasks(sortingJobs.join(POSTPROCESSING.out.folder), runs, 'curation'))
     curated = POSTPROCESSING.out.folder.join(CURATION.out.folder)
     // With the remainder: what failed or was skipped is shown as far as it came.
-    shown = sortingJobs.join(traces, remainder: true).join(curated, remainder: true).map { row ->
+    reached = sortingJobs.join(traces, remainder: true).join(POSTPROCESSING.out.folder, remainder: true)
+    shown = reached.join(CURATION.out.folder, remainder: true).map { row ->
         tuple(row[0], row[1], row.drop(2).findAll { folder -> folder != null })
     }
     VISUALIZATION(tasks(shown, runs, 'visualization'))

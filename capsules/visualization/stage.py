@@ -32,7 +32,7 @@ def run(task: Task) -> None:
     _show_traces(task, gallery, raw, traces)
     if traces is not None:
         _show_drift(task, gallery, traces)
-    units = _show_units(task, gallery, raw) if _reached(task, "curation") else None
+    units = _show_units(task, gallery, raw) if _reached(task, "postprocessing", "units") else None
     records = {stage: task.input_record(stage) for stage in task.stage.may_take}
     checks = check_all(records, raw.get_num_channels(), noise_uv)
     write_json(task.out / "quality_control" / "checks.json", checks)
@@ -44,12 +44,12 @@ def run(task: Task) -> None:
     )
 
 
-def _reached(task: Task, stage: str) -> bool:
-    """Whether a stage left its result; else it is recorded that none is shown."""
+def _reached(task: Task, stage: str, gives: str) -> bool:
+    """Whether a stage left its result; else it is recorded that what it gives is not shown."""
     record = task.input_record(stage)
     if record is not None and record["status"] == "ok":
         return True
-    task.change(f"no figures after {stage}: it {'failed' if record is None else record['status']}")
+    task.change(f"no {gives}: {stage} {'failed' if record is None else record['status']}")
     return False
 
 
@@ -57,7 +57,7 @@ def _traces(task: Task) -> Any | None:
     """The preprocessed traces, if there are any."""
     import spikeinterface as si
 
-    return si.load(task.input("preprocessing", "traces")) if _reached(task, "preprocessing") else None
+    return si.load(task.input("preprocessing", "traces")) if _reached(task, "preprocessing", "traces") else None
 
 
 def _channel_labels(task: Task, raw: Any) -> list[str]:
@@ -155,7 +155,8 @@ def _show_units(task: Task, gallery: Gallery, raw: Any) -> dict[str, Any]:
 
     # Each extension is read when it is asked for: waveforms and principal components, the largest, are not.
     analyzer = si.load(task.input("postprocessing", "postprocessed.zarr"), load_extensions=False)
-    labels = labels_of(si.load(task.input("curation", "curated")))
+    curated = _reached(task, "curation", "labels")
+    labels = labels_of(si.load(task.input("curation", "curated"))) if curated else {}
     metrics, qc = metrics_table(analyzer), labels.get("default_qc")
     write_table(labels, metrics, task.out / "quality_control" / "metrics.csv")
     if analyzer.has_extension("unit_locations"):

@@ -272,6 +272,14 @@ def test_a_failed_probe_leaves_the_others_alone(pipeline):
     assert {id for stage, id in ran_anew(again) if stage == "SPIKESORTING"} == {IMEC0}
 
 
+def test_units_are_handed_on_to_be_shown_when_their_curation_failed(pipeline):
+    run = pipeline.run(config=pipeline.config_with("process { withName: 'CURATION' { beforeScript = 'exit 3' } }"))
+    assert {entry["stage"] for entry in run.status["recordings"].values()} == {"curation"}
+    for row in run.tasks(process="VISUALIZATION"):
+        staged = {path.name for path in (Path(row["workdir"]) / "inputs").iterdir()}
+        assert staged == {f"{stage}_{row['tag']}" for stage in ("preprocessing", "postprocessing")}
+
+
 def test_a_broken_file_fails_its_probe_alone(tmp_path, tiny_session):
     data = tmp_path / "session"
     shutil.copytree(tiny_session, data)

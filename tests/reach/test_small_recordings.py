@@ -103,7 +103,7 @@ def test_no_units_are_a_skip_with_its_reason(records, tmp_path):
     ended = records({})
     assert [ended[stage]["status"] for stage in AFTER_SORTING[:3]] == ["skipped", "skipped", "ok"]
     assert ended["postprocessing"]["reason"] == "the sorting has no units"
-    assert "no figures after curation: it skipped" in ended["visualization"]["changes"]
+    assert "no units: postprocessing skipped" in ended["visualization"]["changes"]
     assert units_of(tmp_path) is None
 
 

@@ -164,10 +164,24 @@ def test_a_recording_is_shown_as_far_as_it_came(left, curated, data, tmp_path):
     assert figures >= {"traces_1", "traces_2", "channels", "rms", "psd"}
     assert ("drift_map" in figures) == (left == "traces")
     assert "unit_yield" not in figures
-    assert any("no figures after curation" in change for change in task.record["changes"])
+    assert "no units: postprocessing failed" in task.record["changes"]
     shown = json.loads((task.out / "report.json").read_text())
     assert shown["units"] is None
     assert ("dead" in shown["probe"]["labels"]) == (left == "skipped")
+
+
+def test_units_are_shown_without_labels_when_curation_failed(curated, data, tmp_path):
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    for stage_before in ("preprocessing", "postprocessing"):
+        (inputs / f"{stage_before}_r").symlink_to(curated / f"{stage_before}_r")
+    task = task_for("visualization", PARAMS(), tmp_path, data)
+    task.inputs = inputs
+    stage.run(task)
+    assert {Path(figure).stem for figure in task.record["facts"]["figures"]} >= {"firing", "unit_yield"}
+    assert "no labels: curation failed" in task.record["changes"]
+    units = json.loads((task.out / "report.json").read_text())["units"]
+    assert units["labels"] == {} and units["metrics"]["num_spikes"]
 
 
 def test_a_recording_that_cannot_be_read_is_skipped(data, tmp_path):
