@@ -10,8 +10,8 @@ def mend_template_metrics() -> None:
     """For the rest of this process: no metric is added unasked, and units on channels of one depth do not end the work.
 
     SpikeInterface adds the metrics of several channels from 64 channels on, whatever was asked for. Its spread fails,
-    and with it that of all units, when one unit has its channels at one depth: as on contacts that are further apart
-    than the sparsity's radius.
+    and with it that of all units, when one unit has no spikes, or its channels at one depth: as on contacts that are
+    further apart than the sparsity's radius.
     """
     from spikeinterface.metrics.template import metrics, template_metrics
 
@@ -26,7 +26,7 @@ def _spread(plain: Any, in_column: Any) -> Any:
     def spread(template: Any, channel_locations: Any, sampling_frequency: float, **settings: Any) -> float:
         _, places = in_column(template, channel_locations, settings["column_range"])
         depths = places[:, 1 if settings["depth_direction"] == "y" else 0]
-        if np.ptp(depths) == 0:
+        if np.ptp(depths) == 0 or not np.any(template):
             return np.nan
         return plain(template, channel_locations, sampling_frequency, **settings)
 

@@ -116,6 +116,7 @@ LONE_UNIT = "two units that share channels"
         ({"a": SPIKES}, 6, {"d_prime": LONE_UNIT, "isolation_distance": LONE_UNIT, "silhouette": LONE_UNIT}),
         ({"a": [SPIKES[1]]}, 6, {"rp_contamination": "two spikes of a unit", "l_ratio": LONE_UNIT}),
         ({"a": SPIKES, "b": [SPIKES[1] + 700]}, 6, {}),
+        ({"a": SPIKES, "b": []}, 6, {}),
         (
             {"a": SPIKES[:60], "b": SPIKES[:40] + 700},
             3,
@@ -128,7 +129,7 @@ LONE_UNIT = "two units that share channels"
             },
         ),
     ],
-    ids=["one unit", "one spike", "a unit of one spike", "shorter than every bin"],
+    ids=["one unit", "one spike", "a unit of one spike", "a unit without spikes", "shorter than every bin"],
 )
 def test_metrics_that_need_more_are_named_with_what_they_need(units, seconds, reasons, records, tmp_path):
     write(tmp_path / "data", 4, seconds=seconds)
