@@ -163,8 +163,11 @@ def segments_of(recording: Any, job: Job) -> list[Any]:
 
 
 def first_seconds(segments: list[Any], seconds: float) -> list[Any]:
-    """The first seconds of recordings of one segment that follow each other; those that begin later are left out."""
-    left, kept = round(seconds * segments[0].sampling_frequency), []
+    """The first seconds of recordings of one segment that follow each other; those that begin later are left out.
+
+    One sample at least.
+    """
+    left, kept = max(1, round(seconds * segments[0].sampling_frequency)), []
     for segment in segments:
         count = segment.get_num_samples()
         if left > 0:

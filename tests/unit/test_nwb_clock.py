@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from spikeinterface import generate_recording
 
 from capsules.common.clock import counted_from
-from capsules.common.job import Job
+from capsules.common.job import Job, first_seconds
 from capsules.job_dispatch import stage as job_dispatch
 from capsules.job_dispatch.params import PARAMS as DISPATCH
 from capsules.nwb_ecephys import stage as ecephys
@@ -218,3 +219,11 @@ def test_unsigned_samples_are_counted_from_where_they_should():
     assert not counted.has_time_vector()
     assert counted.get_start_time() == 2.0
     np.testing.assert_allclose(counted.clone().sample_index_to_time(np.array([0, 1500])), [2.0, 2.05])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "samples"), [(1e-9, [1]), (0.5, [500]), (1.0, [1000]), (1.2, [1000, 200]), (9, [1000, 1000])]
+)
+def test_the_first_seconds_of_segments(seconds, samples):
+    segments = [generate_recording(num_channels=1, sampling_frequency=1000, durations=[1.0]) for _ in range(2)]
+    assert [kept.get_num_samples() for kept in first_seconds(segments, seconds)] == samples
