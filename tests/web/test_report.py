@@ -224,11 +224,14 @@ def test_the_keyboard_stays_in_a_units_page_to_its_ends(file, visit, shown):
     page.wait_for_selector("dialog[open]")
     assert page.evaluate(held) == "unit-close"
     page.locator("#unit-after").focus()
-    for _ in shown["units"]["ids"][2:]:
+    *others, last = shown["units"]["ids"][1:]
+    for unit in others:
         page.keyboard.press("Enter")
+        page.get_by_role("heading", name=f"Unit {unit} of first", exact=True).wait_for()
         assert page.evaluate(held) == "unit-after"
     page.keyboard.press("Enter")
-    page.wait_for_function("document.getElementById('unit-after').disabled")
+    page.get_by_role("heading", name=f"Unit {last} of first", exact=True).wait_for()
+    page.wait_for_selector("#unit-after:disabled")
     assert page.evaluate(held) == "unit-close"
 
 
