@@ -16,6 +16,7 @@ def traces_figure(recordings: dict[str, tuple[Any, float]], duration_s: float) -
     recordings : dict
         Title -> recording and the second at which its snippet begins; channels are drawn by depth.
     duration_s : float
+        At least one sample is drawn.
     """
     figure, axes = plt.subplots(
         1, len(recordings), figsize=(5 * len(recordings), 5), squeeze=False, layout="constrained"
@@ -23,7 +24,7 @@ def traces_figure(recordings: dict[str, tuple[Any, float]], duration_s: float) -
     for axis, (title, (recording, start_s)) in zip(axes[0], recordings.items(), strict=True):
         rate = recording.sampling_frequency
         first = round(start_s * rate)
-        last = min(recording.get_num_samples(), first + round(duration_s * rate))
+        last = min(recording.get_num_samples(), first + max(1, round(duration_s * rate)))
         traces = recording.get_traces(start_frame=first, end_frame=last, return_in_uV=recording.has_scaleable_traces())
         depth = recording.get_channel_locations()[:, 1] if recording.has_probe() else np.arange(traces.shape[1])
         order = np.argsort(depth, kind="stable")

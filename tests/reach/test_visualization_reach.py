@@ -219,3 +219,10 @@ def test_peaks_kept_by_preprocessing_are_drawn_when_they_are_the_same(kept, take
     stage.run(task)
     assert task.record["facts"]["peaks_found_by"] == ("preprocessing" if taken else "visualization")
     assert task.record["facts"]["peaks"] == len(peaks)
+
+
+def test_the_shortest_snippet_is_one_sample(truth):
+    from capsules.visualization.figures import traces_figure
+
+    (image,) = traces_figure({"raw": (truth[0], 0.5)}, 1e-9).axes[0].images
+    assert image.get_array().shape == (truth[0].get_num_channels(), 1)

@@ -304,7 +304,7 @@ function openUnit(recording, unit) {
 
 function followHash() {
   const [, recording, unit] = location.hash.match(/^#unit\/([^/]+)\/(\d+)$/) ?? [];
-  const name = recording && decodeURIComponent(recording);
+  const name = Object.keys(content).find((id) => encodeURIComponent(id) === recording);
   if (content[name]?.units?.ids[Number(unit)] !== undefined) openUnit(name, Number(unit));
   else if (page.open) page.close();
 }
