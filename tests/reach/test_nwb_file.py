@@ -104,11 +104,38 @@ def test_traces_are_those_of_the_source(split, backend, spikeglx, tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["hdf5", "zarr"])
-def test_a_stub_is_short_and_raw_is_left_out(backend, spikeglx, tmp_path):
-    jobs = dispatched(spikeglx, tmp_path, input="spikeglx", split_groups=False)
-    _, nwbfile = export(jobs, spikeglx, tmp_path, backend=backend, stub=True, stub_seconds=0.5, **KEEP_LFP)
-    assert not nwbfile.acquisition
-    assert nwbfile.processing["ecephys"]["LFP"]["ElectricalSeriesLFP-imec1"].data.shape == (1250, 8)
+@pytest.mark.parametrize("split", [True, False], ids=["split", "joined"])
+@pytest.mark.parametrize(("write_raw", "write_lfp"), [(True, True), (True, False), (False, True), (False, False)])
+@pytest.mark.parametrize("stub_seconds", [None, 0.5])
+def test_spikeinterface_reads_what_was_asked_for(
+    backend, split, write_raw, write_lfp, stub_seconds, spikeglx, tmp_path
+):
+    from spikeinterface.extractors import read_nwb_recording
+
+    jobs = dispatched(spikeglx, tmp_path, input="spikeglx", split_segments=split, split_groups=False)
+    asked = {"backend": backend, "write_raw": write_raw, "write_lfp": write_lfp} | KEEP_LFP
+    stub = {"stub": True, "stub_seconds": stub_seconds} if stub_seconds else {}
+    task, nwbfile = export(jobs, spikeglx, tmp_path, **asked, **stub)
+    whole = stub_seconds is None
+    suffixes = {"": 0} if split else {"-segment1": 0, "-segment2": 1} if whole else {"-segment1": 0}
+    parts = [(probe, suffix) for probe in ("imec0", "imec1") for suffix in suffixes]
+    lfp = nwbfile.processing["ecephys"]["LFP"].electrical_series if write_lfp else {}
+    assert set(nwbfile.acquisition) == {f"ElectricalSeries-{probe}{suffix}" for probe, suffix in parts if write_raw}
+    assert set(lfp) == {f"ElectricalSeriesLFP-{probe}{suffix}" for probe, suffix in parts if write_lfp}
+
+    def read(path):
+        return read_nwb_recording(task.out / "file.nwb", electrical_series_path=path)
+
+    for probe, suffix in parts:
+        frames = round((stub_seconds or [2.0, 1.0][suffixes[suffix]]) * 30000)
+        if write_raw:
+            raw = read(f"acquisition/ElectricalSeries-{probe}{suffix}")
+            source = formats.counts(f"{probe}.ap", suffixes[suffix], [60000, 30000][suffixes[suffix]], 8)
+            np.testing.assert_array_equal(raw.get_traces(), source[:frames])
+        if write_lfp:
+            slow = read(f"processing/ecephys/LFP/ElectricalSeriesLFP-{probe}{suffix}")
+            assert (slow.sampling_frequency, slow.get_num_samples()) == (2500, frames // 12)
+            np.testing.assert_array_equal(slow.get_traces(), lfp[f"ElectricalSeriesLFP-{probe}{suffix}"].data[:])
 
 
 def test_metadata_by_hand_wins_and_what_is_unknown_is_told(spikeglx, tmp_path):
