@@ -54,7 +54,7 @@ def sort(recording, work: Path):
         traces = spre.common_reference(traces)
     traces = spre.astype(traces, "int16", round=True)
     traces = traces.save(folder=work / "traces", n_jobs=2, progress_bar=False)
-    sorting = run_sorter("spykingcircus2", traces, folder=work / "sorter", job_kwargs={"n_jobs": 2})
+    sorting = run_sorter("spykingcircus2", traces, folder=work / "sorter", job_kwargs={"n_jobs": 1})
     return si.NumpySorting.from_sorting(sorting)
 
 

@@ -153,3 +153,18 @@ def test_drifting_with_the_sorters_own_correction(drifting, preprocessed, capsys
     by_hand = scores(truth, bare(folder, folder / "bare"))
     told(capsys, "drifting", ours, by_hand)
     assert ours[0] >= by_hand[0]
+
+
+@pytest.mark.slow
+def test_the_same_spikes_for_any_number_of_workers(drifting, preprocessed):
+    """More spikes than SpykingCircus2 looks at for its template of a spike, so that it stops before the end."""
+    import spikeinterface as si
+
+    folder, job, *_ = drifting
+    found = []
+    for n_jobs in ("1", "2"):
+        ended = spikesort(job, preprocessed["compute"], folder / f"workers{n_jobs}", "--n-jobs", n_jobs)
+        assert ended.status == "ok", ended.output
+        found.append(si.load(ended.folder / "spikesorted").to_spike_vector())
+    assert len(found[0]) > 10000
+    np.testing.assert_array_equal(*found)

@@ -7,11 +7,13 @@ from math import inf
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 
 from capsules.spikesorting.params import SpikesortingParams
 from capsules.spikesorting.sorters import SORTERS
 from capsules.spikesorting.sorters.base import JOB_KWARGS_REPLACED, Context
+from capsules.spikesorting.sorters.components import stopping_in_order
 from capsules.spikesorting.sorters.kilosort4 import REPLACED
 from capsules.spikesorting.sorters.kilosort4_parameters import (
     DEFAULT_SETTINGS,
@@ -195,3 +197,32 @@ repeatable("lupin")({"seed": 4})
 assert three != draws()
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+@pytest.mark.parametrize("limit", [0, 200, 10**6])
+def test_a_search_stops_where_one_worker_would_for_any_number_of_them(limit):
+    from spikeinterface import generate_recording
+    from spikeinterface.core.node_pipeline import ExtractSparseWaveforms, run_node_pipeline
+    from spikeinterface.sortingcomponents.peak_detection.method_list import LocallyExclusivePeakDetector
+    from spikeinterface.sortingcomponents.tools import get_shuffled_recording_slices
+
+    recording = generate_recording(num_channels=4, durations=[20.0, 11.3], seed=0)
+    detector = LocallyExclusivePeakDetector(recording, noise_levels=np.ones(4), detect_threshold=3, return_output=True)
+    waveforms = ExtractSparseWaveforms(
+        recording, parents=[detector], ms_before=1, ms_after=1, radius_um=50, return_output=True
+    )
+    work = {"chunk_duration": "0.5s", "progress_bar": False, "pool_engine": "thread", "max_threads_per_worker": 1}
+    some = {
+        "skip_after_n_peaks": limit,
+        "slices": get_shuffled_recording_slices(recording, job_kwargs=work, seed=1),
+    }
+    expected = run_node_pipeline(recording, [detector, waveforms], work | {"n_jobs": 1}, **some)
+    assert limit < len(expected[0]) < limit + 100 or limit == 10**6
+    for workers in (1, 2, 5):
+        found = stopping_in_order(run_node_pipeline)(
+            recording, [detector, waveforms], work | {"n_jobs": workers}, **some
+        )
+        for one, other in zip(expected, found, strict=True):
+            np.testing.assert_array_equal(one, other)
+    peaks = stopping_in_order(run_node_pipeline)(recording, [detector], work | {"n_jobs": 2}, **some)
+    np.testing.assert_array_equal(peaks, expected[0])
