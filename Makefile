@@ -1,8 +1,9 @@
 # One line each; `make help` lists them.
 PY := .venv/bin/python
 LINT_NEXTFLOW := 25.04.4
-# A file's tests stay in one process: they share what is costly to make.
-SPREAD := --numprocesses 2 --dist loadfile
+# A file's tests stay in one process: they share what is costly to make. In their order, so that the long ones, which run
+# the pipeline, do not come last.
+SPREAD := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test setup-dev setup-web setup-docs test-faults test-full setup-cluster test-cluster bench lint generate docs clean
 help:        ## this list
