@@ -39,6 +39,7 @@ def told(capsys, what, ours, by_hand):
         print(f"\n{what}: well found {ours[0]} of {ours[1]}, by hand {by_hand[0]}")
 
 
+@pytest.mark.slow
 def test_static(tmp_path, capsys):
     recording, truth = ground_truth(ProbeSpec(channels=32, units=10, duration_s=60.0, seed=7))
     write(as_counts(recording), tmp_path)
