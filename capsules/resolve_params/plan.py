@@ -44,8 +44,9 @@ def plan_sessions(options: dict[str, Any], data: str | None, work: Path, results
         all_good = all_good and good
         all_written += written
     if len(sessions) > 1:
-        lines += ["", "disk, all sessions together:", *_disk_lines(all_written, work, results)]
-        all_good = all_good and not shortages(all_written, work, results)
+        disk, fits = _disk_lines(all_written, work, results)
+        lines += ["", "disk, all sessions together:", *disk]
+        all_good = all_good and fits
     return lines, all_good
 
 
@@ -86,9 +87,10 @@ def plan(options: dict[str, Any], data: Path, work: Path, results: Path) -> tupl
     for block in dict.fromkeys(job.block for job in jobs):
         lines += _block_lines(block, [job for job in jobs if job.block == block and job.id not in broken], written)
     lines += _left_out_lines(dispatch)
-    lines += ["", "disk:", *_disk_lines(written, work, results)]
+    disk, fits = _disk_lines(written, work, results)
+    lines += ["", "disk:", *disk]
     lines += ["", "parameters that are not the default:", *_parameter_lines(resolved)]
-    return lines, not broken and not shortages(written, work, results), written
+    return lines, not broken and fits, written
 
 
 def inspect(data: Path, params: JobDispatchParams | None) -> tuple[list[str], bool]:
@@ -171,12 +173,16 @@ def _size_line(stage: str, jobs: list[Job], written: list[Written]) -> str:
     return f"  {stage:<15} {memory_gb:5.1f} GB, at most {minutes:.0f} min; writes about {shown_size(megabytes)}"
 
 
-def _disk_lines(written: list[Written], work: Path, results: Path) -> Iterator[str]:
-    for name, folder, megabytes in needs(written, work, results):
-        yield f"  about {shown_size(megabytes)} of {name} in {folder}, where {shown_size(free_mb(folder))} are free"
+def _disk_lines(written: list[Written], work: Path, results: Path) -> tuple[list[str], bool]:
+    """What is written where, and whether it fits."""
+    lines = [
+        f"  about {shown_size(megabytes)} of {name} in {folder}, where {shown_size(free_mb(folder))} are free"
+        for name, folder, megabytes in needs(written, work, results)
+    ]
     if one_file_system(work, results):
-        yield f"  the results in {results} are links to them, and take no room of their own"
-    yield from (f"  {line}" for line in shortages(written, work, results))
+        lines.append(f"  the results in {results} are links to them, and take no room of their own")
+    short = shortages(written, work, results)
+    return [*lines, *(f"  {line}" for line in short)], not short
 
 
 def _parameter_lines(resolved: Resolved) -> Iterator[str]:

@@ -128,13 +128,17 @@ def test_the_drift_is_told_within_5_um(settings, drifting, preprocessed, capsys)
     assert rms < 5
 
 
-def sorted_by(drifting, preprocessed, settings, *words):
+def sorting_of(drifting, preprocessed, settings, *words):
     import spikeinterface as si
 
-    folder, job, truth, _ = drifting
-    ended = spikesort(job, preprocessed[settings], folder / f"{settings}{len(words)}", *words)
+    folder, job, *_ = drifting
+    ended = spikesort(job, preprocessed[settings], folder / "".join((settings, *words)), *words)
     assert ended.status == "ok", ended.output
-    return scores(truth, {None: si.load(ended.folder / "spikesorted")})
+    return si.load(ended.folder / "spikesorted")
+
+
+def sorted_by(drifting, preprocessed, settings, *words):
+    return scores(drifting[2], {None: sorting_of(drifting, preprocessed, settings, *words)})
 
 
 @pytest.mark.slow
@@ -159,13 +163,8 @@ def test_drifting_with_the_sorters_own_correction(drifting, preprocessed, capsys
 @pytest.mark.slow
 def test_the_same_spikes_for_any_number_of_workers(drifting, preprocessed):
     """More spikes than SpykingCircus2 looks at for its template of a spike, so that it stops before the end."""
-    import spikeinterface as si
-
-    folder, job, *_ = drifting
-    found = []
-    for n_jobs in ("1", "2"):
-        ended = spikesort(job, preprocessed["compute"], folder / f"workers{n_jobs}", "--n-jobs", n_jobs)
-        assert ended.status == "ok", ended.output
-        found.append(si.load(ended.folder / "spikesorted").to_spike_vector())
+    found = [
+        sorting_of(drifting, preprocessed, "compute", "--n-jobs", n_jobs).to_spike_vector() for n_jobs in ("1", "2")
+    ]
     assert len(found[0]) > 10000
     np.testing.assert_array_equal(*found)
