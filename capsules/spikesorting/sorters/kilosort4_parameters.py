@@ -1,8 +1,8 @@
-"""Kilosort4's parameters, in the table form of `kilosort.parameters`: names, types, bounds and defaults are those of
-Kilosort 4.1.0 (Pachitariu et al., 2024), with what later releases added; the descriptions are ours.
+"""Kilosort4's parameters, in the table form of `kilosort.parameters` (Pachitariu et al., 2024); the descriptions are ours.
 
-`tests/unit/test_kilosort4_parameters.py` holds the table against the installed Kilosort. The defaults here are
-handed to Kilosort whole, so that an upgrade that changes one of its own changes no result.
+Names, types and bounds are those of the parameter reference (Kilosort 4.1.0); defaults are those of the pinned
+Kilosort. All of them are passed to Kilosort explicitly. `tests/unit/test_sorter_parameters.py` compares the table with
+the reference, with the installed Kilosort and with SpikeInterface's wrapper, so that an upgrade of either is noticed.
 """
 
 from __future__ import annotations
@@ -304,10 +304,10 @@ EXTRA_PARAMETERS: dict[str, dict[str, Any]] = {
         "cluster downsampling",
         int,
         (1, inf),
-        1,
+        20,
         "clustering",
-        "One spike in this many is a landmark of the clustering; 1 takes all up to `max_cluster_subset`. "
-        "Releases before 4.1 had 20 and no such limit.",
+        "One spike in this many is a landmark of the clustering, up to `max_cluster_subset`. Smaller values need more "
+        "memory and split neurons into several units.",
     ),
     "max_cluster_subset": _entry(
         "max cluster subset",
