@@ -78,7 +78,10 @@ STAGES: dict[str, Stage] = {
             "postprocessing",
             "sorting",
             takes=("preprocessing", "spikesorting"),
-            gives=(Part("postprocessed.zarr", "postprocessed/{id}.zarr"),),
+            gives=(
+                Part("postprocessed.zarr", "postprocessed/{id}.zarr"),
+                Part("merge_candidates.json", "postprocessed/{id}.merge_candidates.json"),
+            ),
             libraries=(*_CORE, "scikit-learn", "pandas", "zarr", "numcodecs"),
         ),
         Stage(

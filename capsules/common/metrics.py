@@ -17,12 +17,17 @@ METRICS = "metrics"
 
 
 LABELS = {
-    "default_qc": "good or bad by the curation query",
+    "default_qc": "good, bad or undetermined by the curation query",
+    "default_qc_reason": "clauses of the curation query that the unit failed, or that were left out, with their values",
+    "suspicious": "whether a test for mixed or drifting units marked the unit",
+    "suspicious_reason": "tests that marked the unit, with value and threshold",
     "decoder_label": "label of the classifiers",
     "decoder_probability": "probability of the classifiers' label",
     "bombcell_label": "label by Bombcell's thresholds",
 }
 """What curation may say of the units, as properties of the sorting -> what it means."""
+REASONS = ("default_qc_reason", "suspicious_reason")
+"""Those that are sentences."""
 
 
 def labels_of(sorting: Any, names: Iterable[str] = LABELS) -> dict[str, Any]:

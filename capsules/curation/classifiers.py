@@ -51,7 +51,8 @@ class _Info(BaseModel):
 
     requirements: dict[str, str]
     metric_params: _MetricParams
-    label_conversion: dict[int, str]
+    label_conversion: dict[int, str | int]
+    """SpikeInterface's trainer keeps the labels that it was given, which for UnitRefine's models are integers."""
 
 
 class ModelError(SpikeRelayError):
@@ -99,7 +100,7 @@ def read(folder: Path) -> Classifier:
         raise ModelError(folder, "it gives no probabilities")
     if not classes <= set(info.label_conversion):
         raise ModelError(folder, f"{INFO} has no label for some of its classes")
-    return Classifier(folder, metrics, set(info.label_conversion.values()), info.requirements)
+    return Classifier(folder, metrics, set(map(str, info.label_conversion.values())), info.requirements)
 
 
 def label_units(analyzer: Any, noise_neural: Classifier | None, sua_mua: Classifier | None) -> tuple[Any, list[str]]:

@@ -1,11 +1,125 @@
 """Parameters of curation (section `curation`)."""
 
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import create_model
 
 from capsules.common.params import JobKwargs, Section, param
 
 CLASSIFIERS = ("noise_neural_classifier", "sua_mua_classifier")
 """The parameters that name a model, in the order in which the models are applied."""
+
+
+class Suspicious(Section):
+    """Tests that mark a unit as `suspicious`, whatever its label; a threshold that is null turns its test off.
+
+    Two neurons of one waveform and amplitude pass all of them when they fire too rarely to violate the refractory
+    period.
+    """
+
+    max_contamination: float | None = param(
+        0.1,
+        "Largest share of a unit's spikes that may be another neuron's. A unit is marked when the lower bound (95 %, "
+        "Poisson) of its contamination by refractory period violations is larger; a single violation marks none.",
+        ge=0,
+        lt=1,
+    )
+    min_amplitude_separation: float | None = param(
+        2.0,
+        "A unit is marked when its amplitude scalings form two groups whose means differ by more than this, in units "
+        "of their width (Ashman's D; 2 is a clean separation). Lower marks more.",
+        gt=0,
+    )
+    min_amplitude_share: float = param(
+        0.1, "The smaller group of amplitudes has at least this share of the spikes.", gt=0, le=0.5
+    )
+    max_position_range_um: float | None = param(
+        100,
+        "A unit is marked when its position along the probe ranges over more (the metric `drift_ptp`, which needs two "
+        "minutes).",
+        unit="um",
+        gt=0,
+    )
+    max_amplitude_range: float | None = param(
+        0.5, "A unit is marked when its amplitude ranges over more than this share of its mean.", gt=0
+    )
+
+
+BOMBCELL = {
+    "noise": {
+        "num_positive_peaks": {"less": 2},
+        "num_negative_peaks": {"less": 1},
+        "peak_to_trough_duration": {"greater": 0.0001, "less": 0.00115},
+        "waveform_baseline_flatness": {"less": 0.5},
+        "peak_after_to_trough_ratio": {"less": 0.8},
+        "exp_decay": {"greater": 0.01, "less": 0.1},
+    },
+    "mua": {
+        "amplitude_median": {"greater": 30},
+        "snr": {"greater": 5},
+        "amplitude_cutoff": {"less": 0.2},
+        "num_spikes": {"greater": 300},
+        "sliding_rp_violation": {"less": 0.1},
+        "rp_contamination": {"less": None},
+        "presence_ratio": {"greater": 0.7},
+        "drift_ptp": {"less": 100},
+        "isolation_distance": {"greater": 20},
+        "l_ratio": {"less": 0.3},
+    },
+    "non_somatic": {
+        "peak_before_to_trough_ratio": {"less": 3},
+        "peak_before_width": {"greater": 0.00015},
+        "trough_width": {"greater": 0.0002},
+        "peak_before_to_peak_after_ratio": {"less": 3},
+        "main_peak_to_trough_ratio": {"less": 0.8},
+    },
+}
+"""Bombcell's thresholds: part -> metric -> limits; those of SpikeInterface's `bombcell_get_default_thresholds`."""
+SIDES = {"greater": "The metric must be greater than this", "less": "The metric must be less than this"}
+UNITS = {"amplitude_median": "uV", "drift_ptp": "um"} | dict.fromkeys(
+    ("peak_to_trough_duration", "peak_before_width", "trough_width"), "s"
+)
+
+
+def _bombcell_part(name: str, meaning: str) -> type[Section]:
+    metrics = {}
+    for metric, limits in BOMBCELL[name].items():
+        sides = {
+            side: (float | None, param(limit, f"{SIDES[side]}; null: no such limit.", unit=UNITS.get(metric)))
+            for side, limit in limits.items()
+        }
+        section: Any = create_model(f"Bombcell_{name}_{metric}", __base__=Section, __doc__=f"`{metric}`.", **sides)
+        metrics[metric] = (section, param(section(), f"Limits of `{metric}`."))
+    return create_model(f"Bombcell_{name}", __base__=Section, __doc__=meaning, **metrics)
+
+
+Noise = _bombcell_part("noise", "A unit outside of a limit is `noise`.")
+Mua = _bombcell_part("mua", "A unit outside of a limit is `mua`, when it is not `noise`.")
+NonSomatic = _bombcell_part("non_somatic", "Limits by which a unit is `non_soma`, when it is not `noise`.")
+
+
+class Bombcell(Section):
+    """Bombcell's thresholds (`bombcell_label`); without effect when `noise_strategy` is `unitrefine`."""
+
+    noise: Noise = param(Noise(), "Limits of the waveform's shape.")
+    mua: Mua = param(Mua(), "Limits of the unit's quality; at most one of the two refractory period metrics.")
+    non_somatic: NonSomatic = param(NonSomatic(), "Limits of the waveform of axons.")
+
+    def thresholds(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """As SpikeInterface's `bombcell_label_units` takes them; a metric without a limit is left out."""
+        given = {
+            part: {
+                metric: {"greater": None, "less": None} | sides for metric, sides in metrics.items() if any_limit(sides)
+            }
+            for part, metrics in self.model_dump().items()
+        }
+        if "amplitude_median" in given["mua"]:
+            given["mua"]["amplitude_median"]["abs"] = True
+        return {"noise": given["noise"], "mua": given["mua"], "non-somatic": given["non_somatic"]}
+
+
+def any_limit(sides: dict[str, float | None]) -> bool:
+    return any(limit is not None for limit in sides.values())
 
 
 class CurationParams(Section):
@@ -14,8 +128,17 @@ class CurationParams(Section):
     job_kwargs: JobKwargs = param(JobKwargs(), "Chunks of the parallel work.")
     query: str | None = param(
         "isi_violations_ratio < 0.5 and presence_ratio > 0.8 and amplitude_cutoff < 0.1",
-        "Units that meet this condition on their metrics are `good`, the others `bad`; null or empty labels none.",
+        "Units that meet this condition on their metrics are `good`, those that fail it `bad`, and those with too "
+        "little data to decide `undetermined`; null or empty labels none.",
     )
+    undefined_metric: Literal["leave_out", "reject", "undetermined"] = param(
+        "leave_out",
+        "A clause of the query whose metric is undefined because the recording is too short or the unit has too few "
+        "spikes: it is left out for that unit, or the unit is `bad`, or `undetermined`, unless other clauses decide.",
+    )
+    min_spikes: int = param(50, "A unit with fewer spikes is never `good`: it is `undetermined`.", ge=0)
+    suspicious: Suspicious = param(Suspicious(), "Tests that mark a unit as suspicious.")
+    bombcell: Bombcell = param(Bombcell(), "Bombcell's thresholds.")
     noise_neural_classifier: str | None = param(
         "SpikeInterface/UnitRefine_noise_neural_classifier",
         "Model that tells neural units from noise: a folder, or a name on the Hugging Face hub.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,8 +10,10 @@ from capsules.common import models
 from capsules.common.errors import SpikeRelayError
 from capsules.common.metrics import metric_of_column, metrics_table
 from capsules.common.task import Task, write_json
-from capsules.curation import classifiers, query
+from capsules.curation import classifiers
+from capsules.curation.labels import BAD, GOOD, UNDETERMINED, label_units
 from capsules.curation.params import CLASSIFIERS
+from capsules.curation.suspicion import suspicions
 
 LABELS = {"noise_neural_classifier": {"noise", "neural"}, "sua_mua_classifier": {"sua", "mua"}}
 """What each classifier is to tell apart; the second is asked about the units that the first does not call noise."""
@@ -24,9 +27,8 @@ def run(task: Task) -> None:
     analyzer = si.load(task.input("postprocessing", "postprocessed.zarr"), load_extensions=False)
     metrics = metrics_table(analyzer)
     sorting = si.NumpySorting.from_sorting(analyzer.sorting, copy_spike_vector=True)
-    labels = _query_labels(task, metrics)
-    if labels is not None:
-        sorting.set_property("default_qc", labels)
+    _label_by_query(task, metrics, sorting)
+    _mark_suspicious(task, analyzer, metrics, sorting)
     decoded = _classifier_labels(task, analyzer, metrics)
     if decoded is not None:
         for column in decoded.columns:
@@ -38,20 +40,29 @@ def run(task: Task) -> None:
     task.fact(units=sorting.get_num_units())
 
 
+CURATION_LABELS = {"quality": "default_qc", "quality_reason": "default_qc_reason", "suspicion": "suspicious_reason"}
+"""Label in `curation.json` -> the property that it has: names of their own, since `spikerelay curate` adds them to the
+properties."""
+NO_REASON, OTHER_REASON = "none", "other"
+"""Options of the two reasons, beside those that units have: the model wants two at least."""
+
+
 def curation_document(sorting: Any) -> dict[str, Any]:
     """The labels as SpikeInterface's curation model (format version 2), checked by it."""
     from spikeinterface.curation.curation_model import Curation
 
-    labels = sorting.get_property("default_qc")
     units = [unit.item() if hasattr(unit, "item") else unit for unit in sorting.unit_ids]
+    properties = {name: sorting.get_property(of) for name, of in CURATION_LABELS.items()}
+    given = {name: list(map(str, values)) for name, values in properties.items() if values is not None}
+    options = {name: [NO_REASON, OTHER_REASON, *sorted(set(values) - {""})] for name, values in given.items()}
+    options["quality"] = [GOOD, BAD, UNDETERMINED]
     document = {
         "format_version": "2",
         "unit_ids": units,
-        "label_definitions": {"quality": {"label_options": ["good", "bad"], "exclusive": True}},
-        "manual_labels": []
-        if labels is None
-        else [
-            {"unit_id": unit, "labels": {"quality": [str(label)]}} for unit, label in zip(units, labels, strict=True)
+        "label_definitions": {name: {"label_options": choices, "exclusive": True} for name, choices in options.items()},
+        "manual_labels": [
+            {"unit_id": unit, "labels": {name: [values[index] or NO_REASON] for name, values in given.items()}}
+            for index, unit in enumerate(units)
         ],
         "merges": [],
         "splits": [],
@@ -60,21 +71,35 @@ def curation_document(sorting: Any) -> dict[str, Any]:
     return Curation.model_validate(document).model_dump(mode="json")
 
 
-def _query_labels(task: Task, metrics: Any) -> Any | None:
-    """`good` or `bad` for each unit, or None when there is no query."""
+def _label_by_query(task: Task, metrics: Any, sorting: Any) -> None:
+    """`default_qc` and its reason, or neither when there is no query."""
     import numpy as np
 
     text = task.params.query
     if text is None or not text.strip():
         task.change("no query: default_qc left out")
-        return None
-    good = query.evaluate(text, metrics)
-    unknown = metrics[sorted(query.names(text))].isna().any(axis=1).to_numpy()
-    through_nan = int((unknown & ~good).sum())
-    if through_nan:
-        task.warn(f"{through_nan} of {len(good)} units are bad because a metric of the query is NaN")
-    task.fact(good_units=int(good.sum()), bad_units=int((~good).sum()), bad_through_nan=through_nan)
-    return np.where(good, "good", "bad")
+        return
+    counts = sorting.count_num_spikes_per_unit(outputs="array")
+    labels = label_units(text, metrics, counts, task.params.undefined_metric, task.params.min_spikes)
+    sorting.set_property("default_qc", np.array([label.label for label in labels], dtype=str))
+    sorting.set_property("default_qc_reason", np.array([label.reason for label in labels], dtype=str))
+    counted = Counter(label.label for label in labels)
+    task.fact(**{f"{label}_units": counted[label] for label in (GOOD, BAD, UNDETERMINED)})
+
+
+def _mark_suspicious(task: Task, analyzer: Any, metrics: Any, sorting: Any) -> None:
+    """`suspicious` and its reason."""
+    import numpy as np
+
+    reasons = suspicions(analyzer, metrics, task.params.suspicious, task.change)
+    marked = np.array([bool(found) for found in reasons], dtype=bool)
+    sorting.set_property("suspicious", marked)
+    sorting.set_property("suspicious_reason", np.array(["; ".join(found) for found in reasons], dtype=str))
+    labels = sorting.get_property("default_qc")
+    task.fact(
+        suspicious_units=int(marked.sum()),
+        suspicious_good_units=None if labels is None else int((marked & (labels == GOOD)).sum()),
+    )
 
 
 def _label_by_bombcell(task: Task, analyzer: Any, metrics: Any, sorting: Any) -> None:
@@ -82,18 +107,18 @@ def _label_by_bombcell(task: Task, analyzer: Any, metrics: Any, sorting: Any) ->
 
     Fabre, van Beest, Peters, Carandini and Harris, Bombcell (2023); SpikeInterface's `bombcell_label_units`.
     """
-    from spikeinterface.curation import bombcell_get_default_thresholds, bombcell_label_units
+    from spikeinterface.curation import bombcell_label_units
 
     if metrics.empty:
         task.warn("bombcell_label is left out: no metric was computed")
         return
-    thresholds = bombcell_get_default_thresholds()
+    thresholds = task.params.bombcell.thresholds()
     missing = sorted({name for part in thresholds.values() for name in part} - set(map(str, metrics.columns)))
     if missing:
         task.warn(
             f"Bombcell's thresholds on these metrics, which were not computed, are left out: {', '.join(missing)}"
         )
-    labels = bombcell_label_units(analyzer)["bombcell_label"]
+    labels = bombcell_label_units(analyzer, thresholds=thresholds)["bombcell_label"]
     sorting.set_property("bombcell_label", labels.to_numpy().astype(str))
     task.fact(bombcell=labels.value_counts().to_dict())
 
@@ -112,7 +137,11 @@ def _classifier_labels(task: Task, analyzer: Any, metrics: Any) -> Any | None:
             task.warn(f"{role} {name!r} is left out: it needs metrics that were not computed; {_to_add(lacking)}")
             continue
         if classifier.labels != LABELS[role]:
-            task.warn(f"{role} {name!r} tells {_listed(classifier.labels)} apart, not {_listed(LABELS[role])}")
+            task.warn(
+                f"{role} {name!r} has the labels {_listed(classifier.labels)}, not {_listed(LABELS[role])}: they are "
+                "kept, and only units labelled `noise` count as noise; to rename them, edit label_conversion in its "
+                f"{models.INFO}"
+            )
         usable[role] = classifier
         used[role] = {"model": name, "digest": models.digest([folder]), "trained_with": classifier.versions}
     if not usable:
@@ -125,10 +154,10 @@ def _classifier_labels(task: Task, analyzer: Any, metrics: Any) -> Any | None:
 
 
 def _missing(task: Task, reason: str) -> None:
-    """A classifier that is not on this machine; a run fetches it beforehand where it can."""
+    """A classifier that is not on this machine: a run fetches it beforehand, and warns once where it cannot."""
     if task.params.on_missing_model == "refuse":
         raise SpikeRelayError(f"{reason}; `spikerelay fetch-models` fetches it")
-    task.warn(f"{reason}: its labels are left out")
+    task.change(f"{reason}: its labels are left out")
 
 
 def _to_add(columns: list[str]) -> str:

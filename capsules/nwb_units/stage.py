@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,9 @@ def none_good(id: str, units: SortedUnits) -> str | None:
     labels = units.columns.get("default_qc")
     if labels is None or (labels.values == "good").any():
         return None
-    return f"{id} has no good units: the curation query calls all of its {len(units)} units bad."
+    counted = Counter(labels.values.tolist())
+    others = " and ".join(f"{count} {label}" for label, count in sorted(counted.items()))
+    return f"{id} has no good units: the curation query labels {others}."
 
 
 def note_in_file(task: Task, nwbfile: Any, remarks: list[str]) -> None:

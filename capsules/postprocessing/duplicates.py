@@ -1,37 +1,87 @@
-"""Units that are the same neuron twice: found by their templates, the one with fewer spikes goes.
+"""Units that are one neuron found twice, and pairs of units that may be one neuron split in two.
 
-A sorter that puts the second unit's spikes a few samples off gives it a shifted template, so templates are compared at
-every shift up to `LAG_MS`. How many spikes the two have in common is told and decides nothing: two units that share
-their template and few spikes may be one neuron cut in two, or two neurons too close for the probe to tell apart.
+Similar templates alone are no evidence that two units are one neuron: neighbouring neurons often have templates that
+correlate above 0.9. A duplicate also shares spikes with its twin; a pair that resembles each other without sharing
+spikes is a merge candidate, which is reported and left to the user.
+
+A sorter that detects the second unit's spikes a few samples later gives it a shifted template, so templates are
+compared at every shift up to `LAG_MS`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from capsules.common.contamination import contamination, contamination_bounds
+
 LAG_MS = 0.3
 """Templates are compared at shifts up to this."""
 SAME_SPIKE_MS = 0.4
 """Spikes of two units that are nearer than this are the same one, as in SpikeInterface's `remove_redundant_units`."""
-FEW_SHARED = 0.1
-"""Below this share of common spikes the user is told: double detection would have more."""
+CHANCE_SHIFTS_MS = (-20.0, -15.0, -10.0, -5.0, 5.0, 10.0, 15.0, 20.0)
+"""Shifts of one spike train at which coincidences are due to chance alone, common changes of the rate included."""
+BASELINE_MS = (5.0, 25.0)
+"""Lags of a cross-correlogram that a refractory dip is compared with."""
+CONTAMINATION_COST = 2.5
+"""Spikes that a unit is worth less for each contaminating one, as in SpikeInterface's quality score (`k` = 1.5)."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two units whose templates correlate, and how many spikes they share.
+
+    `shared_spikes` is the share of the smaller unit's spikes that coincide with one of the larger one's, `by_chance`
+    the share that chance gives.
+    """
+
+    smaller: int
+    larger: int
+    correlation: float
+    shared_spikes: float
+    by_chance: float
+
+    @property
+    def excess(self) -> float:
+        return self.shared_spikes - self.by_chance
 
 
 @dataclass(frozen=True)
 class Duplicate:
-    """A removed unit, the unit that is kept in its place, their templates' correlation (at the best shift), and the
-    share of the removed unit's spikes that the kept one has too."""
+    """A removed unit, the unit that is kept in its place, and the evidence (`Pair`)."""
 
     removed: Any
     kept: Any
     correlation: float
     shared_spikes: float
+    by_chance: float
 
     def fact(self) -> dict[str, Any]:
         return asdict(self) | {"removed": str(self.removed), "kept": str(self.kept)}
+
+
+@dataclass(frozen=True)
+class MergeCandidate:
+    """Two units that resemble each other and share few spikes, with the evidence for and against one neuron.
+
+    `refractory_ratio` is the number of spike pairs within the refractory period over what the cross-correlogram has at
+    lags of 5 to 25 ms: near 0 for one neuron, near 1 for two independent ones; None where less than one is expected.
+    """
+
+    units: tuple[Any, Any]
+    correlation: float
+    shared_spikes: float
+    by_chance: float
+    amplitude_ratio: float
+    distance_um: float
+    refractory_ratio: float | None
+    refractory_pairs_expected: float
+
+    def fact(self) -> dict[str, Any]:
+        return asdict(self) | {"units": [str(unit) for unit in self.units]}
 
 
 def template_correlation(templates: np.ndarray, max_lag: int = 0) -> np.ndarray:
@@ -60,43 +110,160 @@ def template_correlation(templates: np.ndarray, max_lag: int = 0) -> np.ndarray:
     return best
 
 
-def duplicated_units(correlation: np.ndarray, spike_counts: np.ndarray, threshold: float) -> list[tuple[int, int]]:
-    """Pairs (removed, kept) of unit indices: units are visited from most to fewest spikes.
-
-    A unit is removed when its template correlates more than `threshold` with that of a unit that is kept.
-    """
-    kept: list[int] = []
-    removed = []
-    for unit in np.argsort(-spike_counts, kind="stable"):
-        twin = max(kept, key=lambda other: correlation[unit, other], default=None)
-        if twin is None or correlation[unit, twin] <= threshold:
-            kept.append(int(unit))
-        else:
-            removed.append((int(unit), twin))
-    return removed
-
-
 def shared_spikes(of: np.ndarray, among: np.ndarray, distance: int) -> float:
-    """Share of the samples `of` that have one `among` within `distance`; both are sorted and `among` is not empty."""
+    """Share of the samples `of` that have one `among` within `distance`; both are sorted and neither is empty."""
     after = np.searchsorted(among, of).clip(max=len(among) - 1)
     before = (after - 1).clip(min=0)
     gaps = np.minimum(np.abs(among[after] - of), np.abs(among[before] - of))
     return float((gaps <= distance).mean())
 
 
-def find_duplicates(analyzer: Any, threshold: float) -> list[Duplicate]:
-    """The duplicated units of an analyzer with `templates`; units without spikes have a flat template and stay."""
-    templates = analyzer.get_extension("templates").get_templates()
-    sorting, samples_per_ms = analyzer.sorting, analyzer.sampling_frequency / 1000
-    correlation = template_correlation(templates, round(LAG_MS * samples_per_ms))
-    trains = [sorting.get_unit_spike_train(unit) for unit in analyzer.unit_ids]
-    pairs = duplicated_units(correlation, np.array([len(train) for train in trains]), threshold)
-    return [
-        Duplicate(
-            analyzer.unit_ids[removed],
-            analyzer.unit_ids[kept],
-            round(float(correlation[removed, kept]), 4),
-            round(shared_spikes(trains[removed], trains[kept], round(SAME_SPIKE_MS * samples_per_ms)), 4),
+def spike_pairs(a: np.ndarray, b: np.ndarray, low: int, high: int) -> int:
+    """Pairs of a spike of `a` and one of `b`, both sorted, whose lag is from `low` to `high` samples either way."""
+
+    def count(first: int, last: int) -> int:
+        return int((np.searchsorted(b, a + last, side="right") - np.searchsorted(b, a + first, side="left")).sum())
+
+    return count(-high, high) if low <= 0 else count(low, high) + count(-high, -low)
+
+
+def similar_pairs(
+    correlation: np.ndarray, trains: Sequence[np.ndarray], threshold: float, rate_hz: float
+) -> list[Pair]:
+    """All pairs of units with spikes whose templates correlate more than `threshold`.
+
+    Parameters
+    ----------
+    correlation : array, (units, units)
+    trains : sequence of array
+        The samples of each unit's spikes, sorted.
+    threshold : float
+    rate_hz : float
+        Sampling rate.
+    """
+    distance = round(SAME_SPIKE_MS * rate_hz / 1000)
+    shifts = [round(shift * rate_hz / 1000) for shift in CHANCE_SHIFTS_MS]
+    pairs = []
+    for a, b in zip(*np.nonzero(np.triu(correlation > threshold, k=1)), strict=True):
+        smaller, larger = (int(a), int(b)) if len(trains[a]) <= len(trains[b]) else (int(b), int(a))
+        of, among = trains[smaller], trains[larger]
+        if len(of) == 0:
+            continue
+        chance = float(np.mean([shared_spikes(of + shift, among, distance) for shift in shifts]))
+        pairs.append(Pair(smaller, larger, float(correlation[a, b]), shared_spikes(of, among, distance), chance))
+    return pairs
+
+
+def removed_units(
+    pairs: Sequence[Pair], ranks: Sequence[tuple[float, ...]], min_shared: float
+) -> list[tuple[int, int, Pair]]:
+    """(removed, kept, pair) of unit indices: pair by pair, the one with the largest share of spikes in common first.
+
+    A pair of which one unit is already removed decides nothing, since being the same neuron as a third one is no
+    evidence: similarity is not transitive. The unit of higher rank is kept.
+    """
+    gone: set[int] = set()
+    decided = []
+    for pair in sorted(pairs, key=lambda pair: (-pair.excess, -pair.correlation, pair.smaller, pair.larger)):
+        if pair.excess < min_shared or gone & {pair.smaller, pair.larger}:
+            continue
+        kept = max(pair.larger, pair.smaller, key=lambda unit: ranks[unit])
+        removed = pair.smaller if kept == pair.larger else pair.larger
+        gone.add(removed)
+        decided.append((removed, kept, pair))
+    return decided
+
+
+def rank_units(
+    violations: np.ndarray, spikes: np.ndarray, amplitudes: np.ndarray, duration_s: float, refractory_s: float
+) -> list[tuple[float, ...]]:
+    """By what of two duplicates the better one is kept: compared in this order.
+
+    1. The spikes less `CONTAMINATION_COST` times those that may be other neurons', by the upper bound; at least 0.
+       A unit of few spikes has 0: any contamination is possible.
+    2. The same by the contamination's estimate.
+    3. The amplitude.
+    """
+    _, highest = contamination_bounds(violations, spikes, duration_s, refractory_s)
+    estimate = contamination(violations, spikes, duration_s, refractory_s)
+    certain = np.maximum(0, spikes * (1 - CONTAMINATION_COST * highest))
+    likely = spikes * (1 - CONTAMINATION_COST * estimate)
+    return list(zip(certain, likely, amplitudes, strict=True))
+
+
+class SimilarUnits:
+    """The pairs of an analyzer's units whose templates correlate: `duplicates` among them, and `merge_candidates`.
+
+    Parameters
+    ----------
+    analyzer : SortingAnalyzer
+        Of one segment, with `templates`. Units without spikes have a flat template and are in no pair.
+    threshold : float
+        Templates of a pair correlate more than this.
+    min_shared : float
+        A duplicate shares at least this fraction of the smaller unit's spikes beyond chance.
+    refractory_ms : float
+        Refractory period.
+    """
+
+    def __init__(self, analyzer: Any, threshold: float, min_shared: float, refractory_ms: float):
+        templates = analyzer.get_extension("templates").get_templates()
+        sizes = np.ptp(templates, axis=1)
+        self.rate_hz, self.refractory_ms, self.units = analyzer.sampling_frequency, refractory_ms, analyzer.unit_ids
+        self.trains = [analyzer.sorting.get_unit_spike_train(unit) for unit in self.units]
+        self.sizes = sizes.max(axis=1)
+        self.places = analyzer.get_channel_locations()[sizes.argmax(axis=1)]
+        correlation = template_correlation(templates, self._samples(LAG_MS))
+        self.pairs = similar_pairs(correlation, self.trains, threshold, self.rate_hz)
+        ranks = _ranks(analyzer, self.sizes, refractory_ms) if self.pairs else []
+        self._removed = removed_units(self.pairs, ranks, min_shared)
+
+    @property
+    def duplicates(self) -> list[Duplicate]:
+        return [
+            Duplicate(self.units[removed], self.units[kept], *_evidence(pair)) for removed, kept, pair in self._removed
+        ]
+
+    @property
+    def merge_candidates(self) -> list[MergeCandidate]:
+        """The other pairs, without those of a removed unit; the most similar ones first."""
+        removed = {unit for unit, _, _ in self._removed}
+        pairs = [pair for pair in self.pairs if not removed & {pair.smaller, pair.larger}]
+        return [self._candidate(pair) for pair in sorted(pairs, key=lambda pair: -pair.correlation)]
+
+    def _candidate(self, pair: Pair) -> MergeCandidate:
+        a, b = pair.smaller, pair.larger
+        low, high = map(self._samples, BASELINE_MS)
+        refractory = self._samples(self.refractory_ms)
+        baseline = spike_pairs(self.trains[a], self.trains[b], low, high) / (2 * (high - low + 1))
+        expected = baseline * (2 * refractory + 1)
+        observed = spike_pairs(self.trains[a], self.trains[b], 0, refractory)
+        return MergeCandidate(
+            (self.units[a], self.units[b]),
+            *_evidence(pair),
+            amplitude_ratio=_rounded(min(self.sizes[a], self.sizes[b]) / max(self.sizes[a], self.sizes[b])),
+            distance_um=_rounded(np.linalg.norm(self.places[a] - self.places[b])),
+            refractory_ratio=_rounded(observed / expected) if expected >= 1 else None,
+            refractory_pairs_expected=_rounded(expected),
         )
-        for removed, kept in pairs
-    ]
+
+    def _samples(self, duration_ms: float) -> int:
+        return round(duration_ms * self.rate_hz / 1000)
+
+
+def _ranks(analyzer: Any, amplitudes: np.ndarray, refractory_ms: float) -> list[tuple[float, ...]]:
+    from spikeinterface.metrics.quality.misc_metrics import compute_refrac_period_violations
+
+    spikes = analyzer.sorting.count_num_spikes_per_unit(outputs="array")
+    violations = compute_refrac_period_violations(analyzer, refractory_period_ms=refractory_ms).rp_violations
+    # SpikeInterface counts -1 for a unit without spikes.
+    counted = np.array([max(violations[unit], 0) for unit in analyzer.unit_ids])
+    return rank_units(counted, spikes, amplitudes, analyzer.get_total_duration(), refractory_ms / 1000)
+
+
+def _evidence(pair: Pair) -> list[float]:
+    return [_rounded(value) for value in (pair.correlation, pair.shared_spikes, pair.by_chance)]
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 4)

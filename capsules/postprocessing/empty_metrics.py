@@ -9,7 +9,7 @@ from capsules.common.metrics import METRIC_EXTENSIONS
 
 IN_PCA = "two units that share channels, each with more spikes than there are principal components on its channels"
 NEEDS = {
-    "presence_ratio": "a recording of at least one bin of {bin_duration_s:g} s",
+    "presence_ratio": "a recording of at least five bins of {bin_duration_s:g} s",
     "firing_range": "a recording of at least one bin of {bin_size_s:g} s",
     "rp_violation": "two spikes of a unit",
     "sliding_rp_violation": "so many spikes that one of the contaminations that are tried has 90 % confidence",

@@ -68,6 +68,13 @@ class SpikeAmplitudes(OpenSection):
     )
 
 
+class AmplitudeScalings(OpenSection):
+    handle_collisions: bool = param(True, "Fit spikes of other units that overlap together with the spike.")
+    delta_collision_ms: float = param(
+        2, "Spikes of other units up to this far away are fitted as well.", unit="ms", gt=0
+    )
+
+
 class TemplateSimilarity(OpenSection):
     method: Literal["l1", "l2", "cosine"] = param("l1", "Distance between two templates.")
 
@@ -214,6 +221,11 @@ class Extensions(Section):
     waveforms: Waveforms | None = param(Waveforms(), "Waveforms of the drawn spikes.")
     templates: OpenSection | None = param(OpenSection(), "Mean waveform of each unit.")
     spike_amplitudes: SpikeAmplitudes | None = param(SpikeAmplitudes(), "Amplitude of every spike.")
+    amplitude_scalings: AmplitudeScalings | None = param(
+        AmplitudeScalings(),
+        "Scale of its unit's template in every spike, with overlapping spikes fitted together; `amplitude_cutoff` and "
+        "the tests of amplitudes in `curation.suspicious` use it.",
+    )
     template_similarity: TemplateSimilarity | None = param(TemplateSimilarity(), "Likeness of the templates.")
     correlograms: Correlograms | None = param(Correlograms(), "Auto- and cross-correlograms.")
     isi_histograms: IsiHistograms | None = param(IsiHistograms(), "Histograms of the intervals between spikes.")
@@ -222,7 +234,12 @@ class Extensions(Section):
     template_metrics: TemplateMetrics | None = param(TemplateMetrics(), "Measures of the templates' shape.")
     principal_components: PrincipalComponents | None = param(PrincipalComponents(), "PCA of the waveforms.")
     quality_metrics: QualityMetrics | None = param(QualityMetrics(), "Measures of each unit's quality.")
-    amplitude_scalings: OpenSection | None = param(None, "Scale of the template in every spike.")
     auto_correlograms: OpenSection | None = param(None, "Autocorrelograms alone.")
     valid_unit_periods: OpenSection | None = param(None, "Periods in which a unit is complete and clean.")
     # spiketrain_metrics, the remaining one, cannot be read back from a saved analyzer (SpikeInterface 0.105.3).
+
+
+def refractory_period_ms(extensions: Extensions) -> float:
+    """The refractory period that the metrics have, also where they are not computed."""
+    metrics = extensions.quality_metrics or QualityMetrics()
+    return metrics.metric_params.rp_violation.refractory_period_ms

@@ -31,10 +31,17 @@ class PostprocessingParams(Section):
     sparsity: Sparsity = param(Sparsity(), "Channels kept for each unit.")
     duplicate_threshold: float = param(
         0.9,
-        "Two units whose templates correlate more than this, at any shift up to 0.3 ms, are one: the one with fewer "
-        "spikes is removed.",
+        "Two units whose templates correlate more than this, at any shift up to 0.3 ms, are compared: a duplicate when "
+        "they also share spikes (`duplicate_shared_spikes`), else a merge candidate, which is reported and kept.",
         ge=0,
         le=1,
+    )
+    duplicate_shared_spikes: float = param(
+        0.3,
+        "Of two similar units, one is removed when at least this share of the smaller one's spikes coincides with the "
+        "other's within 0.4 ms, beyond chance. Kept is the unit with more spikes, less those that may be "
+        "contamination. Lower removes more; above 1 removes none.",
+        ge=0,
     )
     return_in_uV: bool = param(True, "Waveforms and templates in microvolts; otherwise in the recording's own counts.")
     extensions: Extensions = param(

@@ -7,15 +7,18 @@ from typing import Any
 
 from capsules.common.errors import Skip
 from capsules.common.motion import motion_corrected
-from capsules.common.task import Task
+from capsules.common.task import Task, write_json
 from capsules.common.traces import written_traces
 from capsules.postprocessing.empty_metrics import empty_metrics, sentences
+from capsules.postprocessing.extension_params import refractory_period_ms
 from capsules.postprocessing.params import Sparsity
 from capsules.postprocessing.template_metrics import mend_template_metrics
 from capsules.postprocessing.translation import extension_arguments, peak_sign, seeds
 
 MIN_SPATIAL_CHANNELS = 3
 """With fewer, SpikeInterface's spread and velocity of a template fail."""
+MIN_PRESENCE_BINS = 5
+"""With fewer bins, the presence ratio is undefined."""
 SEED = 0
 """Of the spikes that the analyzer finds each unit's main channel with."""
 
@@ -50,6 +53,7 @@ def run(task: Task) -> None:
     analyzer = _without_duplicates(task, analyzer, extensions)
     mend_template_metrics()
     _compute(analyzer, extensions)
+    _undefine_presence_ratio(task, analyzer)
     _report_empty_metrics(task, analyzer)
     analyzer.save_as(folder=task.out / "postprocessed.zarr", format="zarr")
     sorted_by = task.input_record("spikesorting")["facts"]
@@ -93,20 +97,17 @@ def _in_uv(task: Task, recording: Any) -> bool:
 
 
 def _without_duplicates(task: Task, analyzer: Any, extensions: dict[str, dict]) -> Any:
-    """The analyzer without the smaller one of each pair of duplicated units."""
-    from capsules.postprocessing.duplicates import FEW_SHARED, find_duplicates
+    """The analyzer without duplicated units; `merge_candidates.json` lists the pairs that are similar and stay."""
+    from capsules.postprocessing.duplicates import SimilarUnits
 
     spikes = extensions.get("random_spikes", {"seed": SEED})
     analyzer.compute({"random_spikes": spikes, "templates": {}})
-    duplicates = find_duplicates(analyzer, task.params.duplicate_threshold)
-    task.fact(duplicated_units_removed=[duplicate.fact() for duplicate in duplicates])
-    for pair in duplicates:
-        if pair.shared_spikes < FEW_SHARED:
-            task.warn(
-                f"unit {pair.removed} removed for its template, which is unit {pair.kept}'s (correlation "
-                f"{pair.correlation:.2f}), though they share {pair.shared_spikes:.0%} of its spikes: one neuron cut in "
-                "two, or two neurons; a larger duplicate_threshold keeps both"
-            )
+    params = task.params
+    refractory_ms = refractory_period_ms(params.extensions)
+    similar = SimilarUnits(analyzer, params.duplicate_threshold, params.duplicate_shared_spikes, refractory_ms)
+    duplicates, candidates = similar.duplicates, similar.merge_candidates
+    task.fact(duplicated_units_removed=[duplicate.fact() for duplicate in duplicates], merge_candidates=len(candidates))
+    write_json(task.out / "merge_candidates.json", [candidate.fact() for candidate in candidates])
     removed = {duplicate.removed for duplicate in duplicates}
     if removed:
         analyzer = analyzer.select_units([unit for unit in analyzer.unit_ids if unit not in removed])
@@ -134,6 +135,20 @@ def _compute(analyzer: Any, extensions: dict[str, dict]) -> None:
         if "Error computing metric" in str(warning.message):
             raise RuntimeError(str(warning.message))
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def _undefine_presence_ratio(task: Task, analyzer: Any) -> None:
+    """In a few bins nearly every unit is present: SpikeInterface gives 1.0 for a unit of one spike in a single bin."""
+    extension = analyzer.get_extension("quality_metrics")
+    if extension is None or "presence_ratio" not in (table := extension.get_data()):
+        return
+    bin_s = extension.params["metric_params"]["presence_ratio"]["bin_duration_s"]
+    bins = int(analyzer.get_total_duration() / bin_s)
+    if bins < MIN_PRESENCE_BINS:
+        table["presence_ratio"] = float("nan")
+        task.change(
+            f"presence_ratio is undefined: {bins} bins of {bin_s:g} s, and at least {MIN_PRESENCE_BINS} are needed"
+        )
 
 
 def _report_empty_metrics(task: Task, analyzer: Any) -> None:

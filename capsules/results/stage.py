@@ -168,7 +168,8 @@ def _stages(id: str, stages: list[str], records: dict, failures: dict, recording
     curation = records.get(("curation", id))
     if curation is not None and curation["status"] == "ok":
         entry["units"] = curation["facts"].get("units")
-        entry["good_units"] = curation["facts"].get("good_units")
+        for count in ("good_units", "undetermined_units", "suspicious_good_units"):
+            entry[count] = curation["facts"].get(count)
     return entry
 
 
@@ -209,7 +210,7 @@ def software(records: dict) -> dict[str, str]:
 
 def summary(status: dict[str, Any], remarks: list[str]) -> str:
     """The last screen of a run: one line per recording and block, the cause and the next step where one is needed."""
-    rows = [("recording or file", "status", "units", "good", "min")]
+    rows = [("recording or file", "status", "units", "good", "suspicious", "min")]
     notes = []
     for name, entry in (*status["recordings"].items(), *status["blocks"].items()):
         seconds = sum(stage["seconds"] or 0 for stage in entry["stages"].values())
@@ -219,6 +220,7 @@ def summary(status: dict[str, Any], remarks: list[str]) -> str:
                 entry["status"],
                 shown_cell(entry.get("units")),
                 shown_cell(entry.get("good_units")),
+                shown_cell(entry.get("suspicious_good_units")),
                 f"{seconds / 60:.1f}",
             )
         )

@@ -26,7 +26,8 @@ NOISE = Check("noise, median channel", "uV", 1, 20, "after preprocessing; less i
 DRIFT = Check("drift", "um", None, 40, "range of the estimated motion; one or two contacts are common")
 UNITS = Check("units", "", 1, None, "what the sorter found, without duplicates")
 GOOD_UNITS = Check("good units", "", 1, None, "that meet curation.query")
-UNKNOWN_UNITS = Check("units bad through NaN", "", None, 0, "a metric of the query could not be computed for them")
+UNDETERMINED_UNITS = Check("undetermined units", "", None, None, "too few spikes or too little evidence for a label")
+SUSPICIOUS_UNITS = Check("suspicious good units", "", None, 0, "good by the query, and marked as mixed or drifting")
 
 
 def result(check: Check, value: float | None) -> dict[str, Any] | None:
@@ -62,6 +63,7 @@ def check_all(records: dict[str, dict[str, Any] | None], channels: int, noise_uv
         (DRIFT, motion and motion["range_um"]),
         (UNITS, curated.get("units")),
         (GOOD_UNITS, curated.get("good_units")),
-        (UNKNOWN_UNITS, curated.get("bad_through_nan")),
+        (UNDETERMINED_UNITS, curated.get("undetermined_units")),
+        (SUSPICIOUS_UNITS, curated.get("suspicious_good_units")),
     ]
     return [found for check, value in values if (found := result(check, value)) is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from capsules.common.job import load_recording
-from capsules.common.metrics import labels_of, metrics_table, write_table
+from capsules.common.metrics import REASONS, labels_of, metrics_table, write_table
 from capsules.common.peaks import complete_settings, find_peaks
 from capsules.common.task import Task, write_json
 from capsules.visualization.pictures import Gallery
@@ -162,7 +162,7 @@ def _show_units(task: Task, gallery: Gallery, raw: Any) -> dict[str, Any]:
     if analyzer.has_extension("unit_locations"):
         gallery.add(unit_figures.units_figure(analyzer, qc), "visualization/units", "Where the units are on the probe")
     gallery.add(unit_figures.firing_figure(analyzer), "quality_control/firing", "Firing rate of each unit over time")
-    named = {name: values for name, values in labels.items() if name != "decoder_probability"}
+    named = {name: values for name, values in labels.items() if name not in (*REASONS, "decoder_probability")}
     figure = unit_figures.yield_figure(metrics, named)
     gallery.add(figure, "quality_control/unit_yield", "How many units have each label, and their metrics")
     for page, figure in enumerate(unit_figures.summary_figures(analyzer, qc), start=1):

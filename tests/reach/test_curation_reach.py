@@ -5,10 +5,16 @@ import pytest
 from capsules.common import models, resources
 from capsules.common.errors import SpikeRelayError
 from capsules.curation import classifiers, stage
-from capsules.curation.params import PARAMS
+from capsules.curation.params import PARAMS, Bombcell, Suspicious
+from capsules.curation.suspicion import suspicions
 from tests.reach.spy import Spy, stage_leaves, task_for
 
-METRICS = {"quality_metrics": {"metric_names": ["num_spikes", "firing_rate", "snr"]}, "template_metrics": {}}
+BOMBCELL_LEAVES = [name for name in stage_leaves("curation") if name.startswith("bombcell.")]
+
+METRICS = {
+    "quality_metrics": {"metric_names": ["num_spikes", "firing_rate", "snr", "rp_violation", "drift"]},
+    "template_metrics": {},
+}
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +25,8 @@ def analyzed(inputs, truth):
     folder.mkdir()
     recording = si.load(inputs / "preprocessing_r" / "traces")
     analyzer = si.create_sorting_analyzer(truth[1], recording, format="memory", sparse=True)
-    analyzer.compute({"random_spikes": {}, "waveforms": {}, "templates": {}, "noise_levels": {}, **METRICS})
+    analyzer.compute({"random_spikes": {}, "waveforms": {}, "templates": {}, "noise_levels": {}, "spike_locations": {}})
+    analyzer.compute({"amplitude_scalings": {}, **METRICS})
     analyzer.save_as(folder=folder / "postprocessed.zarr", format="zarr")
     return inputs
 
@@ -38,9 +45,165 @@ def labels(task, name):
 
 
 def test_query(analyzed, tmp_path):
-    assert set(labels(run(analyzed, tmp_path / "a", query="num_spikes > 0"), "default_qc")) == {"good"}
+    assert set(labels(run(analyzed, tmp_path / "a", query="num_spikes > 0", min_spikes=0), "default_qc")) == {"good"}
     assert set(labels(run(analyzed, tmp_path / "b", query="num_spikes < 0"), "default_qc")) == {"bad"}
     assert labels(run(analyzed, tmp_path / "c"), "default_qc") is None
+
+
+def test_min_spikes(analyzed, tmp_path):
+    task = run(analyzed, tmp_path, query="num_spikes > 0", min_spikes=10**6)
+    assert set(labels(task, "default_qc")) == {"undetermined"}
+    assert task.record["facts"]["undetermined_units"] == 4
+    assert all("min_spikes 1000000" in reason for reason in labels(task, "default_qc_reason"))
+
+
+def test_undefined_metric(analyzed, tmp_path):
+    """The recording is too short for `drift_ptp`."""
+    found = {
+        undefined: labels(run(analyzed, tmp_path / undefined, query="drift_ptp < 1 and num_spikes > 0",
+                              undefined_metric=undefined, min_spikes=0), "default_qc")
+        for undefined in ("leave_out", "reject", "undetermined")
+    }  # fmt: skip
+    assert {undefined: set(names) for undefined, names in found.items()} == {
+        "leave_out": {"good"}, "reject": {"bad"}, "undetermined": {"undetermined"}
+    }  # fmt: skip
+
+
+SUSPICIONS = {
+    "max_contamination": (0.1, 0.3, "contamination at least"),
+    "min_amplitude_separation": (3.0, 5.0, "two groups of amplitudes"),
+    "min_amplitude_share": (0.2, 0.4, "two groups of amplitudes"),
+    "max_position_range_um": (50.0, 70.0, "position ranges over 60 um"),
+    "max_amplitude_range": (0.5, 0.9, "amplitude ranges over"),
+}
+"""Threshold -> a value that marks the unit made below, one that does not, and the reason."""
+
+
+@pytest.mark.parametrize("name", SUSPICIONS)
+def test_suspicious(name, monkeypatch):
+    """A unit of 600 spikes in 60 s, 5 violations, moving by 60 um, with two groups of amplitudes or fading ones."""
+    import numpy as np
+    import pandas as pd
+
+    draw = np.random.default_rng(0)
+    times = np.sort(draw.uniform(0, 60, 600))
+    groups = np.where(draw.random(600) < 0.3, 0.6, 1.0)
+    fading = np.linspace(1.2, 0.4, 600)
+    amplitudes = (fading if name == "max_amplitude_range" else groups) + draw.normal(0, 0.1, 600)
+    metrics = pd.DataFrame({"rp_violations": [5], "drift_ptp": [60.0]})
+    marking, sparing, reason = SUSPICIONS[name]
+    off = dict.fromkeys(limit for limit in SUSPICIONS if limit != "min_amplitude_share")
+    if name == "min_amplitude_share":
+        off["min_amplitude_separation"] = 2.0
+    found = [
+        suspicions(_Unit(times, amplitudes), metrics, Suspicious(**off | {name: value}), pytest.fail)
+        for value in (marking, sparing)
+    ]
+    assert reason in found[0][0][0]
+    assert found[1] == [[]]
+
+
+class _Unit:
+    """What `suspicions` asks of an analyzer, for one unit."""
+
+    unit_ids, sampling_frequency = ["0"], 30000.0
+
+    def __init__(self, times_s, amplitudes):
+        from types import SimpleNamespace
+
+        self.times_s, self.sorting = times_s, self
+        self._extensions = {
+            "amplitude_scalings": SimpleNamespace(get_data=lambda **_: {"0": amplitudes}),
+            "quality_metrics": SimpleNamespace(params={"metric_params": {}}),
+        }
+
+    def has_extension(self, name):
+        return name in self._extensions
+
+    def get_extension(self, name):
+        return self._extensions[name]
+
+    def get_total_duration(self):
+        return 60.0
+
+    def get_unit_spike_train(self, unit, segment_index):
+        return self.times_s * self.sampling_frequency
+
+    def count_num_spikes_per_unit(self, outputs):
+        return [len(self.times_s)]
+
+
+def test_one_violation_marks_no_unit():
+    """Not even a unit of so few spikes that any number of violations is improbable."""
+    import numpy as np
+    import pandas as pd
+
+    times = np.linspace(0, 60, 60)
+    for violations, marked in ((1, False), (2, True)):
+        metrics = pd.DataFrame({"rp_violations": [violations], "drift_ptp": [0.0]})
+        (reasons,) = suspicions(_Unit(times, np.ones(60)), metrics, Suspicious(), pytest.fail)
+        assert bool(reasons) == marked
+
+
+def test_a_test_without_what_it_needs_is_said(analyzed, tmp_path):
+    import pandas as pd
+
+    unit = _Unit([0.0], None)
+    del unit._extensions["amplitude_scalings"]
+    changes = []
+    assert suspicions(unit, pd.DataFrame(index=["0"]), Suspicious(), changes.append) == [[]]
+    assert [change.split(" is not tested")[0].removeprefix("suspicious: ") for change in changes] == [
+        "max_contamination", "max_position_range_um", "amplitudes"
+    ]  # fmt: skip
+
+
+def test_suspicious_units_are_properties_with_their_reasons(analyzed, tmp_path):
+    task = run(analyzed, tmp_path, query="num_spikes > 0", suspicious={"min_amplitude_separation": 1e-6})
+    marked, reasons = labels(task, "suspicious"), labels(task, "suspicious_reason")
+    assert marked.dtype == bool
+    assert [bool(reason) for reason in reasons] == marked.tolist()
+    assert task.record["facts"]["suspicious_units"] == marked.sum()
+
+
+def test_curation_document_holds_labels_and_reasons(analyzed, tmp_path):
+    import json
+
+    from spikeinterface.curation.curation_model import Curation
+
+    task = run(analyzed, tmp_path, query="num_spikes > 100000", min_spikes=0)
+    document = json.loads((task.out / "curated" / "curation.json").read_text())
+    Curation.model_validate(document)
+    own = [entry["labels"] for entry in document["manual_labels"]]
+    assert [entry["quality"] for entry in own] == [["bad"]] * 4
+    assert [entry["quality_reason"] for entry in own] == [[reason] for reason in labels(task, "default_qc_reason")]
+    assert own[0]["quality_reason"][0].startswith("failed: num_spikes > 100000 (")
+    assert own[0]["suspicion"] == ["none"]
+
+
+def test_bombcells_thresholds_are_spikeinterfaces():
+    from spikeinterface.curation import bombcell_get_default_thresholds
+
+    assert Bombcell().thresholds() == bombcell_get_default_thresholds()
+
+
+@pytest.mark.parametrize("name", BOMBCELL_LEAVES)
+def test_bombcell(name, analyzed, tmp_path, monkeypatch):
+    """Every threshold reaches SpikeInterface; null turns it off."""
+    import pandas as pd
+    import spikeinterface.curation as scur
+
+    asked = []
+
+    def label(analyzer, thresholds):
+        asked.append(thresholds)
+        return pd.DataFrame({"bombcell_label": ["good"] * 4}, index=analyzer.unit_ids)
+
+    monkeypatch.setattr(scur, "bombcell_label_units", label)
+    part, metric, side = name.removeprefix("bombcell.").split(".")
+    other = 0.05 if metric == "rp_contamination" else None
+    run(analyzed, tmp_path, noise_strategy="bombcell", bombcell={part: {metric: {side: other}}})
+    given = asked[0][part.replace("_", "-")].get(metric, {"greater": None, "less": None})
+    assert given[side] == other
 
 
 @pytest.mark.parametrize("name", ["noise_neural_classifier", "sua_mua_classifier"])
@@ -100,4 +263,5 @@ def test_job_kwargs(analyzed, tmp_path, monkeypatch):
 
 def test_every_parameter_has_a_test_above():
     covered = {"job_kwargs.chunk_duration", "job_kwargs.progress_bar", "query", "noise_strategy", "on_missing_model"}
-    assert set(stage_leaves("curation")) == covered | {"noise_neural_classifier", "sua_mua_classifier"}
+    covered |= {"noise_neural_classifier", "sua_mua_classifier", "min_spikes", "undefined_metric", *BOMBCELL_LEAVES}
+    assert set(stage_leaves("curation")) == covered | {f"suspicious.{name}" for name in SUSPICIONS}

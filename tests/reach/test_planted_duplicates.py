@@ -1,5 +1,6 @@
-"""Duplicated units planted in a sorting: the capsule removes the smaller ones, and keeps units that only lie close."""
+"""Duplicated units planted in a sorting: the capsule removes them, and keeps units that resemble each other."""
 
+import json
 import shutil
 
 import numpy as np
@@ -20,19 +21,21 @@ def planted(train, shift=0, jitter=0, every=2):
 
 @pytest.fixture
 def removed(truth, inputs, tmp_path):
-    """The capsule's run on the true units as `plant` changes them; returns the pairs removed, the units, warnings."""
+    """The capsule's run on the true units as `plant` changes them: the pairs removed, the units, merge candidates."""
     import spikeinterface as si
 
-    def found(plant):
+    def found(plant, **settings):
         folder = tmp_path / "inputs"
         shutil.copytree(inputs, folder)
         trains = {str(unit): truth[1].get_unit_spike_train(unit) for unit in truth[1].unit_ids}
         plant(trains)
         shutil.rmtree(folder / "spikesorting_r" / "spikesorted")
         si.NumpySorting.from_unit_dict([trains], RATE_HZ).save(folder=folder / "spikesorting_r" / "spikesorted")
-        task = run(folder, tmp_path / "out", **ONLY_TEMPLATES)
+        task = run(folder, tmp_path / "out", **ONLY_TEMPLATES | settings)
         units = [str(unit) for unit in si.load(task.out / "postprocessed.zarr").unit_ids]
-        return task.record["facts"]["duplicated_units_removed"], units, task.record["warnings"]
+        candidates = json.loads((task.out / "merge_candidates.json").read_text())
+        assert task.record["facts"]["merge_candidates"] == len(candidates)
+        return task.record["facts"]["duplicated_units_removed"], units, candidates
 
     return found
 
@@ -41,11 +44,11 @@ def removed(truth, inputs, tmp_path):
     ("shift", "jitter"), [(0, 0), (0, 1), (4, 0), (-5, 1)], ids=["as they are", "jittered", "late", "early"]
 )
 def test_a_planted_copy_is_removed(shift, jitter, removed):
-    (pair,), units, warnings = removed(lambda trains: trains.update(copy=planted(trains["1"], shift, jitter)))
+    (pair,), units, candidates = removed(lambda trains: trains.update(copy=planted(trains["1"], shift, jitter)))
     assert (pair["removed"], pair["kept"], pair["shared_spikes"]) == ("copy", "1", 1)
     assert pair["correlation"] > 0.9
     assert units == ["0", "1", "2", "3"]
-    assert not any("one neuron cut in" in warning for warning in warnings)
+    assert candidates == []
 
 
 def test_the_larger_one_is_kept(removed):
@@ -54,13 +57,25 @@ def test_the_larger_one_is_kept(removed):
     assert units == ["0", "2", "3", "copy"]
 
 
-def test_one_neuron_cut_in_two_is_told(removed):
-    """The templates are the same, and no spike is shared."""
-    (pair,), _, warnings = removed(
+def test_one_neuron_split_in_two_is_a_merge_candidate(removed):
+    """The templates are the same, and no spike is shared: nothing is deleted."""
+    pairs, units, (candidate,) = removed(
         lambda trains: trains.update({"half": trains["1"][2::3], "1": np.delete(trains["1"], np.s_[2::3])})
     )
-    assert (pair["removed"], pair["kept"], pair["shared_spikes"]) == ("half", "1", 0)
-    assert any("unit half removed for its template" in warning for warning in warnings)
+    assert pairs == []
+    assert units == ["0", "1", "2", "3", "half"]
+    assert set(candidate["units"]) == {"half", "1"}
+    assert (candidate["shared_spikes"], candidate["distance_um"]) == (0, 0)
+    assert candidate["correlation"] > 0.9
+    assert candidate["amplitude_ratio"] == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize(("setting", "value"), [("duplicate_threshold", 1), ("duplicate_shared_spikes", 1.1)])
+def test_the_thresholds_decide(setting, value, removed):
+    pairs, units, candidates = removed(lambda trains: trains.update(copy=planted(trains["1"])), **{setting: value})
+    assert pairs == []
+    assert "copy" in units
+    assert len(candidates) == (setting == "duplicate_shared_spikes")
 
 
 def test_units_at_one_place_with_other_waveforms_are_kept(tmp_path):

@@ -13,7 +13,6 @@ PREFIX = "postprocessing"
 METRICS = "extensions.quality_metrics.metric_params"
 ALL_COMPUTED = {
     "use_motion_corrected": False,
-    "extensions__amplitude_scalings": {},
     "extensions__quality_metrics__metric_names": DEFAULT_METRICS[::-1],
     "extensions__spike_amplitudes__peak_sign": "pos",
     **{
@@ -83,7 +82,8 @@ ELSEWHERE = {
         for name in ("snr", "amplitude_cutoff", "amplitude_median")
     },
 }
-BY_OUTPUT = {"use_motion_corrected", "duplicate_threshold"}
+BY_OUTPUT = {"use_motion_corrected", "duplicate_threshold", "duplicate_shared_spikes"}
+"""The latter two: `test_planted_duplicates.py`."""
 
 
 @pytest.mark.parametrize("name", [name for name in stage_leaves(PREFIX) if name not in BY_OUTPUT])
@@ -110,17 +110,6 @@ def run(inputs, folder, **settings):
 
 ONLY_TEMPLATES = {"extensions": {name: None for name in PARAMS().extensions.model_dump() if name not in
                                  ("random_spikes", "templates", "waveforms")}}  # fmt: skip
-
-
-def test_duplicate_threshold_changes_the_units(inputs, tmp_path, monkeypatch):
-    kept = {
-        threshold: run(inputs, tmp_path / f"{threshold}", duplicate_threshold=threshold, **ONLY_TEMPLATES).record[
-            "facts"
-        ]["units"]
-        for threshold in (0.0, 1.0)
-    }
-    assert kept[1.0] == 4
-    assert kept[0.0] < 4
 
 
 def test_use_motion_corrected_moves_the_traces(inputs, tmp_path, monkeypatch):

@@ -1,6 +1,17 @@
 import numpy as np
+import pytest
 
-from capsules.postprocessing.duplicates import duplicated_units, shared_spikes, template_correlation
+from capsules.postprocessing.duplicates import (
+    Pair,
+    rank_units,
+    removed_units,
+    shared_spikes,
+    similar_pairs,
+    spike_pairs,
+    template_correlation,
+)
+
+RATE_HZ = 30000
 
 
 def test_correlation_of_equal_scaled_opposite_and_flat_templates():
@@ -10,16 +21,75 @@ def test_correlation_of_equal_scaled_opposite_and_flat_templates():
     np.testing.assert_allclose(correlation[0], [1, 1, -1, 0], atol=1e-9)
 
 
-def test_the_unit_with_fewer_spikes_goes():
-    correlation = np.array([[1, 0.95, 0.1], [0.95, 1, 0.2], [0.1, 0.2, 1]])
-    assert duplicated_units(correlation, np.array([10, 500, 30]), 0.9) == [(0, 1)]
-    assert duplicated_units(correlation, np.array([10, 500, 30]), 0.96) == []
+def train(seed, spikes=600, seconds=60):
+    return np.sort(np.random.default_rng(seed).choice(seconds * RATE_HZ, spikes, replace=False))
 
 
-def test_a_removed_unit_removes_no_other():
-    """0 is like 1 and 1 is like 2, but 0 and 2 differ: 1, between them, goes with 0 as its twin; 2 stays."""
-    correlation = np.array([[1, 0.95, 0.5], [0.95, 1, 0.95], [0.5, 0.95, 1]])
-    assert duplicated_units(correlation, np.array([300, 200, 100]), 0.9) == [(1, 0)]
+def test_similar_units_that_share_no_spikes_are_no_duplicates():
+    correlation = np.array([[1, 0.99], [0.99, 1]])
+    (pair,) = similar_pairs(correlation, [train(0), train(1)], 0.9, RATE_HZ)
+    assert pair.shared_spikes < 0.05
+    assert removed_units([pair], [(1,), (1,)], 0.3) == []
+
+
+def test_what_chance_shares_does_not_count():
+    """Of two neurons at 400 Hz a third of the spikes coincide within 0.4 ms, by chance."""
+    correlation = np.array([[1, 0.95], [0.95, 1]])
+    (pair,) = similar_pairs(correlation, [train(0, 24_000), train(1, 24_001)], 0.9, RATE_HZ)
+    assert pair.shared_spikes > 0.25
+    assert pair.excess == pytest.approx(0, abs=0.02)
+
+
+def test_half_of_the_smaller_units_spikes_in_common_make_a_duplicate():
+    large = train(0, 1000)
+    small = np.sort(np.concatenate([large[:100] + 3, train(5, 100)]))
+    (pair,) = similar_pairs(np.array([[1, 0.95], [0.95, 1]]), [large, small], 0.9, RATE_HZ)
+    assert (pair.smaller, pair.larger) == (1, 0)
+    assert pair.excess == pytest.approx(0.5, abs=0.03)
+    assert removed_units([pair], [(9,), (1,)], 0.3) == [(1, 0, pair)]
+    assert removed_units([pair], [(9,), (1,)], 0.6) == []
+
+
+def test_units_are_compared_only_above_the_threshold():
+    same = train(0)
+    assert similar_pairs(np.array([[1, 0.89], [0.89, 1]]), [same, same], 0.9, RATE_HZ) == []
+
+
+def test_a_unit_without_spikes_is_in_no_pair():
+    assert similar_pairs(np.ones((2, 2)), [train(0), np.array([], dtype=int)], 0.9, RATE_HZ) == []
+
+
+def test_the_cleaner_unit_is_kept_though_it_has_fewer_spikes():
+    """1000 spikes with 60 violations of the refractory period against 700 without: the second is the neuron."""
+    ranks = rank_units(np.array([60, 0]), np.array([1000, 700]), np.array([100, 100]), 60.0, 0.001)
+    assert ranks[0][0] == 0 < ranks[1][0]
+    pair = Pair(1, 0, 0.95, 0.9, 0.0)
+    assert removed_units([pair], ranks, 0.3) == [(0, 1, pair)]
+
+
+@pytest.mark.parametrize(
+    ("violations", "spikes", "kept"),
+    [([0, 0], [30, 20], 0), ([1, 0], [30, 20], 1), ([0, 0], [30, 30], 1)],
+    ids=["more spikes", "no violation", "larger amplitude"],
+)
+def test_units_of_few_spikes_are_compared_by_what_is_likely(violations, spikes, kept):
+    """The upper bound of their contamination is 1 for all."""
+    ranks = rank_units(np.array(violations), np.array(spikes), np.array([100, 120]), 60.0, 0.001)
+    assert [rank[0] for rank in ranks] == [0, 0]
+    pair = Pair(1, 0, 0.95, 0.9, 0.0)
+    assert removed_units([pair], ranks, 0.3) == [(1 - kept, kept, pair)]
+
+
+def test_similarity_is_not_transitive_and_the_strongest_pair_decides_first():
+    """0 shares 90 % with 1, which shares 40 % with 2: when 1 is gone, 2 stays."""
+    pairs = [Pair(2, 1, 0.99, 0.4, 0.0), Pair(1, 0, 0.95, 0.9, 0.0)]
+    assert removed_units(pairs, [(9,), (5,), (1,)], 0.3) == [(1, 0, pairs[1])]
+
+
+def test_pairs_of_spikes_are_counted_on_both_sides():
+    a, b = np.array([100, 1000]), np.array([90, 103, 1020])
+    assert spike_pairs(a, b, 0, 10) == 2
+    assert spike_pairs(a, b, 5, 20) == 2
 
 
 def test_a_shifted_template_is_found_within_the_lag():

@@ -245,7 +245,9 @@ CROSSED = {
     "random_spikes.percentage: is needed when": {
         "postprocessing": {"extensions": {"random_spikes": {"method": "percentage"}}}
     },
-    "valid_unit_periods: needs amplitude_scalings": {"postprocessing": {"extensions": {"valid_unit_periods": {}}}},
+    "valid_unit_periods: needs amplitude_scalings": {
+        "postprocessing": {"extensions": {"valid_unit_periods": {}, "amplitude_scalings": None}}
+    },
     "bin_ms: must be below postprocessing.extensions.correlograms.window_ms": {
         "postprocessing": {"extensions": {"correlograms": {"bin_ms": 60}}}
     },

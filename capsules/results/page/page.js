@@ -63,8 +63,13 @@ function draw(target, traces, axes) {
 
 // --- the table of one recording's units
 
+// Labels that are sentences: one for nearly every unit, so no choice to filter by.
+function isReason(name) {
+  return name.endsWith("_reason");
+}
+
 function columnsOf(units) {
-  const columns = Object.entries(units.labels).map(([name, values]) => ({ name, values, main: true }));
+  const columns = Object.entries(units.labels).map(([name, values]) => ({ name, values, main: !isReason(name) }));
   if (units.places) columns.push({ name: "depth (um)", values: units.places.y, main: true });
   const names = Object.keys(units.metrics);
   for (const name of [...MAIN_METRICS.filter((main) => names.includes(main)), ...names.filter((other) => !MAIN_METRICS.includes(other))]) {
@@ -104,7 +109,7 @@ class UnitTable {
     const field = (text, input) => element("label", {}, text, input);
     this.search = element("input", { type: "search", oninput: refill, "data-filter": "unit" });
     this.choices = Object.entries(this.units.labels)
-      .filter(([, values]) => values.some((value) => typeof value === "string"))
+      .filter(([name, values]) => !isReason(name) && values.some((value) => typeof value === "string"))
       .map(([name, values]) => {
         const options = ["any", ...new Set(values)].map((value) => element("option", { value: shown(value) }, shown(value)));
         return { values, name, select: element("select", { onchange: refill, "data-filter": name }, ...options) };
@@ -282,7 +287,8 @@ function openUnit(recording, unit) {
   const { units, probe } = content[recording];
   if (!page.open) page.showModal();
   part("title").textContent = `Unit ${units.ids[unit]} of ${recording}`;
-  part("labels").textContent = Object.entries(units.labels).map(([name, values]) => `${name}: ${shown(values[unit])}`).join("; ");
+  const labels = Object.entries(units.labels).filter(([, values]) => shown(values[unit]) !== "");
+  part("labels").replaceChildren(...labels.map(([name, values]) => element("li", {}, `${name}: ${shown(values[unit])}`)));
   part("similar").replaceChildren(...similarUnits(recording, units, unit));
   const rows = Object.entries(units.metrics).map(([name, values]) =>
     element("tr", {}, element("th", { scope: "row" }, name), element("td", { class: "number" }, shown(values[unit]))));

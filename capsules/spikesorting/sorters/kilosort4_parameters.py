@@ -1,4 +1,4 @@
-"""Kilosort4's parameters, in the table form of `kilosort.parameters` (Pachitariu et al., 2024); the descriptions are ours.
+"""Kilosort4's parameters (Pachitariu et al., 2024), in the table form of `kilosort.parameters`; our own descriptions.
 
 Names, types and bounds are those of the parameter reference (Kilosort 4.1.0); defaults are those of the pinned
 Kilosort. All of them are passed to Kilosort explicitly. `tests/unit/test_sorter_parameters.py` compares the table with

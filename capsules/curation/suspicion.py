@@ -1,0 +1,130 @@
+"""Units that may be several neurons, or not one neuron throughout: each test by name, with its value and threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from capsules.common.contamination import contamination_bounds
+from capsules.curation.params import Suspicious
+
+MIN_SPIKES = 50
+"""A distribution of fewer amplitudes is not tested."""
+MAX_FITTED = 5000
+"""Amplitudes that the mixture is fitted to at most, evenly spread over the recording."""
+MIN_BIC_GAIN = 10
+"""Two groups explain the amplitudes better than one by at least this: very strong evidence (Kass and Raftery, 1995)."""
+BINS = 10
+MIN_BIN_S = 10
+MIN_SPIKES_PER_BIN = 20
+"""Bins of time for the amplitude's range."""
+
+
+def two_groups(amplitudes: np.ndarray) -> tuple[float, float] | None:
+    """Separation of two groups in a distribution and the smaller one's share; None when one group explains it as well.
+
+    The separation is Ashman's D = sqrt(2) |m1 - m2| / sqrt(s1^2 + s2^2) of a mixture of two normal distributions
+    (Ashman, Bird and Zepf, 1994), chosen over one by the Bayesian information criterion.
+
+    Parameters
+    ----------
+    amplitudes : array, (spikes,)
+    """
+    from sklearn.mixture import GaussianMixture
+
+    chosen = np.linspace(0, len(amplitudes) - 1, min(len(amplitudes), MAX_FITTED)).astype(int)
+    values = amplitudes[chosen].astype(float)[:, None]
+    one, two = (GaussianMixture(count, random_state=0).fit(values) for count in (1, 2))
+    if one.bic(values) - two.bic(values) < MIN_BIC_GAIN:
+        return None
+    difference, variance = np.ptp(two.means_), two.covariances_.sum()
+    return float(np.sqrt(2) * difference / np.sqrt(variance)), float(two.weights_.min())
+
+
+def amplitude_range(amplitudes: np.ndarray, times_s: np.ndarray, duration_s: float) -> float:
+    """Range of the amplitude's median over bins of time, as a share of the median of all; 0 with fewer than two bins.
+
+    Parameters
+    ----------
+    amplitudes, times_s : array, (spikes,)
+    duration_s : float
+    """
+    bins = max(1, min(BINS, int(duration_s / MIN_BIN_S)))
+    index = np.minimum((times_s / duration_s * bins).astype(int), bins - 1)
+    full = [chosen for bin in range(bins) if (chosen := index == bin).sum() >= MIN_SPIKES_PER_BIN]
+    if len(full) < 2:
+        return 0.0
+    return float(np.ptp([np.median(amplitudes[chosen]) for chosen in full]) / abs(np.median(amplitudes)))
+
+
+def suspicions(analyzer: Any, metrics: Any, limits: Suspicious, change: Callable[[str], None]) -> list[list[str]]:
+    """What marks each unit as suspicious: a list of reasons, empty when nothing does.
+
+    Parameters
+    ----------
+    analyzer : SortingAnalyzer
+    metrics : pandas.DataFrame
+        One row per unit.
+    limits : Suspicious
+    change : callable
+        Takes a line on each test that is left out because what it needs was not computed.
+    """
+    reasons: list[list[str]] = [[] for _ in analyzer.unit_ids]
+
+    def left_out(test: str, needs: str) -> None:
+        change(f"suspicious: {test} is not tested: postprocessing did not compute {needs}")
+
+    if limits.max_contamination is not None:
+        if "rp_violations" in metrics:
+            _mark_contaminated(reasons, analyzer, metrics, limits.max_contamination)
+        else:
+            left_out("max_contamination", "the metric rp_violation")
+    if limits.max_position_range_um is not None:
+        if "drift_ptp" in metrics:
+            for marks, range_um in zip(reasons, metrics["drift_ptp"].astype(float), strict=True):
+                if range_um > limits.max_position_range_um:
+                    marks.append(f"position ranges over {range_um:.0f} um (limit {limits.max_position_range_um:g})")
+        else:
+            left_out("max_position_range_um", "the metric drift")
+    if limits.min_amplitude_separation is not None or limits.max_amplitude_range is not None:
+        if analyzer.has_extension("amplitude_scalings"):
+            _mark_amplitudes(reasons, analyzer, limits)
+        else:
+            left_out("amplitudes", "the extension amplitude_scalings")
+    return reasons
+
+
+def _mark_contaminated(reasons: list[list[str]], analyzer: Any, metrics: Any, limit: float) -> None:
+    settings = analyzer.get_extension("quality_metrics").params["metric_params"].get("rp_violation", {})
+    refractory_s = (settings.get("refractory_period_ms", 1.0) - settings.get("censored_period_ms", 0.0)) / 1000
+    spikes = analyzer.sorting.count_num_spikes_per_unit(outputs="array")
+    violations = metrics["rp_violations"].to_numpy(dtype=float).clip(min=0)
+    lowest, _ = contamination_bounds(violations, spikes, analyzer.get_total_duration(), refractory_s)
+    for marks, count, bound in zip(reasons, violations, lowest, strict=True):
+        # One violation may be chance in any unit.
+        if count > 1 and bound > limit:
+            marks.append(f"contamination at least {bound:.0%} (limit {limit:.0%}; {count:.0f} violations)")
+
+
+def _mark_amplitudes(reasons: list[list[str]], analyzer: Any, limits: Suspicious) -> None:
+    by_unit = analyzer.get_extension("amplitude_scalings").get_data(outputs="by_unit", concatenated=True)
+    rate, duration_s = analyzer.sampling_frequency, analyzer.get_total_duration()
+    for marks, unit in zip(reasons, analyzer.unit_ids, strict=True):
+        amplitudes = by_unit[unit]
+        if len(amplitudes) < MIN_SPIKES:
+            continue
+        if limits.min_amplitude_separation is not None and (groups := two_groups(amplitudes)) is not None:
+            separation, share = groups
+            if separation > limits.min_amplitude_separation and share >= limits.min_amplitude_share:
+                marks.append(
+                    f"two groups of amplitudes: separation {separation:.1f} (limit "
+                    f"{limits.min_amplitude_separation:g}), the smaller one has {share:.0%} of the spikes (limit "
+                    f"{limits.min_amplitude_share:.0%})"
+                )
+        if limits.max_amplitude_range is not None:
+            times_s = analyzer.sorting.get_unit_spike_train(unit, segment_index=0) / rate
+            found = amplitude_range(amplitudes, times_s, duration_s)
+            if found > limits.max_amplitude_range:
+                marks.append(f"amplitude ranges over {found:.0%} (limit {limits.max_amplitude_range:.0%})")
