@@ -13,12 +13,19 @@ WELL_FOUND = 0.8
 
 @dataclass(frozen=True)
 class Score:
-    """How well one recording was sorted."""
+    """How well one recording was sorted, and labelled.
+
+    `true_good`: well-found true units that are labelled good. `false_good`: units that are labelled good, are not
+    marked as suspicious, and are no well-found true unit. `suspicious`: units marked so, whatever their label.
+    """
 
     recording: str
     true_units: int
     found_units: int
     accuracies: tuple[float, ...]
+    true_good: int
+    false_good: int
+    suspicious: int
 
     @property
     def well_found(self) -> int:
@@ -54,12 +61,26 @@ def compare(name: str, true: Any, found: Any) -> Score:
     from spikeinterface.comparison import compare_sorter_to_ground_truth
 
     comparison = compare_sorter_to_ground_truth(true, found, exhaustive_gt=True)
-    accuracies = tuple(round(float(value), 3) for value in comparison.get_performance()["accuracy"])
-    return Score(name, true.get_num_units(), found.get_num_units(), accuracies)
+    accuracies = comparison.get_performance()["accuracy"].astype(float)
+    matched = comparison.hungarian_match_12
+    well_found = {str(matched[unit]) for unit in true.unit_ids if accuracies[unit] >= WELL_FOUND}
+    labels = found.get_property("default_qc")
+    good = set() if labels is None else {str(unit) for unit in found.unit_ids[labels == "good"]}
+    marked = found.get_property("suspicious")
+    suspicious = set() if marked is None else {str(unit) for unit in found.unit_ids[marked]}
+    return Score(
+        name,
+        true.get_num_units(),
+        found.get_num_units(),
+        tuple(round(value, 3) for value in accuracies),
+        true_good=len(well_found & good),
+        false_good=len(good - suspicious - well_found),
+        suspicious=len(suspicious),
+    )
 
 
 def table(results: Path, scores: dict[str, Score], minutes: float) -> str:
-    """One line per recording: status of each stage, units, units matched to the truth; the minutes below."""
+    """One line per recording: status of each stage, units, units matched to the truth; then minutes and labels."""
     status = json.loads((results / "status.json").read_text())
     rows = [("recording", "stages", "units", "matched to truth", "mean accuracy")]
     for name, entry in status["recordings"].items():
@@ -73,4 +94,16 @@ def table(results: Path, scores: dict[str, Score], minutes: float) -> str:
             rows.append((name, stages, str(found.found_units), matched, f"{mean:.2f}"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, f"{minutes:.1f} minutes; matched means accuracy >= {WELL_FOUND}"])
+    return "\n".join([*lines, f"{minutes:.1f} minutes; matched means accuracy >= {WELL_FOUND}", labelled(scores)])
+
+
+def labelled(scores: dict[str, Score]) -> str:
+    """One line on the labels of all recordings together."""
+    true, good, false, suspicious = (
+        sum(getattr(one, count) for one in scores.values())
+        for count in ("true_units", "true_good", "false_good", "suspicious")
+    )
+    return (
+        f"labelled good: {good} of {true} true units, {false} false units that are not marked; "
+        f"{suspicious} units are marked as suspicious"
+    )

@@ -59,6 +59,8 @@ def test_at_least_80_percent_of_the_true_units_are_found(sorted_session, session
     show(capsys, sorted_session, scores)
     assert set(scores) == {IMEC0, IMEC1}
     assert all(found.fraction >= 0.8 for found in scores.values()), scores
+    assert all(found.true_good == found.well_found for found in scores.values()), scores
+    assert all(found.false_good == 0 for found in scores.values()), scores
 
 
 def test_every_part_of_the_results_loads_by_the_call_it_names(sorted_session, session):
@@ -82,7 +84,8 @@ def test_every_part_of_the_results_loads_by_the_call_it_names(sorted_session, se
     assert analyzer.has_extension("principal_components")
     assert "isolation_distance" in analyzer.get_extension("quality_metrics").get_data().columns
     curated = si.load(results / "curated" / IMEC0)
-    assert set(curated.get_property("default_qc")) <= {"good", "bad"}
+    assert set(curated.get_property("default_qc")) <= {"good", "bad", "undetermined"}
+    assert isinstance(json.loads((results / "postprocessed" / f"{IMEC0}.merge_candidates.json").read_text()), list)
     assert load_curation(results / "curated" / IMEC0 / "curation.json").unit_ids == curated.unit_ids.tolist()
     assert si.load(results / "spikesorted" / IMEC0).get_num_units() >= curated.get_num_units()
     info = load_motion_info(results / "preprocessed" / "motion" / IMEC0)

@@ -121,7 +121,7 @@ LONE_UNIT = "two units that share channels"
             {"a": SPIKES[:60], "b": SPIKES[:40] + 700},
             3,
             {
-                "presence_ratio": "one bin of 60 s",
+                "presence_ratio": "five bins of 60 s",
                 "firing_range": "one bin of 5 s",
                 "drift_ptp": "2 bins of 60 s, with 100 spikes",
                 "amplitude_cutoff": "5 spikes of a unit for each of 100 bins",

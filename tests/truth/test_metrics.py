@@ -16,8 +16,12 @@ from tests.reach.conftest import write_record
 from tests.reach.spy import task_for
 
 MANUAL = json.loads((Path(__file__).parents[1] / "facts" / "manual_defaults.json").read_text())["postprocessing"]
+PRESENCE = {"bin_duration_s": 30}
+MANUAL["extensions"]["quality_metrics"]["metric_params"]["presence_ratio"] = PRESENCE
+COMPUTED = sorted([*MANUAL["extensions"], "amplitude_scalings"])
+"""The manual's extensions, and the one that SpikeInterface's `amplitude_cutoff` is to need."""
 SPEC = ProbeSpec(channels=16, units=6, duration_s=150.0, seed=3)
-"""`drift` needs two whole bins of 60 s, and `amplitude_cutoff` 500 spikes of a unit."""
+"""`drift` needs two whole bins of 60 s, `presence_ratio` five of its bins, `amplitude_cutoff` 500 spikes of a unit."""
 
 QUALITY_COLUMNS = {
     "num_spikes": ["num_spikes"],
@@ -123,6 +127,7 @@ def plain(folder, task):
     analyzer.compute("waveforms", ms_before=2.0, ms_after=3.0)
     analyzer.compute("templates")
     analyzer.compute("spike_amplitudes")
+    analyzer.compute("amplitude_scalings")
     analyzer.compute("template_similarity", method="l1")
     analyzer.compute("correlograms", window_ms=50.0, bin_ms=1.0)
     analyzer.compute("isi_histograms", window_ms=100.0, bin_ms=5.0)
@@ -145,7 +150,7 @@ def plain(folder, task):
 
 
 def test_the_whole_manual_is_computed(task):
-    assert task.record["facts"]["extensions"] == sorted(MANUAL["extensions"])
+    assert task.record["facts"]["extensions"] == COMPUTED
     assert task.record["facts"]["units"] == SPEC.units
     assert list(QUALITY_COLUMNS) == MANUAL["extensions"]["quality_metrics"]["metric_names"]
 
@@ -172,7 +177,7 @@ def assert_same(ours, theirs):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("extension", MANUAL["extensions"])
+@pytest.mark.parametrize("extension", COMPUTED)
 def test_values_are_those_of_plain_spikeinterface(extension, analyzer, plain):
     ours, theirs = (dict(one.get_extension(extension).data) for one in (analyzer, plain))
     for data in (ours, theirs):
@@ -231,7 +236,7 @@ def test_it_loads_from_another_folder_in_another_process(task, analyzer, tmp_pat
     command = [sys.executable, "-c", RELOAD, str(moved)]
     said = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path).stdout
     found = json.loads(said.splitlines()[-1])
-    assert found["extensions"] == sorted(MANUAL["extensions"])
+    assert found["extensions"] == COMPUTED
     pca = analyzer.get_extension("principal_components")
     projections, _ = pca.get_projections_one_unit(analyzer.unit_ids[0], sparse=True)
     assert found["projections"] == pytest.approx(float(abs(projections).sum()))
