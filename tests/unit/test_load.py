@@ -32,7 +32,7 @@ def test_everything_is_there_in_one_call(moved, run_folder):
         written = si.load(run_folder / f"preprocessing_{id}" / "traces").get_traces(**chunk)
         assert np.abs(traces - written).max() <= 1
         assert session.sortings[id].get_num_units() == 4
-        assert set(session.curated[id].get_property("default_qc")) <= {"good", "bad"}
+        assert set(session.curated[id].get_property("default_qc")) <= {"good", "bad", "undetermined"}
         templates = session.analyzers[id].get_extension("templates").get_data()
         assert templates.shape[::2] == (4, traces.shape[1])
     assert session.analyzers[IDS[0]] is session.analyzers[IDS[0]]
@@ -42,6 +42,19 @@ def test_everything_is_there_in_one_call(moved, run_folder):
     assert metrics["num_spikes"].dtype == int
     assert len(metrics) == 8
     assert contents(moved) == before
+
+
+def test_results_without_reasons_and_merge_candidates_still_load(moved):
+    """As 0.1 wrote them before labels had reasons: of the same layout version, with fewer files and properties."""
+    for id in IDS:
+        (moved / "postprocessed" / f"{id}.merge_candidates.json").unlink()
+        for name in ("default_qc_reason", "suspicious", "suspicious_reason"):
+            (moved / "curated" / id / "properties" / f"{name}.npy").unlink()
+    session = load(moved)
+    assert len(session.metrics) == 8
+    assert "default_qc" in session.metrics
+    assert not {"default_qc_reason", "suspicious"} & set(session.metrics)
+    assert session.curated[IDS[0]].get_property("suspicious") is None
 
 
 def test_nothing_is_read_before_it_is_asked_for(moved):
