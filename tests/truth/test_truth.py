@@ -168,3 +168,49 @@ def test_the_same_spikes_for_any_number_of_workers(drifting, preprocessed):
     ]
     assert len(found[0]) > 10000
     np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.slow
+def test_kilosort4_finds_what_it_finds_without_us(tmp_path, capsys):
+    """Our defaults are Kilosort's: the same traces give the same units through the capsule and through Kilosort alone."""
+    import spikeinterface as si
+
+    recording, truth = ground_truth(ProbeSpec(channels=16, units=5, duration_s=40.0, seed=3))
+    write(as_counts(recording), tmp_path)
+    (job,) = dispatch(tmp_path, tmp_path / "ours")
+    preprocessed = preprocess(job, tmp_path, tmp_path / "ours")
+    assert preprocessed.status == "ok", preprocessed.output
+    sorted_ = spikesort(job, tmp_path / "ours", tmp_path / "ours", sorter="kilosort4")
+    assert sorted_.status == "ok", sorted_.output
+    facts = sorted_.record["facts"]
+    by_hand = bare_kilosort4(preprocessed.folder / "traces", tmp_path / "bare", facts["arguments"]["do_CAR"])
+    found = [compare("", truth, sorting) for sorting in (si.load(sorted_.folder / "spikesorted"), by_hand)]
+    counts, well_found = [one.found_units for one in found], [one.well_found for one in found]
+    with capsys.disabled():
+        print(f"\nkilosort4, capsule and alone: {counts} units, {well_found} of {found[0].true_units} well found")
+    assert facts["differing_from_defaults"] == {}
+    assert abs(counts[0] - counts[1]) <= 0.02 * counts[1]
+    assert well_found[0] == well_found[1]
+
+
+def bare_kilosort4(traces, folder, do_car):
+    """`run_kilosort` with its own defaults on the capsule's traces; of our arguments only what the traces decide."""
+    import spikeinterface as si
+    import torch
+    from kilosort import run_kilosort
+    from spikeinterface.extractors import read_kilosort
+
+    recording = si.load(traces)
+    x, y = recording.get_channel_locations().T
+    channels = np.arange(recording.get_num_channels())
+    probe = {"chanMap": channels, "xc": x, "yc": y, "kcoords": np.zeros(len(channels)), "n_chan": len(channels)}
+    run_kilosort(
+        settings={"n_chan_bin": len(channels), "fs": recording.sampling_frequency},
+        probe=probe,
+        filename=traces / "traces_cached_seg0.raw",
+        results_dir=folder,
+        data_dtype="int16",
+        do_CAR=do_car,
+        device=torch.device("cpu"),
+    )
+    return read_kilosort(folder, keep_good_only=False)
