@@ -172,7 +172,7 @@ def test_the_same_spikes_for_any_number_of_workers(drifting, preprocessed):
 
 @pytest.mark.slow
 def test_kilosort4_finds_what_it_finds_without_us(tmp_path, capsys):
-    """Our defaults are Kilosort's: the same traces give the same units through the capsule and through Kilosort alone."""
+    """Our defaults are Kilosort's: the same traces give the same units through the capsule and Kilosort alone."""
     import spikeinterface as si
 
     recording, truth = ground_truth(ProbeSpec(channels=16, units=5, duration_s=40.0, seed=3))
