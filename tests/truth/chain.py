@@ -71,6 +71,22 @@ def spikesort(job: Path, inputs: Path, output: Path, *words: str, sorter: str = 
     return stage("spikesorting", output, job.stem, *given)
 
 
+def postprocess(job: Path, inputs: Path, output: Path, *words: str) -> Ended:
+    return stage("postprocessing", output, job.stem, "--job", job, "--inputs", inputs, "--n-jobs", "2", *words)
+
+
+def curate(job: Path, inputs: Path, output: Path, *words: str) -> Ended:
+    return stage("curation", output, job.stem, "--job", job, "--inputs", inputs, *words)
+
+
+def write_nwb(job: Path, data: Path, folder: Path) -> Ended:
+    """The units in an NWB file of their own, without traces."""
+    block = json.loads(job.read_text())["block"]
+    given = ("--job", job, "--data", data, "--inputs", folder)
+    ended = stage("nwb_ecephys", folder, block, *given, "--skip-lfp", "--backend", "hdf5")
+    return stage("nwb_units", folder, block, *given) if ended.status == "ok" else ended
+
+
 def sort_groups(data: Path, folder: Path, *dispatching: str) -> dict:
     """Dispatch, preprocess and sort: the job's channel group (None: all channels) -> its sorting."""
     import spikeinterface as si
@@ -83,12 +99,18 @@ def sort_groups(data: Path, folder: Path, *dispatching: str) -> dict:
     return found
 
 
+def run_bare(data: Path, folder: Path, *words: str) -> None:
+    """Run `tests.truth.bare`, a script without this package."""
+    one_thread = os.environ | dict.fromkeys(THREAD_VARIABLES, "1")
+    command = [sys.executable, "-m", "tests.truth.bare", data / "rec", folder, *words]
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, env=one_thread)
+    assert done.returncode == 0, done.stderr
+
+
 def bare(data: Path, folder: Path, split: bool = False) -> dict:
-    """The same by `tests.truth.bare`, a script without this package."""
+    """The same as `sort_groups` by the script."""
     import spikeinterface as si
 
-    one_thread = os.environ | dict.fromkeys(THREAD_VARIABLES, "1")
-    command = [sys.executable, "-m", "tests.truth.bare", data / "rec", folder, *(["--split"] if split else [])]
-    subprocess.run(command, check=True, cwd=ROOT, capture_output=True, env=one_thread)
+    run_bare(data, folder, *(["--split"] if split else []))
     found = {path.name: si.load(path) for path in sorted(folder.iterdir())}
     return found if split else {None: found["all"]}
