@@ -184,18 +184,11 @@ def errors_of_sorting(true: Any, found: Any) -> dict[str, int]:
 
 
 def passes(query: str, metrics: Any) -> np.ndarray:
-    """Which units pass every clause of a query of the form `a < 1 and b > 2` that is defined for them."""
-    import ast
+    """Which units pass the query, without its clauses that are undefined for them."""
+    from capsules.curation.query import Verdict, evaluate
 
-    from capsules.curation.query import evaluate, names, parse
-
-    tree = parse(query)
-    clauses = tree.values if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And) else [tree]
-    good = np.ones(len(metrics), dtype=bool)
-    for clause in map(ast.unparse, clauses):
-        undefined = metrics[sorted(names(clause))].isna().any(axis=1).to_numpy()
-        good &= evaluate(clause, metrics) | undefined
-    return good
+    answers = evaluate(query, metrics, leave_out=list(map(str, metrics.columns)))
+    return np.array([answer.verdict is not Verdict.FAILED for answer in answers], dtype=bool)
 
 
 def recall_of_good(fit: set[str], found: set[str], units: Any) -> Share:
