@@ -20,7 +20,7 @@ IDS = ("day_imec0_recording1", "day_imec1_recording1")
 CHANNELS = (8, 16)
 SECTIONS = {
     "preprocessing": {"min_preprocessing_duration": 0, "motion_correction": {"compute": False}},
-    "curation": {"query": "num_spikes > 40"},
+    "curation": {"query": "num_spikes > 40", "min_spikes": 0},
     "nwb_ecephys": {"write_lfp": False},
 }
 

@@ -13,7 +13,6 @@ from capsules.common.task import Task, write_json
 from capsules.curation import classifiers
 from capsules.curation.labels import BAD, GOOD, UNDETERMINED, label_units
 from capsules.curation.params import CLASSIFIERS
-from capsules.curation.suspicion import suspicions
 
 LABELS = {"noise_neural_classifier": {"noise", "neural"}, "sua_mua_classifier": {"sua", "mua"}}
 """What each classifier is to tell apart; the second is asked about the units that the first does not call noise."""
@@ -90,6 +89,8 @@ def _label_by_query(task: Task, metrics: Any, sorting: Any) -> None:
 def _mark_suspicious(task: Task, analyzer: Any, metrics: Any, sorting: Any) -> None:
     """`suspicious` and its reason."""
     import numpy as np
+
+    from capsules.curation.suspicion import suspicions
 
     reasons = suspicions(analyzer, metrics, task.params.suspicious, task.change)
     marked = np.array([bool(found) for found in reasons], dtype=bool)

@@ -114,10 +114,12 @@ def test_the_runs_own_curation_changes_nothing(results, spikerelay, tmp_path):
     assert (tmp_path / "once" / "curation.json").read_bytes() == (own / "curation.json").read_bytes()
     assert (tmp_path / "once" / "metrics.csv").read_bytes() == (tmp_path / "twice" / "metrics.csv").read_bytes()
     ours, theirs = units_table(tmp_path / "once" / "day.nwb"), units_table(results / "nwb" / "day.nwb")
-    assert set(ours.columns) - set(theirs.columns) == {"quality"}
+    assert set(ours.columns) - set(theirs.columns) == {"quality", "quality_reason", "suspicion"}
     for id in IDS:
         one, other = rows(ours, id), rows(theirs, id)
-        for name in one.columns.drop(["quality", "electrodes", "max_electrode", "electrode_group"]):
+        for name in one.columns.drop(
+            ["quality", "quality_reason", "suspicion", "electrodes", "max_electrode", "electrode_group"]
+        ):
             for mine, other_one in zip(one[name], other[name], strict=True):
                 np.testing.assert_array_equal(mine, other_one)
             assert one[name].dtype == other[name].dtype

@@ -314,7 +314,10 @@ EXTENSIONS = "postprocessing.extensions"
         ("snr > 5", {"noise_levels": None}, f"snr needs {EXTENSIONS}.noise_levels, which is off (null)"),
         (
             "amplitude_cv_range > 5",
-            {"quality_metrics": {"metric_params": {"amplitude_cv": {"amplitude_extension": "amplitude_scalings"}}}},
+            {
+                "quality_metrics": {"metric_params": {"amplitude_cv": {"amplitude_extension": "amplitude_scalings"}}},
+                "amplitude_scalings": None,
+            },
             f"amplitude_cv_range needs {EXTENSIONS}.amplitude_scalings, which is off (null)",
         ),
     ],
