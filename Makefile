@@ -5,7 +5,7 @@ LINT_NEXTFLOW := 25.04.4
 # the pipeline, do not come last.
 SPREAD := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test setup-dev setup-web setup-docs test-faults test-full setup-cluster test-cluster bench lint generate docs clean
+.PHONY: help setup demo test setup-dev setup-web setup-docs test-faults test-full setup-cluster test-cluster bench truth truth-full lint generate docs clean
 help:        ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' Makefile | column -t -l 2
 setup:       ## .venv with the pinned packages, Nextflow and compiled code (once)
@@ -25,6 +25,10 @@ test-faults: setup  ## kills, full disks, lost files: real runs are harmed and b
 	$(PY) -m pytest -q --durations=10 $(SPREAD) tests/faults
 test-full: setup-dev setup-web setup-docs  ## everything
 	$(PY) -m pytest -q -m "not cluster" --durations=40 $(SPREAD)
+truth: setup  ## recordings of known units through the whole chain, scored stage by stage (40 minutes)
+	@$(PY) -m tests.truth.scoreboard
+truth-full: setup  ## the same for the whole grid, with Kilosort4 (hours), for docs/truth.md
+	@$(PY) -m tests.truth.scoreboard --full
 setup-cluster:  ## Debian's SLURM, for test-cluster (as root)
 	@PATH="$$PATH:/usr/sbin" command -v slurmctld >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 		apt-get -qq update && apt-get -qqy install slurm-wlm munge >/dev/null; } || \

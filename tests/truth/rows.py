@@ -295,7 +295,16 @@ def drift_rows(drift_um: int, quick: tuple[str, ...]) -> list[Row]:
 
 
 NOISE = {"hum_uv": 40.0, "common_uv": 15.0}
-SMALL = generated("small", channels=16, units=6, duration_s=40.0, seed=3)
+SMALL = Row(
+    "small",
+    generated("small", channels=16, units=6, duration_s=40.0, alpha_uv=(300.0, 600.0), seed=3),
+    words={
+        "preprocessing": ("--motion", "skip"),
+        "postprocessing": ("--skip-extensions", "principal_components,spike_locations"),
+    },
+    quick=False,
+)
+"""For `make test`."""
 
 
 def plain(recording: Recording, **settings: Any) -> Row:
@@ -330,6 +339,6 @@ ROWS: dict[str, Row] = {
         Row("kilosort4-hybrid-t196", hybrid("t196", 64), sorter="kilosort4", quick=False),
         Row("kilosort4-drift-30", generated("drift-30", channels=64, units=30, drift_um=30.0, seed=5),
             sorter="kilosort4", quick=False),
-        plain(SMALL, quick=False),
+        SMALL,
     )
 }  # fmt: skip

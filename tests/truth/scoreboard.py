@@ -125,7 +125,7 @@ def measure_truth(job: Path, data: Path, folder: Path, words: tuple[str, ...]) -
     shutil.copyfile(folder / sorted_in / "stage.json", truth / sorted_in / "stage.json")
     (truth / sorted_in / "spikesorted").symlink_to(data / "truth")
     (truth / f"preprocessing_{job.stem}").symlink_to(folder / f"preprocessing_{job.stem}")
-    keep_all = ("--duplicate_threshold", "1", "--skip-extensions", "principal_components,spike_locations")
+    keep_all = ("--duplicate_threshold", "1", "--skip-extensions", "principal_components")
     checked(chain.postprocess(job, truth, truth, *words, *keep_all))
 
 

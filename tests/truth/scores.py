@@ -22,6 +22,8 @@ DIP_MS, BASELINE_MS = 1.0, (5.0, 25.0)
 DIP, DIP_P = 0.3, 1e-5
 """A dip is less than this share of what the baseline gives, and that improbable by chance: thousands of pairs are
 looked at."""
+NEAR_UM = 60.0
+"""A dip between units farther apart is no evidence: sorters miss spikes that overlap."""
 PURE = 0.9
 ENOUGH_SPIKES = 50
 """Labels are judged on units with at least so many spikes."""
@@ -111,9 +113,6 @@ def neurons(trains: list[np.ndarray], rate_hz: float, apart_um: np.ndarray | Non
     rows, columns = np.array(same, dtype=int).reshape(-1, 2).T
     graph = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(trains), len(trains)))
     return connected_components(graph, directed=False)[1]
-
-
-NEAR_UM = 60.0
 
 
 def unit_table(true: Any, found: Any, neuron: np.ndarray) -> Any:
