@@ -97,7 +97,7 @@ workflow {
     gpus = "${params.n_gpus}".isInteger() ? "${params.n_gpus}".toInteger() : 0
     options = [options: params, launch_folder: "${workflow.launchDir}", container_engine: workflow.containerEngine]
     options += [resumed: workflow.resume, results_held_by: System.getProperty('spikerelay.results_held_by')]
-    options += [config_files: workflow.configFiles.collect { file -> "${file}" }, profile: workflow.profile]
+    options += [config_files: workflow.configFiles.collect { file -> "${file}" }, profile: workflow.profile, nextflow_session: "${workflow.sessionId}"]
     RESOLVE_PARAMS(groovy.json.JsonOutput.toJson(options))
     whole = RESOLVE_PARAMS.out.map { file -> checked(readJson(file)) }
     // A row for each session of the sheet; without one, the session has no name.

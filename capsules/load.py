@@ -14,11 +14,12 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from capsules.common.clock import Clock, register_clock, timed
 from capsules.common.contract import RUN_RECORD
 from capsules.common.distrust import distrust_files
 from capsules.common.errors import Refused
 from capsules.common.metrics import labels_of, metrics_table, units_table
-from capsules.results.published import place, preprocessed_recording, read_record, status_of
+from capsules.results.published import clock_of, place, preprocessed_recording, read_record, status_of
 
 
 class Lazy(Mapping):
@@ -58,6 +59,10 @@ class Session:
         `status.json`: `status["recordings"][id]` says what happened to each sorting, and why.
     recordings : Mapping of str to spikeinterface.BaseRecording
         Preprocessed traces (samples, channels), computed when asked for; empty without `data`.
+    clocks : dict of str to Clock
+        The seconds of each recording's samples, right across gaps: `clocks[id].seconds(samples)`, and
+        `clocks[id].samples_at(seconds)` back. Recordings and sortings have these times too, in SpikeInterface's way:
+        `curated[id].get_unit_spike_train(unit, return_times=True)`.
     motion : Mapping of str to dict
         `motion` (spikeinterface Motion; um), `peaks`, `peak_locations` and so on, as `load_motion_info` gives them.
     sortings, curated : Mapping of str to spikeinterface.BaseSorting
@@ -72,6 +77,7 @@ class Session:
     data: Path | None
     status: dict[str, Any]
     recordings: Mapping[str, Any]
+    clocks: dict[str, Clock]
     motion: Mapping[str, Any]
     sortings: Mapping[str, Any]
     curated: Mapping[str, Any]
@@ -117,23 +123,37 @@ def load(results: str | Path, data: str | Path | None = None) -> Session:
     ids = list(status["recordings"])
     recordings = list(dict.fromkeys(entry["recording"] for entry in status["recordings"].values()))
 
+    clocks = {id: clock_of(results, id) for id in recordings}
+
     def published(stage: str, part: str, ids: list[str], loader: Callable[[Path], Any]) -> Lazy:
         places = {id: place(results, stage, part, id) for id in ids}
         return Lazy({id: partial(loader, path) for id, path in places.items() if path.exists()})
+
+    def timed_by_clock(loaded: Lazy, give_times: Callable[[Any, Clock], Any]) -> Lazy:
+        def load_timed(id: str) -> Any:
+            entry = status["recordings"].get(id)
+            clock = clocks[id if entry is None else entry["recording"]]
+            return loaded[id] if clock is None else give_times(loaded[id], clock)
+
+        return Lazy({id: partial(load_timed, id) for id in loaded})
 
     return Session(
         folder=results,
         data=data,
         status=status,
-        recordings=published(
-            "preprocessing",
-            "preprocessed.json",
-            recordings if data else [],
-            partial(preprocessed_recording, data=data),
+        recordings=timed_by_clock(
+            published(
+                "preprocessing",
+                "preprocessed.json",
+                recordings if data else [],
+                partial(preprocessed_recording, data=data),
+            ),
+            timed,
         ),
+        clocks={id: clock for id, clock in clocks.items() if clock is not None},
         motion=published("preprocessing", "motion", recordings, _motion),
-        sortings=published("spikesorting", "spikesorted", ids, _sorting),
-        curated=published("curation", "curated", ids, _sorting),
+        sortings=timed_by_clock(published("spikesorting", "spikesorted", ids, _sorting), _timed_sorting),
+        curated=timed_by_clock(published("curation", "curated", ids, _sorting), _timed_sorting),
         analyzers=published("postprocessing", "postprocessed.zarr", ids, _analyzer),
         nwb={file.stem: file for file in sorted((results / "nwb").glob("*.nwb"))},
     )
@@ -157,6 +177,11 @@ def _sorting(folder: Path) -> Any:
 
     distrust_files()
     return si.load(folder)
+
+
+def _timed_sorting(sorting: Any, clock: Clock) -> Any:
+    register_clock(sorting, clock)
+    return sorting
 
 
 def _analyzer(folder: Path) -> Any:

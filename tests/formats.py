@@ -38,25 +38,43 @@ def counts(name: str, segment: int, samples: int, channels: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(-400, 400, (samples, channels), dtype="int16")
 
 
-def write_openephys(folder: Path, probes: list[Probe], durations_s: list[float], start_s: float = 5.0) -> None:
-    """Open Ephys binary (GUI 0.6): AP and LFP of every probe and an NI-DAQ stream; one recording per duration."""
+def write_openephys(
+    folder: Path,
+    probes: list[Probe],
+    durations_s: list[float],
+    start_s: float = 5.0,
+    gaps: dict[float, float] | None = None,
+) -> None:
+    """Open Ephys binary (GUI 0.6): AP and LFP of every probe and an NI-DAQ stream; one recording per duration.
+
+    `gaps`: after so many seconds of samples -> how many seconds of samples were dropped.
+    """
     node = folder / "Record Node 101"
     node.mkdir(parents=True)
     (node / "settings.xml").write_text(_settings(probes))
     for segment, duration in enumerate(durations_s):
         recording = node / "experiment1" / f"recording{segment + 1}"
         streams = [
-            _openephys_stream(recording, probe.name + band, rate, probe.channels, segment, duration, start_s)
+            _openephys_stream(
+                recording, probe.name + band, rate, probe.channels, segment, duration, start_s, gaps or {}
+            )
             for probe in probes
             for band, rate in (("-AP", RATE), ("-LFP", RATE / 12))
         ]
-        streams.append(_openephys_stream(recording, "NI-DAQmx", RATE, 2, segment, duration, start_s))
+        streams.append(_openephys_stream(recording, "NI-DAQmx", RATE, 2, segment, duration, start_s, gaps or {}))
         structure = {"GUI version": "0.6.4", "continuous": streams, "events": [], "spikes": []}
         (recording / "structure.oebin").write_text(json.dumps(structure))
 
 
 def _openephys_stream(
-    recording: Path, stream: str, rate: float, channels: int, segment: int, duration_s: float, start_s: float
+    recording: Path,
+    stream: str,
+    rate: float,
+    channels: int,
+    segment: int,
+    duration_s: float,
+    start_s: float,
+    gaps: dict[float, float],
 ) -> dict:
     processor = "NI-DAQmx-102" if "NI-DAQ" in stream else "Neuropix-PXI-100"
     name = f"{processor}.{stream}"
@@ -65,8 +83,11 @@ def _openephys_stream(
     samples = round(duration_s * rate)
     counts(stream, segment, samples, channels).tofile(folder / "continuous.dat")
     first = round((start_s + 100 * segment) * rate)
-    np.save(folder / "sample_numbers.npy", np.arange(first, first + samples, dtype="int64"))
-    np.save(folder / "timestamps.npy", np.arange(first, first + samples) / rate)
+    numbers = np.arange(first, first + samples, dtype="int64")
+    for after_s, dropped_s in gaps.items():
+        numbers[round(after_s * rate) :] += round(dropped_s * rate)
+    np.save(folder / "sample_numbers.npy", numbers)
+    np.save(folder / "timestamps.npy", numbers / rate)
     prefix = "LFP" if stream.endswith("LFP") else "AI" if "NI" in stream else "AP"
     return {
         "folder_name": f"{name}/",
@@ -108,18 +129,26 @@ def _settings(probes: list[Probe]) -> str:
     )
 
 
-def write_spikeglx_segments(folder: Path, durations_s: list[float], probes: tuple[int, ...] = (0, 1)) -> None:
-    """SpikeGLX with one trigger file per duration; probe 0 is a Neuropixels 1.0, probe 1 a four-shank 2.0."""
+def write_spikeglx_segments(
+    folder: Path, durations_s: list[float], probes: tuple[int, ...] = (0, 1), first_samples: list[int] | None = None
+) -> None:
+    """SpikeGLX with one trigger file per duration; probe 0 is a Neuropixels 1.0, probe 1 a four-shank 2.0.
+
+    `first_samples` are the files' `firstSample`, in the AP band's count.
+    """
+    firsts = first_samples or [1000 + 1_000_000 * segment for segment in range(len(durations_s))]
     for probe in probes:
         home = folder / "run_g0" / f"run_g0_imec{probe}"
         home.mkdir(parents=True)
         for segment, duration in enumerate(durations_s):
             stem = home / f"run_g0_t{segment}.imec{probe}"
             for band, rate in (("ap", RATE), ("lf", RATE / 12)) if probe == 0 else (("ap", RATE),):
-                _spikeglx_file(stem, band, rate, probe, segment, duration)
+                _spikeglx_file(stem, band, rate, probe, segment, duration, firsts[segment])
 
 
-def _spikeglx_file(stem: Path, band: str, rate: float, probe: int, segment: int, duration_s: float) -> None:
+def _spikeglx_file(
+    stem: Path, band: str, rate: float, probe: int, segment: int, duration_s: float, first_sample: int
+) -> None:
     channels, samples = 8, round(duration_s * rate)
     traces = counts(f"imec{probe}.{band}", segment, samples, channels)
     # SYNC, bit 6 of the digital word, changes every half second.
@@ -152,7 +181,7 @@ def _spikeglx_file(stem: Path, band: str, rate: float, probe: int, segment: int,
         "fileTimeSecs": f"{samples / rate:.6f}",
         "fileCreateTime": "2026-01-15T10:30:00",
         # Each band counts its own samples.
-        "firstSample": round((1000 + 1_000_000 * segment) * rate / RATE),
+        "firstSample": round(first_sample * rate / RATE),
         "imAiRangeMax": 0.6,
         "imAiRangeMin": -0.6,
         "imDatPrb_sn": 1000 + probe,

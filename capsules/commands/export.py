@@ -10,12 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from capsules.common.clock import Clock
 from capsules.common.errors import Refused, SpikeRelayError
 from capsules.common.metrics import labels_of
 from capsules.common.params import JobKwargs
 from capsules.common.resources import job_kwargs, use_numba_cache
 from capsules.results.published import (
     chosen_recording,
+    clock_of,
     labelled_analyzer,
     place,
     preprocessed_recording,
@@ -52,6 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
         analyzer.set_temporary_recording(traces)
     with whole_folder(output) as folder:
         write_phy(analyzer, folder, arguments.n_jobs)
+        recording = status_of(arguments.results)["recordings"][id]["recording"]
+        if (clock := clock_of(arguments.results, recording)) is not None:
+            write_seconds(folder, clock)
     what = "with its traces" if arguments.data else "without traces (give --data to write them)"
     if arguments.data and motion_applied(arguments.results, id):
         what = "with its traces as they were before the interpolation along the drift"
@@ -101,3 +106,13 @@ def write_phy(analyzer: Any, folder: Path, n_jobs: int) -> None:
         verbose=False,
         **job_kwargs(n_jobs, JobKwargs()) | {"progress_bar": sys.stderr.isatty()},
     )
+
+
+def write_seconds(folder: Path, clock: Clock) -> None:
+    """Write the times of a Phy folder's spikes in seconds, right across gaps, to `spike_seconds.npy`.
+
+    Phy itself counts samples (`spike_times.npy`) at one rate.
+    """
+    import numpy as np
+
+    np.save(folder / "spike_seconds.npy", clock.seconds(np.load(folder / "spike_times.npy")))

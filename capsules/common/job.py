@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
+from capsules.common.clock import Clock, counted, timed
 from capsules.common.distrust import EVALUATING, ForeignCode, distrust_files, load_saved
 
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
@@ -32,11 +33,18 @@ class Job(BaseModel):
     `block` is the id of the NWB file that the recording belongs to; `segments` are the reader's segment indices,
     concatenated when there are several. `files` are its raw files (path relative to the data folder, bytes, mtime in
     ns), so that a replaced file makes another job; `metadata_files`, likewise, tell about the session, and only the NWB
-    export is given them. The clock: when each segment starts and how long it is, the instrument's number of each
-    segment's first sample, the edges of its SYNC signal in the first seconds of the first segment (None: it has none),
-    and whether time is counted by samples (`regular_clock`) or read from the instrument's own timestamps. Sizes are
-    those of the traces as they lie on disk. `skip` says why it is not worked on, `failure` why it could not be read;
-    `warnings` are for the user.
+    export is given them. `part` are the first sample and the number of samples that are taken of the job's only segment
+    when it is split at its gaps, `lfp_part` those of the LF stream.
+
+    The time: `clock` maps the samples of the concatenated segments to seconds, `lfp_clock` those of the LF stream;
+    `regular_clock` says that they are counted from each segment's start, `segments_in_turn` that the segments are
+    counted one after the other from 0 on, because by the source's clock they overlap. `session_start_s` is
+    `session_start_time` by the instrument's clock, where that is known. `segment_starts_s` and
+    `segment_durations_s` are the source's. `first_samples` are the instrument's numbers of the segments' first samples,
+    `sync_edges_s` the edges of the SYNC signal in the first seconds of the first segment (None: it has none).
+
+    Sizes are those of the traces as they lie on disk. `skip` says why it is not worked on, `failure` why it could not
+    be read; `warnings` are for the user.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -46,6 +54,8 @@ class Job(BaseModel):
     block: str
     stream: str
     segments: list[int]
+    part: tuple[int, int] | None = None
+    lfp_part: tuple[int, int] | None = None
     group: str | None = None
     reader: Reader
     lfp_reader: Reader | None = None
@@ -57,6 +67,10 @@ class Job(BaseModel):
     megabytes: float
     probe: str | None = None
     session_start_time: str | None = None
+    session_start_s: float | None = None
+    clock: Clock | None = None
+    lfp_clock: Clock | None = None
+    segments_in_turn: bool = False
     segment_starts_s: list[float] = []
     segment_durations_s: list[float] = []
     first_samples: list[int] | None = None
@@ -67,6 +81,18 @@ class Job(BaseModel):
     warnings: list[str] = []
     skip: str | None = None
     failure: str | None = None
+
+    @model_validator(mode="after")
+    def _count_samples(self) -> Job:
+        """Without a clock, time is counted by samples from 0."""
+        if self.clock is None:
+            rate_hz = self.sampling_frequency_hz
+            self.clock = counted(round(self.duration_s * rate_hz), rate_hz)
+        return self
+
+    def clock_of_traces(self, start_s: float, num_samples: int) -> Clock:
+        """The clock of the preprocessed traces: so many samples, from `start_s` after the job's first sample."""
+        return self.clock.part(round(start_s * self.sampling_frequency_hz), num_samples)
 
 
 def stream_stem(name: str) -> str:
@@ -100,8 +126,41 @@ def load_recording(job: Job, data: Path) -> Any:
 
     recording = open_reader(job.reader, data)
     recording.reset_times()
-    segments = segments_of(recording, job)
+    segments = segments_of(recording, job, job.part)
     return segments[0] if len(segments) == 1 else concatenate_recordings(segments)
+
+
+def load_segments(job: Job, data: Path) -> list[Any]:
+    """The segments of a job's raw recording, lazy, with the times of the job's clock.
+
+    Parameters
+    ----------
+    job : Job
+    data : Path
+        The data folder; the job's paths are relative to it.
+
+    Returns
+    -------
+    list of spikeinterface.BaseRecording
+        One or more, of one segment each.
+    """
+    return _timed_segments(segments_of(open_reader(job.reader, data), job, job.part), job.clock)
+
+
+def load_lfp_segments(job: Job, data: Path) -> list[Any] | None:
+    """Likewise of the LF stream that belongs to the job's recording; None when the instrument wrote none."""
+    if job.lfp_reader is None:
+        return None
+    return _timed_segments(segments_of(open_reader(job.lfp_reader, data), job, job.lfp_part), job.lfp_clock)
+
+
+def _timed_segments(segments: list[Any], clock: Clock) -> list[Any]:
+    result, first = [], 0
+    for segment in segments:
+        count = segment.get_num_samples()
+        result.append(timed(segment, clock.part(first, count)))
+        first += count
+    return result
 
 
 def open_reader(reader: Reader, data: Path) -> Any:
@@ -154,11 +213,14 @@ def open_reader(reader: Reader, data: Path) -> Any:
     return recording
 
 
-def segments_of(recording: Any, job: Job) -> list[Any]:
+def segments_of(recording: Any, job: Job, part: tuple[int, int] | None) -> list[Any]:
     """Take the job's segments, each as a recording of its own, its group and its seconds out of its stream."""
     if job.group is not None and recording.get_channel_groups() is not None:
         recording = recording.split_by("group", outputs="dict")[_group_key(recording, job.group)]
     segments = [recording.select_segments([index]) for index in job.segments]
+    if part is not None:
+        (segment,), (first, count) = segments, part
+        segments = [segment.frame_slice(first, first + count)]
     return segments if job.clip_s is None else first_seconds(segments, job.clip_s)
 
 

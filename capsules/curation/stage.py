@@ -36,6 +36,10 @@ def run(task: Task) -> None:
         _label_by_bombcell(task, analyzer, metrics, sorting)
     sorting.save(folder=task.out / "curated")
     write_json(task.out / "curated" / "curation.json", curation_document(sorting))
+    start_s = task.input_record("postprocessing")["facts"]["start_s"]
+    # SpikeInterface keeps times with recordings only: those who load the sorting with it find them in this file.
+    clock = task.job.clock_of_traces(start_s, analyzer.get_total_samples())
+    write_json(task.out / "curated" / "clock.json", clock.model_dump())
     task.fact(units=sorting.get_num_units())
 
 

@@ -53,6 +53,12 @@ class JobDispatchParams(Section):
         "Sort each recording segment on its own; otherwise the segments are concatenated first.",
         flags={"--no-split-segments": False},
     )
+    split_gaps: bool = param(
+        False,
+        "Sort what lies between the gaps of a recording (samples that the instrument dropped, or a jump of its clock) "
+        "as separate recordings; otherwise it is sorted as one, with the times of the spikes right on both sides.",
+        flags={"--split-gaps": True},
+    )
     split_groups: bool = param(
         True,
         "Sort each channel group (probe or shank) on its own; otherwise all groups go into one job.",

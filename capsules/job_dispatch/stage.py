@@ -16,6 +16,7 @@ from capsules.common.task import Task, write_json
 from capsules.job_dispatch.loaders import LOADERS
 from capsules.job_dispatch.loaders.streams import AnyStream, BrokenStream, LeftOutStream, Stream, cause
 from capsules.job_dispatch.look import Findings, look
+from capsules.job_dispatch.timing import parts_of, timing_of
 
 MAX_ID_LENGTH = 150
 """Files are named for ids, with other words before and after; a file system takes 255 letters."""
@@ -67,7 +68,7 @@ def session_streams(session: Path, task: Task) -> Iterator[AnyStream]:
 
 
 def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, params: Any) -> Iterator[Job]:
-    """The jobs of one stream: one per segment and channel group, or fewer when the parameters join them."""
+    """The jobs of one stream: one per segment, part between gaps and channel group, as the parameters split them."""
     if isinstance(stream, BrokenStream):
         yield broken_job(stream, session, data)
         return
@@ -87,44 +88,60 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
     metadata = [entry for file in told for entry in stat_files(file, data)]
     sync = None if stream.sync_reader is None else open_reader(stream.sync_reader, session)
     for chosen in [[index] for index in segments] if params.split_segments else [segments]:
-        part = f"recording{chosen[0] + 1}" + (f"-{chosen[-1] + 1}" if len(chosen) > 1 else "")
-        durations_s = [recording.get_num_samples(index) / recording.sampling_frequency for index in chosen]
-        kept_s = min(sum(durations_s), params.debug_duration) if params.debug else sum(durations_s)
+        whole = f"recording{chosen[0] + 1}" + (f"-{chosen[-1] + 1}" if len(chosen) > 1 else "")
         found = looked_at(recording, chosen, params.data_check)
-        clock = {} if params.skip_timestamps_check else timestamps(recording, chosen)
         pulses = {} if sync is None else sync_edges(sync, chosen[0])
-        for group in groups:
-            channels = recording.get_num_channels() if group is None else _group_size(recording, group)
-            yield Job(
-                id=clean_id(name, stream.dataset, stream.name, part, "" if group is None else f"group{group}"),
-                session=name or data.resolve().name,
-                block=clean_id(name, stream.dataset, part),
-                stream=stream.name,
-                segments=chosen,
-                group=group,
-                reader=_below(stream.reader, session, data),
-                lfp_reader=stream.lfp_reader and _below(stream.lfp_reader, session, data),
-                sampling_frequency_hz=float(recording.sampling_frequency),
-                num_channels=channels,
-                duration_s=round(kept_s, 6),
-                clip_s=params.debug_duration if params.debug else None,
-                dtype=str(recording.get_dtype()),
-                megabytes=round(
-                    kept_s * recording.sampling_frequency * channels * recording.get_dtype().itemsize / 1e6, 3
-                ),
-                probe=_probe_name(recording),
-                session_start_time=stream.start_time,
-                segment_starts_s=[float(recording.get_start_time(segment_index=index)) for index in chosen],
-                segment_durations_s=durations_s,
-                first_samples=stream.first_samples and [stream.first_samples[index] for index in chosen],
-                sync_edges_s=pulses.get("sync_edges_s"),
-                regular_clock=clock.get("regular_clock", True),
-                files=files,
-                metadata_files=metadata,
-                skip=too_short(sum(durations_s), params),
-                failure=found.failure,
-                warnings=[*found.warnings, *clock.get("warnings", []), *pulses.get("warnings", [])],
-            )
+        timing = timing_of(stream, chosen, session, not params.skip_timestamps_check)
+        parts = [timing]
+        if params.split_gaps and len(chosen) == 1:
+            parts = parts_of(timing)
+        elif params.split_gaps and timing.clock.gaps():
+            timing.warnings.append("split_gaps does not apply: split_segments is off, and the segments are joined")
+        for number, time in enumerate(parts):
+            part = whole if time.part is None else f"{whole}.{number + 1}"
+            duration_s = sum(time.durations_s)
+            kept_s = min(duration_s, params.debug_duration) if params.debug else duration_s
+            first_samples = stream.first_samples and [stream.first_samples[index] for index in chosen]
+            if first_samples and time.part is not None:
+                first_samples = [first_samples[0] + time.part[0]]
+            for group in groups:
+                channels = recording.get_num_channels() if group is None else _group_size(recording, group)
+                yield Job(
+                    id=clean_id(name, stream.dataset, stream.name, part, "" if group is None else f"group{group}"),
+                    session=name or data.resolve().name,
+                    block=clean_id(name, stream.dataset, part),
+                    stream=stream.name,
+                    segments=chosen,
+                    part=time.part,
+                    lfp_part=time.lfp_part,
+                    group=group,
+                    reader=_below(stream.reader, session, data),
+                    lfp_reader=stream.lfp_reader and _below(stream.lfp_reader, session, data),
+                    sampling_frequency_hz=float(recording.sampling_frequency),
+                    num_channels=channels,
+                    duration_s=round(kept_s, 6),
+                    clip_s=params.debug_duration if params.debug else None,
+                    dtype=str(recording.get_dtype()),
+                    megabytes=round(
+                        kept_s * recording.sampling_frequency * channels * recording.get_dtype().itemsize / 1e6, 3
+                    ),
+                    probe=_probe_name(recording),
+                    session_start_time=stream.start_time,
+                    session_start_s=stream.start_s,
+                    clock=time.clock,
+                    lfp_clock=time.lfp_clock,
+                    segments_in_turn=time.in_turn,
+                    segment_starts_s=time.starts_s,
+                    segment_durations_s=time.durations_s,
+                    first_samples=first_samples,
+                    sync_edges_s=pulses.get("sync_edges_s") if number == 0 else None,
+                    regular_clock=time.regular,
+                    files=files,
+                    metadata_files=metadata,
+                    skip=too_short(duration_s, params),
+                    failure=found.failure,
+                    warnings=[*found.warnings, *time.warnings, *pulses.get("warnings", [])],
+                )
 
 
 def looked_at(recording: Any, segments: list[int], settings: Any) -> Findings:
@@ -155,43 +172,6 @@ def sync_edges(recording: Any, segment: int) -> dict[str, Any]:
         seconds = end / recording.sampling_frequency
         return {"warnings": [f"the sync bit changes {len(edges)} times in {seconds:g} s: it is noise, and left out"]}
     return {"sync_edges_s": [round(float(edge), 6) for edge in edges]}
-
-
-def timestamps(recording: Any, segments: list[int]) -> dict[str, Any]:
-    """What the instrument's own timestamps are worth: `regular_clock` when there are none or they are wrong.
-
-    Wrong are steps back and gaps; where, and how long the largest is, stands in `warnings`.
-    """
-    timed = [index for index in segments if recording.has_time_vector(segment_index=index)]
-    warnings = [
-        f"timestamps of segment {index + 1}: {problem}; time is counted by samples instead"
-        for index in timed
-        for problem in timestamp_problems(recording.get_times(segment_index=index), recording.sampling_frequency)
-    ]
-    return {"regular_clock": not timed or bool(warnings), "warnings": warnings}
-
-
-def timestamp_problems(times: Any, sampling_frequency_hz: float, chunk: int = 1_000_000) -> list[str]:
-    """Steps back and gaps in timestamps (samples,), read in chunks: how many, the largest, and where."""
-    import numpy as np
-
-    found: dict[str, list[tuple[float, float]]] = {"steps back": [], "gaps": []}
-    counts = dict.fromkeys(found, 0)
-    for start in range(0, len(times) - 1, chunk):
-        part = np.asarray(times[start : start + chunk + 1])
-        steps = np.diff(part)
-        for what, wrong in (("steps back", steps <= 0), ("gaps", steps > 1.5 / sampling_frequency_hz)):
-            places = np.flatnonzero(wrong)
-            if len(places):
-                largest = places[np.abs(steps[places]).argmax()]
-                counts[what] += len(places)
-                found[what].append((float(steps[largest]), float(part[largest])))
-    problems = []
-    for what, largest_of_chunks in found.items():
-        if largest_of_chunks:
-            step, where = max(largest_of_chunks, key=lambda pair: abs(pair[0]))
-            problems.append(f"{counts[what]} {what}, the largest of {step:g} s at {where:.3f} s")
-    return problems
 
 
 def broken_job(stream: BrokenStream, session: Path, data: Path) -> Job:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from capsules.common.clock import counted_from
+from capsules.common.clock import counted, timed
 from capsules.common.errors import SpikeRelayError
 from capsules.nwb_ecephys.params import NwbEcephysParams
 
@@ -63,7 +63,8 @@ def at_lfp_rate(
     if not is_lfp_stream:
         if recording.sampling_frequency > params.lfp.sampling_rate:
             # SpikeInterface would take all timestamps into memory; `set_times_like` gives them to the result.
-            lfp = spre.resample(counted_from(lfp, lfp.get_start_time()), params.lfp.sampling_rate, dtype="float32")
+            regular = counted(lfp.get_num_samples(), float(lfp.sampling_frequency), float(lfp.get_start_time()))
+            lfp = spre.resample(timed(lfp, regular), params.lfp.sampling_rate, dtype="float32")
         if lfp.sampling_frequency != params.lfp.sampling_rate:
             change(f"lfp.sampling_rate = {lfp.sampling_frequency:.10g} Hz, as near as the traces' rate comes to it")
     if surface_index is not None:

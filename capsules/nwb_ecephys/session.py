@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +150,10 @@ def make_nwbfile(task: Task, jobs: list[Job], metadata: dict[str, dict[str, Any]
 
     told = dict(metadata.get("NWBFile", {}))
     start, _ = start_time(told.pop("session_start_time", None))
+    zero = next((job.session_start_s for job in jobs if job.session_start_s and not job.segments_in_turn), None)
+    if zero is not None and start != UNKNOWN_START:
+        # Times count from when the instrument's clock was at 0.
+        told = {"timestamps_reference_time": start - timedelta(seconds=zero)} | told
     subject, _ = subject_fields(metadata.get("Subject", {}), start)
     own = told.pop("notes", None)
     notes = [*([own] if own else []), *notes, *time_remarks(metadata)]

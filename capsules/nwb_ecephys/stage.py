@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from capsules.common import full_disk, resources
-from capsules.common.clock import in_turn, load_lfp_segments, load_segments, segment_starts, set_times_like
+from capsules.common.clock import set_times_like
 from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError, nearest
-from capsules.common.job import Job, first_seconds, stream_stem
+from capsules.common.job import Job, first_seconds, load_lfp_segments, load_segments, stream_stem
 from capsules.common.nwb import electrode_group, electrode_names, probe_name
 from capsules.common.task import Task
 from capsules.nwb_ecephys.lfp import at_lfp_rate, in_scratch, lfp_band, pieces
@@ -21,6 +21,8 @@ from capsules.nwb_ecephys.params import NwbEcephysParams
 from capsules.nwb_ecephys.session import add_devices, make_nwbfile, session_metadata
 
 BUFFER_GB = 0.25
+MOST_GAPS = 20
+"""Gaps that the notes list."""
 
 
 @dataclass
@@ -130,15 +132,21 @@ def clock_notes(jobs: list[Job]) -> list[str]:
     """How the times in the file were counted, for each probe."""
     notes = []
     for job in jobs:
-        if in_turn(job):
+        if job.segments_in_turn:
             clock = "time is counted by samples, its segments one after the other from 0 on: their own clocks overlap"
         else:
             clock = "time is counted by samples" if job.regular_clock else "times are the instrument's timestamps"
         notes.append(f"{job.stream}: {clock}")
+        gaps = job.clock.gaps()
+        for _, begin_s, length_s in gaps[:MOST_GAPS]:
+            notes.append(f"{job.stream}: gap of {length_s:.6g} s from {begin_s:.6f} s on")
+        if len(gaps) > MOST_GAPS:
+            notes.append(f"{job.stream}: {len(gaps) - MOST_GAPS} more gaps; the units' obs_intervals have them all")
     if len({job.stream for job in jobs}) > 1:
         notes.append("The streams' clocks were not aligned to each other.")
     # An NWB input's reference time is kept.
-    if any(job.reader.name != "nwb" and not in_turn(job) and any(job.segment_starts_s[:1]) for job in jobs):
+    unknown_zero = [job for job in jobs if job.session_start_s is None and job.reader.name != "nwb"]
+    if any(not job.segments_in_turn and any(job.segment_starts_s[:1]) for job in unknown_zero):
         notes.append("Times count from the instrument's own zero, which need not be the session's start.")
     # The groups of a stream share its clock.
     return list(dict.fromkeys(notes))
@@ -157,15 +165,19 @@ def _add_segments(nwbfile: Any, jobs: list[Job]) -> None:
     """Where each segment of the recording lies in the file's time, when several were sorted as one."""
     from pynwb.epoch import TimeIntervals
 
-    rows = [
-        {"start_time": start, "stop_time": start + duration, "probe": electrode_group(job), "segment": index + 1}
-        | {"source_start_time": source}
-        for job in jobs
-        if len(job.segments) > 1
-        for start, duration, index, source in zip(
-            segment_starts(job), job.segment_durations_s, job.segments, job.segment_starts_s, strict=True
-        )
-    ]
+    rows = []
+    for job in jobs:
+        if len(job.segments) == 1:
+            continue
+        first = 0
+        for index, duration_s, source_s in zip(
+            job.segments, job.segment_durations_s, job.segment_starts_s, strict=True
+        ):
+            count = round(duration_s * job.sampling_frequency_hz)
+            clock = job.clock.part(first, count)
+            row = {"start_time": clock.starts_s[0], "stop_time": clock.end_s, "source_start_time": source_s}
+            rows.append(row | {"probe": electrode_group(job), "segment": index + 1})
+            first += count
     if not rows:
         return
     table = TimeIntervals(name="segments", description="segments of the recording that were sorted as one")

@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from capsules.common.clock import intervals, load_segments, sample_times
 from capsules.common.errors import Skip, SpikeRelayError
 from capsules.common.job import Job
 from capsules.common.nwb import electrode_group, electrode_names
@@ -126,22 +125,22 @@ def _has(nwbfile: Any, job: Job) -> bool:
 
 def _units_of(task: Task, nwbfile: Any, job: Job, id: str) -> SortedUnits:
     """One sorting's units, their spikes in the clock of the recording that the file's traces come from."""
+    import numpy as np
     import spikeinterface as si
 
     # Each extension is read when it is asked for: waveforms and principal components, the largest, are not.
     analyzer = si.load(task.input("postprocessing", "postprocessed.zarr", id), load_extensions=False)
     sorting = si.load(task.input("curation", "curated", id))
-    segments = load_segments(job, task.data)
     facts = task.input_record("postprocessing", id)["facts"]
-    first = round(facts["start_s"] * analyzer.sampling_frequency)
+    clock = job.clock_of_traces(facts["start_s"], analyzer.get_total_samples())
     trains = [sorting.get_unit_spike_train(unit, return_times=False) for unit in analyzer.unit_ids]
     about = {"id": id, "recording": job.id, "electrode_group": electrode_group(job)}
     return sorted_units(
         analyzer,
         label_columns(sorting),
         about | {name: facts[name] for name in ("sorter", "sorter_version")},
-        spike_times=[sample_times(segments, first + train) for train in trains],
-        observed=intervals(segments, first, analyzer.get_total_samples()),
+        spike_times=[clock.seconds(train) for train in trains],
+        observed=np.array(clock.intervals()),
         electrode_of=electrode_rows(nwbfile, analyzer, job),
     )
 

@@ -39,6 +39,7 @@ def run(task: Task) -> None:
         duration_s=round(written.get_total_duration(), 3),
         dtype=str(written.get_dtype()),
         start_s=task.params.t_start or 0.0,
+        clock=task.job.clock_of_traces(task.params.t_start or 0.0, written.get_num_samples()).model_dump(),
         motion_applied=info is not None and task.params.motion_correction.apply,
         traces_digest=traces_digest(task.out / "traces"),
     )

@@ -94,5 +94,5 @@ def make_ready(results: Path, data: str, run: dict[str, Any], options: dict[str,
     """Note a session's data, options and configuration for `spikerelay rerun`, and forget an earlier run's failures."""
     (results / RUN_RECORD).parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(results / "nextflow" / "failed", ignore_errors=True)
-    told = {"options": options} | {name: run.get(name) for name in ("config_files", "profile")}
+    told = {"options": options} | {name: run.get(name) for name in ("config_files", "profile", "nextflow_session")}
     write_json(results / RUN_RECORD, {"data": str(Path(data).resolve())} | told)

@@ -103,7 +103,8 @@ def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
         documents.append(_session_document(session, resolved, own_code, refuse))
     if sheet := options.get("sessions"):
         (results / RUN_RECORD).parent.mkdir(exist_ok=True)
-        write_json(results / RUN_RECORD, {"data": str((launch_folder / sheet).resolve()), "options": options})
+        record = {"data": str((launch_folder / sheet).resolve()), "options": options}
+        write_json(results / RUN_RECORD, record | {"nextflow_session": run.get("nextflow_session")})
     return {"problems": [], "notes": sheet_notes(options, sessions), "sessions": documents}
 
 

@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from capsules.common import strict_json
+from capsules.common.clock import Clock
 from capsules.common.contract import STAGES
 from capsules.common.distrust import distrust_files
 from capsules.common.errors import Refused, SpikeRelayError, nearest
@@ -107,6 +110,25 @@ def labelled_analyzer(results: Path, id: str) -> Any:
     for name in curated.get_property_keys():
         analyzer.sorting.set_property(name, curated.get_property(name))
     return analyzer
+
+
+def clock_of(results: Path, recording: str) -> Clock | None:
+    """The clock of a recording's preprocessed traces; None where preprocessing left none.
+
+    Raises
+    ------
+    Refused
+        When its record is not what a run leaves.
+    """
+    file = place(results, "preprocessing", "stage.json", recording)
+    if not file.exists():
+        return None
+    facts = read_record(file).get("facts")
+    clock = facts.get("clock") if isinstance(facts, dict) else None
+    try:
+        return None if clock is None else Clock.model_validate(clock)
+    except ValidationError:
+        raise Refused([f"{file} is not what a run leaves: its clock is not one"]) from None
 
 
 def preprocessed_recording(file: Path, data: Path) -> Any:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,10 @@ def test_resume_does_only_what_changed(pipeline):
     again = pipeline.run("-resume")
     assert time.monotonic() - start < 30
     assert ran_anew(again) == set()
+
+    other = replace(pipeline, results_name="other results")
+    assert other.run().code == 0
+    assert ran_anew(pipeline.run("-resume")) == set()
 
     query = "snr > 5\nand (firing_rate < 1e3 or not num_spikes == 0)"
     changed = pipeline.run("-resume", "--curation_args", f"--query '{query}'")

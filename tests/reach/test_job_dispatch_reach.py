@@ -50,6 +50,24 @@ def test_split_segments_and_groups(settings, count, two_by_two, tmp_path):
     assert len(jobs(two_by_two, tmp_path, input="spikeinterface", spikeinterface_info=INFO, **settings)) == count
 
 
+def test_split_gaps(data, tmp_path):
+    import shutil
+
+    import spikeinterface as si
+
+    shutil.copytree(data, tmp_path / "data")
+    recording = si.load(tmp_path / "data" / "rec")
+    times = np.arange(recording.get_num_samples()) / 30000
+    times[50000:] += 1.2
+    recording.set_times(times)
+    recording.save(folder=tmp_path / "gap" / "rec")
+    common = {"input": "spikeinterface", "spikeinterface_info": INFO}
+    (whole,) = jobs(tmp_path / "gap", tmp_path, **common)
+    parts = jobs(tmp_path / "gap", tmp_path, split_gaps=True, **common)
+    assert (whole["part"], [part["part"] for part in parts]) == (None, [[0, 50000], [50000, len(times) - 50000]])
+    assert [part["id"] for part in parts] == [f"{whole['id']}.1", f"{whole['id']}.2"]
+
+
 def test_debug_and_its_duration(data, tmp_path):
     common = {"input": "spikeinterface", "spikeinterface_info": INFO}
     for settings, seconds in (({}, 4.0), ({"debug": True}, 4.0), ({"debug": True, "debug_duration": 1.5}, 1.5)):
@@ -62,8 +80,8 @@ def test_skip_timestamps_check(two_by_two, tmp_path):
     common = {"input": "spikeinterface", "spikeinterface_info": INFO, "split_groups": False}
     first, second = jobs(two_by_two, tmp_path, **common)
     told = " ".join(first["warnings"])
-    assert "1 steps back, the largest of -0.999967 s at 1.833 s" in told
-    assert "1 gaps, the largest of 0.500033 s at 1.000 s" in told
+    assert "1 steps back, -1 s in all: -1 s at 1.833 s" in told
+    assert "1 gaps, 0.5 s in all: 0.5 s at 1.000 s" in told
     assert (first["regular_clock"], second["regular_clock"]) == (True, False)
     for job in jobs(two_by_two, tmp_path, **common, skip_timestamps_check=True):
         assert job["regular_clock"]
@@ -191,7 +209,7 @@ def test_data_check(settings, traces, gain, failure, warning):
 
 
 def test_every_parameter_has_a_test_above():
-    covered = {"split_segments", "split_groups", "debug", "debug_duration", "skip_timestamps_check", "multi_session",
-               "input", "spikeinterface_info", "nwb_files", "min_recording_duration"}  # fmt: skip
+    covered = {"split_segments", "split_gaps", "split_groups", "debug", "debug_duration", "skip_timestamps_check",
+               "multi_session", "input", "spikeinterface_info", "nwb_files", "min_recording_duration"}  # fmt: skip
     covered |= {f"data_check.{name}" for name in DataCheck.model_fields}
     assert set(stage_leaves("job_dispatch")) == covered

@@ -6,9 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from capsules.common.clock import load_segments
 from capsules.common.errors import RecordedFailure
-from capsules.common.job import Job
+from capsules.common.job import Job, load_segments
 from capsules.job_dispatch import stage as job_dispatch
 from capsules.job_dispatch.params import PARAMS as DISPATCH
 from capsules.nwb_ecephys import stage

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from capsules.load import load
+from capsules.results.published import place
 from tests.pipeline.nextflow_runs import ROOT
 from tests.two_probes import IDS, contents, job, linked_run, perform, quiet_tasks
 
@@ -47,10 +49,45 @@ def test_export_to_phy(results, run_folder, spikerelay):
     assert len(np.load(folder / "spike_times.npy")) == len(np.load(folder / "spike_clusters.npy"))
     labels = (folder / "cluster_default_qc.tsv").read_text().split()
     assert set(labels[3::2]) <= {"good", "bad"}
+    np.testing.assert_allclose(np.load(folder / "spike_seconds.npy"), np.load(folder / "spike_times.npy") / 30000)
     assert not (folder / "recording.dat").exists()
     assert "dat_path = None" in (folder / "params.py").read_text()
     code, _, complaint = spikerelay("export", results, "--to", "phy", "--recording", IDS[0])
     assert (code, "is there already" in complaint) == (2, True)
+
+
+def put_a_gap(results, id, after=60000, seconds=1.2):
+    """Change the clock of a published recording, as if samples had been dropped."""
+    file = place(results, "preprocessing", "stage.json", id)
+    record = json.loads(file.read_text())
+    clock = record["facts"]["clock"]
+    assert (clock["samples"], clock["starts_s"]) == ([0], [0.0])
+    clock |= {"samples": [0, after], "starts_s": [5.0, 5.0 + after / 30000 + seconds], "rates_hz": [30000.0] * 2}
+    file.write_text(json.dumps(record))
+
+
+def test_times_are_right_across_a_gap(results, run_folder, spikerelay):
+    import spikeinterface as si
+
+    curated = si.load(results / "curated" / IDS[0])
+    kept = json.loads((results / "curated" / IDS[0] / "clock.json").read_text())
+    assert kept == json.loads(place(results, "preprocessing", "stage.json", IDS[0]).read_text())["facts"]["clock"]
+    put_a_gap(results, IDS[0])
+    assert spikerelay("export", results, "--to", "phy", "--recording", IDS[0])[0] == 0
+    samples = np.load(results / "phy" / IDS[0] / "spike_times.npy")
+    expected = 5 + samples / 30000 + 1.2 * (samples >= 60000)
+    assert 0 < (samples >= 60000).sum() < len(samples)
+    np.testing.assert_allclose(np.load(results / "phy" / IDS[0] / "spike_seconds.npy"), expected)
+    session = load(results, data=run_folder / "data")
+    for sorting in (session.curated[IDS[0]], session.sortings[IDS[0]]):
+        for unit in sorting.unit_ids:
+            train = sorting.get_unit_spike_train(unit)
+            times = sorting.get_unit_spike_train(unit, return_times=True)
+            np.testing.assert_allclose(times, 5 + train / 30000 + 1.2 * (train >= 60000))
+    recording = session.recordings[IDS[0]]
+    np.testing.assert_allclose(recording.sample_index_to_time(np.array([59999, 60000])), [7 - 1 / 30000, 8.2])
+    assert session.clocks[IDS[0]].samples_at([6.0, 8.2]).tolist() == [30000, 60000]
+    assert len(curated.unit_ids) == len(session.curated[IDS[0]].unit_ids)
 
 
 def test_export_with_traces(results, run_folder, spikerelay, tmp_path):

@@ -10,9 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from capsules.common.clock import load_lfp_segments, load_segments
 from capsules.common.errors import SpikeRelayError
-from capsules.common.job import Job, load_recording
+from capsules.common.job import Job, load_lfp_segments, load_recording, load_segments
 from capsules.job_dispatch import stage
 from capsules.job_dispatch.loaders import LOADERS, guess_format
 from capsules.job_dispatch.params import PARAMS
@@ -173,19 +172,25 @@ def test_the_clock_of_each_segment(folders, tmp_path):
     assert second.segment_starts_s == [pytest.approx(1001000 / 30000)]
 
 
-def test_timestamps_that_jump_are_not_used(folders, tmp_path):
+def test_timestamps_that_jump_back_give_way_to_the_sample_numbers(folders, tmp_path):
     data = tmp_path / "data"
     shutil.copytree(folders / "openephys", data)
     (file, _) = sorted(data.rglob("*ProbeA-AP/timestamps.npy"))
     times = np.load(file)
-    times[30000:] += 0.25
+    times[30000:] -= 0.25
     np.save(file, times)
     first, second = run(data, tmp_path, **settings_of("openephys"))[0][:2]
-    assert first.regular_clock
-    assert "1 gaps, the largest of 0.250033 s at 6.000 s; time is counted by samples" in " ".join(first.warnings)
+    told = " ".join(first.warnings)
+    assert "1 steps back, -0.25 s in all: -0.25 s at 6.000 s; time is counted by sample numbers instead" in told
     assert not second.regular_clock
     (timed,) = load_segments(first, data)
     assert timed.sample_index_to_time(45000) == pytest.approx(6.5)
+    numbers = np.load(file.with_name("sample_numbers.npy"))
+    numbers[30000:] -= 7500
+    np.save(file.with_name("sample_numbers.npy"), numbers)
+    first = run(data, tmp_path / "both", **settings_of("openephys"))[0][0]
+    assert first.regular_clock
+    assert "time is counted by samples instead" in " ".join(first.warnings)
     unread = run(data, tmp_path / "unread", **settings_of("openephys", skip_timestamps_check=True))[0][0]
     assert unread.regular_clock
     assert unread.reader.kwargs["load_sync_timestamps"] is False

@@ -73,7 +73,14 @@ def _binary(node: Path, data: Path, read_timestamps: bool) -> Iterator[AnyStream
                 lfp_reader=reader_of(lf) if lf else None,
                 files=[*files, *node.glob("settings*.xml")],
                 start_time=start_time(node, experiment),
+                sample_numbers=_sample_numbers(recordings, name),
+                lfp_sample_numbers=_sample_numbers(recordings, lf) if lf else [],
             )
+
+
+def _sample_numbers(recordings: list[Path], stream: str) -> list[Path]:
+    """Where Open Ephys (0.6 and later) writes the number of each sample, for each recording."""
+    return [recording / "continuous" / stream / "sample_numbers.npy" for recording in recordings]
 
 
 def start_time(node: Path, experiment: Path) -> str | None:

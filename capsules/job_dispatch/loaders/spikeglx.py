@@ -69,9 +69,17 @@ def _streams_of(folder: Path, data: Path) -> Iterator[AnyStream]:
             lfp_reader=_reader(folder, data, lf) if lf else None,
             files=files,
             start_time=metas[0].get("fileCreateTime"),
+            start_s=start_s(metas[0]),
             sync_reader=_reader(folder, data, f"{name}-SYNC") if f"{name}-SYNC" in found else None,
             first_samples=[int(meta["firstSample"]) for meta in metas if "firstSample" in meta] or None,
         )
+
+
+def start_s(meta: dict[str, str]) -> float | None:
+    """When a file was created, by the instrument's clock: its first sample; None where the header does not say."""
+    if "firstSample" not in meta or "imSampRate" not in meta or "fileCreateTime" not in meta:
+        return None
+    return int(meta["firstSample"]) / float(meta["imSampRate"])
 
 
 def _reader(folder: Path, data: Path, stream: str) -> Reader:

