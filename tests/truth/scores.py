@@ -16,14 +16,16 @@ from tests.score import WELL_FOUND
 SAME_SPIKE_MS = 0.4
 """As in SpikeInterface's comparisons."""
 SHARED = 0.2
-"""Two true units that share this much of the smaller one's spikes are one neuron that was sorted twice."""
+"""Two true units that share this much of the smaller one's spikes, beyond chance, are one neuron sorted twice."""
+SHIFTS_MS = (-20.0, -10.0, 10.0, 20.0)
+"""Chance: what the smaller one shares when it is shifted. Fast multi-unit activity shares 20 % with everyone."""
 DIP_MS, BASELINE_MS = 1.0, (5.0, 25.0)
 """A refractory dip: few pairs of spikes within the first lag, compared with the lags of the second."""
 DIP, DIP_P = 0.3, 1e-5
 """A dip is less than this share of what the baseline gives, and that improbable by chance: thousands of pairs are
 looked at."""
 NEAR_UM = 60.0
-"""A dip between units farther apart is no evidence: sorters miss spikes that overlap."""
+"""Units farther apart are two neurons: common rhythms make spikes coincide, and sorters miss those that overlap."""
 PURE = 0.9
 ENOUGH_SPIKES = 50
 """Labels are judged on units with at least so many spikes."""
@@ -82,6 +84,13 @@ def has_refractory_dip(a: np.ndarray, b: np.ndarray, rate_hz: float) -> bool:
     return near < DIP * expected and poisson.cdf(near, expected) < DIP_P
 
 
+def shared_beyond_chance(small: np.ndarray, large: np.ndarray, distance: int, rate_hz: float) -> float:
+    """Share of the spikes of `small` that `large` has, less what it has of them when they are shifted."""
+    shifts = [round(shift * rate_hz / 1000) for shift in SHIFTS_MS]
+    chance = np.mean([coincident(small + shift, large, distance).mean() for shift in shifts])
+    return float(coincident(small, large, distance).mean() - chance)
+
+
 def neurons(trains: list[np.ndarray], rate_hz: float, apart_um: np.ndarray | None = None) -> np.ndarray:
     """Number of the neuron that each true unit is: units that share spikes or have a refractory dip are one.
 
@@ -91,8 +100,7 @@ def neurons(trains: list[np.ndarray], rate_hz: float, apart_um: np.ndarray | Non
         Each unit's spikes over the whole session, in samples: an excerpt has too few.
     rate_hz : float
     apart_um : array (units, units), optional
-        Distances; a dip counts up to `NEAR_UM` only, since the sorting that the true units come from misses
-        overlapping spikes of its neighbours as well.
+        Distances; units more than `NEAR_UM` apart are two neurons.
 
     Returns
     -------
@@ -107,8 +115,9 @@ def neurons(trains: list[np.ndarray], rate_hz: float, apart_um: np.ndarray | Non
         small, large = sorted((trains[i], trains[j]), key=len)
         if not len(small):
             continue
-        close = apart_um is None or apart_um[i, j] <= NEAR_UM
-        if coincident(small, large, near).mean() >= SHARED or (close and has_refractory_dip(small, large, rate_hz)):
+        if apart_um is not None and apart_um[i, j] > NEAR_UM:
+            continue
+        if shared_beyond_chance(small, large, near, rate_hz) >= SHARED or has_refractory_dip(small, large, rate_hz):
             same.append((i, j))
     rows, columns = np.array(same, dtype=int).reshape(-1, 2).T
     graph = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(trains), len(trains)))

@@ -55,6 +55,12 @@ def test_units_that_share_spikes_are_one_neuron():
     assert scores.neurons([a, few], RATE_HZ).tolist() == [0, 1]
 
 
+def test_fast_units_share_spikes_by_chance():
+    slow, fast = train(3000, 1, 600.0), train(240000, 2, 600.0, refractory_ms=0.0)
+    assert scores.coincident(slow, fast, 12).mean() > 0.2
+    assert scores.neurons([slow, fast], RATE_HZ).tolist() == [0, 1]
+
+
 def test_the_halves_of_one_neuron_have_a_dip_and_distant_ones_do_not_count():
     whole = train(20000, 1, 600.0)
     half = np.random.default_rng(0).random(len(whole)) < 0.5
