@@ -22,6 +22,7 @@ EXTENSIONS = {
     "waveforms": {"ms_before": 2.0, "ms_after": 3.0},
     "templates": {},
     "spike_amplitudes": {},
+    "amplitude_scalings": {},
     "template_similarity": {"method": "l1"},
     "correlograms": {"window_ms": 50.0, "bin_ms": 1.0},
     "isi_histograms": {"window_ms": 100.0, "bin_ms": 5.0},
