@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from capsules.common.contamination import contamination, contamination_bounds
+from capsules.common.contamination import contamination_bounds
 
 LAG_MS = 0.3
 """Templates are compared at shifts up to this."""
@@ -28,6 +28,9 @@ BASELINE_MS = (5.0, 25.0)
 """Lags of a cross-correlogram that a refractory dip is compared with."""
 CONTAMINATION_COST = 2.5
 """Spikes that a unit is worth less for each contaminating one, as in SpikeInterface's quality score (`k` = 1.5)."""
+
+SAME_AMPLITUDE = 1.1
+"""Templates whose amplitudes differ by less than this factor are equally large."""
 
 
 @dataclass(frozen=True)
@@ -154,41 +157,54 @@ def similar_pairs(
     return pairs
 
 
-def removed_units(
-    pairs: Sequence[Pair], ranks: Sequence[tuple[float, ...]], min_shared: float
-) -> list[tuple[int, int, Pair]]:
+def removed_units(pairs: Sequence[Pair], ratings: Sequence[Rating], min_shared: float) -> list[tuple[int, int, Pair]]:
     """(removed, kept, pair) of unit indices: pair by pair, the one with the largest share of spikes in common first.
 
     A pair of which one unit is already removed decides nothing, since being the same neuron as a third one is no
-    evidence: similarity is not transitive. The unit of higher rank is kept.
+    evidence: similarity is not transitive. The better unit is kept (`Rating`).
     """
     gone: set[int] = set()
     decided = []
     for pair in sorted(pairs, key=lambda pair: (-pair.excess, -pair.correlation, pair.smaller, pair.larger)):
         if pair.excess < min_shared or gone & {pair.smaller, pair.larger}:
             continue
-        kept = max(pair.larger, pair.smaller, key=lambda unit: ranks[unit])
-        removed = pair.smaller if kept == pair.larger else pair.larger
+        kept, removed = pair.larger, pair.smaller
+        if ratings[removed].is_better_than(ratings[kept]):
+            kept, removed = removed, kept
         gone.add(removed)
         decided.append((removed, kept, pair))
     return decided
 
 
-def rank_units(
-    violations: np.ndarray, spikes: np.ndarray, amplitudes: np.ndarray, duration_s: float, refractory_s: float
-) -> list[tuple[float, ...]]:
-    """By what of two duplicates the better one is kept: compared in this order.
+@dataclass(frozen=True)
+class Rating:
+    """By what of two duplicates the better one is kept.
 
-    1. The spikes less `CONTAMINATION_COST` times those that may be other neurons', by the upper bound; at least 0.
-       A unit of few spikes has 0: any contamination is possible.
-    2. The same by the contamination's estimate.
-    3. The amplitude.
+    `quality`: the spikes minus `CONTAMINATION_COST` times those that may be other neurons', by the upper bound; at
+    least 0, which a unit of few spikes has: any contamination is possible. On a tie the larger `amplitude` decides,
+    since it is less mixed with others; where the amplitudes are equal (`SAME_AMPLITUDE`), more `spikes`.
     """
+
+    quality: float
+    amplitude: float
+    spikes: int
+
+    def is_better_than(self, other: Rating) -> bool:
+        if self.quality != other.quality:
+            return self.quality > other.quality
+        low, high = sorted((self.amplitude, other.amplitude))
+        if high > low * SAME_AMPLITUDE:
+            return self.amplitude > other.amplitude
+        return self.spikes > other.spikes
+
+
+def rate_units(
+    violations: np.ndarray, spikes: np.ndarray, amplitudes: np.ndarray, duration_s: float, refractory_s: float
+) -> list[Rating]:
+    """The rating of each unit; arrays are (units,), amplitudes in any unit."""
     _, highest = contamination_bounds(violations, spikes, duration_s, refractory_s)
-    estimate = contamination(violations, spikes, duration_s, refractory_s)
-    certain = np.maximum(0, spikes * (1 - CONTAMINATION_COST * highest))
-    likely = spikes * (1 - CONTAMINATION_COST * estimate)
-    return list(zip(certain, likely, amplitudes, strict=True))
+    quality = np.maximum(0, spikes * (1 - CONTAMINATION_COST * highest))
+    return [Rating(*map(float, one[:2]), int(one[2])) for one in zip(quality, amplitudes, spikes, strict=True)]
 
 
 class SimilarUnits:
@@ -215,8 +231,8 @@ class SimilarUnits:
         self.places = analyzer.get_channel_locations()[sizes.argmax(axis=1)]
         correlation = template_correlation(templates, self._samples(LAG_MS))
         self.pairs = similar_pairs(correlation, self.trains, threshold, self.rate_hz)
-        ranks = _ranks(analyzer, self.sizes, refractory_ms) if self.pairs else []
-        self._removed = removed_units(self.pairs, ranks, min_shared)
+        ratings = _ratings(analyzer, self.sizes, refractory_ms) if self.pairs else []
+        self._removed = removed_units(self.pairs, ratings, min_shared)
 
     @property
     def duplicates(self) -> list[Duplicate]:
@@ -251,14 +267,14 @@ class SimilarUnits:
         return round(duration_ms * self.rate_hz / 1000)
 
 
-def _ranks(analyzer: Any, amplitudes: np.ndarray, refractory_ms: float) -> list[tuple[float, ...]]:
+def _ratings(analyzer: Any, amplitudes: np.ndarray, refractory_ms: float) -> list[Rating]:
     from spikeinterface.metrics.quality.misc_metrics import compute_refrac_period_violations
 
     spikes = analyzer.sorting.count_num_spikes_per_unit(outputs="array")
     violations = compute_refrac_period_violations(analyzer, refractory_period_ms=refractory_ms).rp_violations
     # SpikeInterface counts -1 for a unit without spikes.
     counted = np.array([max(violations[unit], 0) for unit in analyzer.unit_ids])
-    return rank_units(counted, spikes, amplitudes, analyzer.get_total_duration(), refractory_ms / 1000)
+    return rate_units(counted, spikes, amplitudes, analyzer.get_total_duration(), refractory_ms / 1000)
 
 
 def _evidence(pair: Pair) -> list[float]:

@@ -3,7 +3,8 @@ import pytest
 
 from capsules.postprocessing.duplicates import (
     Pair,
-    rank_units,
+    Rating,
+    rate_units,
     removed_units,
     shared_spikes,
     similar_pairs,
@@ -29,7 +30,7 @@ def test_similar_units_that_share_no_spikes_are_no_duplicates():
     correlation = np.array([[1, 0.99], [0.99, 1]])
     (pair,) = similar_pairs(correlation, [train(0), train(1)], 0.9, RATE_HZ)
     assert pair.shared_spikes < 0.05
-    assert removed_units([pair], [(1,), (1,)], 0.3) == []
+    assert removed_units([pair], [Rating(1, 1, 1), Rating(1, 1, 1)], 0.3) == []
 
 
 def test_what_chance_shares_does_not_count():
@@ -46,8 +47,8 @@ def test_half_of_the_smaller_units_spikes_in_common_make_a_duplicate():
     (pair,) = similar_pairs(np.array([[1, 0.95], [0.95, 1]]), [large, small], 0.9, RATE_HZ)
     assert (pair.smaller, pair.larger) == (1, 0)
     assert pair.excess == pytest.approx(0.5, abs=0.03)
-    assert removed_units([pair], [(9,), (1,)], 0.3) == [(1, 0, pair)]
-    assert removed_units([pair], [(9,), (1,)], 0.6) == []
+    assert removed_units([pair], [Rating(9, 1, 1), Rating(1, 1, 1)], 0.3) == [(1, 0, pair)]
+    assert removed_units([pair], [Rating(9, 1, 1), Rating(1, 1, 1)], 0.6) == []
 
 
 def test_units_are_compared_only_above_the_threshold():
@@ -61,29 +62,32 @@ def test_a_unit_without_spikes_is_in_no_pair():
 
 def test_the_cleaner_unit_is_kept_though_it_has_fewer_spikes():
     """1000 spikes with 60 violations of the refractory period against 700 without: the second is the neuron."""
-    ranks = rank_units(np.array([60, 0]), np.array([1000, 700]), np.array([100, 100]), 60.0, 0.001)
-    assert ranks[0][0] == 0 < ranks[1][0]
+    ratings = rate_units(np.array([60, 0]), np.array([1000, 700]), np.array([100, 100]), 60.0, 0.001)
+    assert ratings[0].quality == 0 < ratings[1].quality
     pair = Pair(1, 0, 0.95, 0.9, 0.0)
-    assert removed_units([pair], ranks, 0.3) == [(0, 1, pair)]
+    assert removed_units([pair], ratings, 0.3) == [(0, 1, pair)]
 
 
 @pytest.mark.parametrize(
-    ("violations", "spikes", "kept"),
-    [([0, 0], [30, 20], 0), ([1, 0], [30, 20], 1), ([0, 0], [30, 30], 1)],
-    ids=["more spikes", "no violation", "larger amplitude"],
+    ("amplitudes", "spikes", "kept"),
+    [([600, 260], [60, 100], 0), ([100, 105], [30, 20], 0), ([100, 105], [20, 30], 1)],
+    ids=["larger amplitude", "more spikes", "more spikes too"],
 )
-def test_units_of_few_spikes_are_compared_by_what_is_likely(violations, spikes, kept):
-    """The upper bound of their contamination is 1 for all."""
-    ranks = rank_units(np.array(violations), np.array(spikes), np.array([100, 120]), 60.0, 0.001)
-    assert [rank[0] for rank in ranks] == [0, 0]
+def test_units_of_few_spikes_are_compared_by_amplitude_then_spikes(amplitudes, spikes, kept):
+    """The upper bound of their contamination is 1 for all.
+
+    The first: a clean unit, and a mixed one that has half of its spikes and others of smaller amplitude, as in a hybrid.
+    """
+    ratings = rate_units(np.zeros(2), np.array(spikes), np.array(amplitudes), 60.0, 0.001)
+    assert [rating.quality for rating in ratings] == [0, 0]
     pair = Pair(1, 0, 0.95, 0.9, 0.0)
-    assert removed_units([pair], ranks, 0.3) == [(1 - kept, kept, pair)]
+    assert removed_units([pair], ratings, 0.3) == [(1 - kept, kept, pair)]
 
 
 def test_similarity_is_not_transitive_and_the_strongest_pair_decides_first():
     """0 shares 90 % with 1, which shares 40 % with 2: when 1 is gone, 2 stays."""
     pairs = [Pair(2, 1, 0.99, 0.4, 0.0), Pair(1, 0, 0.95, 0.9, 0.0)]
-    assert removed_units(pairs, [(9,), (5,), (1,)], 0.3) == [(1, 0, pairs[1])]
+    assert removed_units(pairs, [Rating(9, 1, 1), Rating(5, 1, 1), Rating(1, 1, 1)], 0.3) == [(1, 0, pairs[1])]
 
 
 def test_pairs_of_spikes_are_counted_on_both_sides():
