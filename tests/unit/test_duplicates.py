@@ -76,7 +76,7 @@ def test_the_cleaner_unit_is_kept_though_it_has_fewer_spikes():
 def test_units_of_few_spikes_are_compared_by_amplitude_then_spikes(amplitudes, spikes, kept):
     """The upper bound of their contamination is 1 for all.
 
-    The first: a clean unit, and a mixed one that has half of its spikes and others of smaller amplitude, as in a hybrid.
+    The first: a clean unit, and a mixed one that has half of its spikes and others of smaller amplitude.
     """
     ratings = rate_units(np.zeros(2), np.array(spikes), np.array(amplitudes), 60.0, 0.001)
     assert [rating.quality for rating in ratings] == [0, 0]
