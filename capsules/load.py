@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.contract import RUN_RECORD
-from capsules.common.distrust import distrust_files
+from capsules.common.distrust import load_analyzer, load_motion, load_preprocessed, load_sorting
 from capsules.common.errors import Refused
 from capsules.common.metrics import labels_of, metrics_table, units_table
-from capsules.results.published import place, preprocessed_recording, read_record, status_of
+from capsules.results.published import place, read_record, status_of
 
 
 class Lazy(Mapping):
@@ -129,12 +129,12 @@ def load(results: str | Path, data: str | Path | None = None) -> Session:
             "preprocessing",
             "preprocessed.json",
             recordings if data else [],
-            partial(preprocessed_recording, data=data),
+            partial(load_preprocessed, data=data),
         ),
-        motion=published("preprocessing", "motion", recordings, _motion),
-        sortings=published("spikesorting", "spikesorted", ids, _sorting),
-        curated=published("curation", "curated", ids, _sorting),
-        analyzers=published("postprocessing", "postprocessed.zarr", ids, _analyzer),
+        motion=published("preprocessing", "motion", recordings, load_motion),
+        sortings=published("spikesorting", "spikesorted", ids, load_sorting),
+        curated=published("curation", "curated", ids, load_sorting),
+        analyzers=published("postprocessing", "postprocessed.zarr", ids, load_analyzer),
         nwb={file.stem: file for file in sorted((results / "nwb").glob("*.nwb"))},
     )
 
@@ -144,23 +144,3 @@ def _data_of_run(results: Path) -> Path | None:
     record = results / RUN_RECORD
     data = read_record(record).get("data") if record.exists() else None
     return Path(data) if isinstance(data, str) and os.path.isdir(data) else None
-
-
-def _motion(folder: Path) -> dict[str, Any]:
-    from spikeinterface.preprocessing import load_motion_info
-
-    return load_motion_info(folder)
-
-
-def _sorting(folder: Path) -> Any:
-    import spikeinterface as si
-
-    distrust_files()
-    return si.load(folder)
-
-
-def _analyzer(folder: Path) -> Any:
-    import spikeinterface as si
-
-    distrust_files()
-    return si.load(folder, load_extensions=False)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from capsules.common.distrust import load_preprocessed
 from capsules.common.errors import Refused, SpikeRelayError
 from capsules.common.metrics import labels_of
 from capsules.common.params import JobKwargs
@@ -18,7 +19,6 @@ from capsules.results.published import (
     chosen_recording,
     labelled_analyzer,
     place,
-    preprocessed_recording,
     refuse_existing,
     status_of,
     whole_folder,
@@ -71,7 +71,7 @@ def preprocessed(results: Path, id: str, data: Path, dtype: Any) -> Any:
     import spikeinterface.preprocessing as spre
 
     recording = status_of(results)["recordings"][id]["recording"]
-    lazy = preprocessed_recording(place(results, "preprocessing", "preprocessed.json", recording), data)
+    lazy = load_preprocessed(place(results, "preprocessing", "preprocessed.json", recording), data)
     return spre.astype(lazy, dtype, round=np.dtype(dtype).kind == "i")
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from capsules.common import strict_json
 from capsules.common.contract import STAGES
-from capsules.common.distrust import ForeignCode, PlainUnpickler, distrust_files, load_saved
+from capsules.common.distrust import ForeignCode, distrust_files, load_saved
 from capsules.common.errors import SpikeRelayError, printable
 from capsules.common.job import ID, Reader, open_reader
 from capsules.common.metrics import write_table
@@ -197,16 +197,16 @@ def test_an_nwb_store_with_pickles_is_its_own_failure(tmp_path, canary):
 
 def test_what_the_pipeline_pickles_itself_is_read(tmp_path):
     """Principal components keep scikit-learn's model beside them."""
-    import io
-
+    import numcodecs
     from sklearn.decomposition import IncrementalPCA
 
     distrust_files()
     model = IncrementalPCA(n_components=2).fit(np.random.default_rng(0).normal(size=(20, 4)))
-    read = PlainUnpickler(io.BytesIO(pickle.dumps(model))).load()
+    codec = numcodecs.Pickle()
+    (read,) = codec.decode(codec.encode(np.array([model], dtype=object)))
     assert np.array_equal(read.components_, model.components_)
     with pytest.raises(ForeignCode):
-        PlainUnpickler(io.BytesIO(pickle.dumps(SimpleNamespace()))).load()
+        codec.decode(codec.encode(np.array([SimpleNamespace()], dtype=object)))
 
 
 # --- metadata that fills the memory, has no end, or cannot be written
