@@ -14,6 +14,7 @@ from capsules.common.distrust import load_preprocessed
 from capsules.common.errors import Refused, SpikeRelayError
 from capsules.common.metrics import labels_of
 from capsules.common.params import JobKwargs
+from capsules.common.places import inside
 from capsules.common.resources import job_kwargs, use_numba_cache
 from capsules.results.published import (
     chosen_recording,
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     id = chosen_recording(arguments.results, arguments.recording)
-    output = arguments.output or arguments.results / "phy" / id
+    output = arguments.output or inside(arguments.results, arguments.results / "phy" / id)
     refuse_existing(output)
     if arguments.data is not None and not os.path.isdir(arguments.data):
         raise Refused([f"--data {arguments.data}: no such folder"])

@@ -14,6 +14,7 @@ from capsules.common.contract import STAGES
 from capsules.common.distrust import load_analyzer, load_sorting
 from capsules.common.errors import Refused, SpikeRelayError, nearest
 from capsules.common.job import ID
+from capsules.common.places import unused_name
 from capsules.common.problems import shown
 
 
@@ -114,8 +115,7 @@ def refuse_existing(output: Path) -> None:
 @contextmanager
 def whole_folder(output: Path) -> Iterator[Path]:
     """A folder to write into, which gets the name `output` when all went well and is removed when not."""
-    partial = output.with_name(f".{output.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = unused_name(output)
     partial.mkdir(parents=True)
     try:
         yield partial
