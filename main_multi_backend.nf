@@ -96,7 +96,7 @@ def release(session, folders) {
 workflow {
     gpus = "${params.n_gpus}".isInteger() ? "${params.n_gpus}".toInteger() : 0
     options = [options: params, launch_folder: "${workflow.launchDir}", container_engine: workflow.containerEngine]
-    options += [resumed: workflow.resume, results_held_by: System.getProperty('spikerelay.results_held_by')]
+    options += [resumed: workflow.resume, results_held_by: System.getProperty('spikerelay.results_held_by'), moved_aside: System.getProperty('spikerelay.moved_aside')]
     options += [config_files: workflow.configFiles.collect { file -> "${file}" }, profile: workflow.profile, nextflow_session: "${workflow.sessionId}"]
     RESOLVE_PARAMS(groovy.json.JsonOutput.toJson(options))
     whole = RESOLVE_PARAMS.out.map { file -> checked(readJson(file)) }

@@ -16,10 +16,10 @@ from typing import Any
 
 from capsules.common.clock import Clock, register_clock, timed
 from capsules.common.contract import RUN_RECORD
-from capsules.common.distrust import distrust_files
+from capsules.common.distrust import load_analyzer, load_motion, load_preprocessed, load_sorting
 from capsules.common.errors import Refused
 from capsules.common.metrics import labels_of, metrics_table, units_table
-from capsules.results.published import clock_of, place, preprocessed_recording, read_record, status_of
+from capsules.results.published import clock_of, place, read_record, status_of
 
 
 class Lazy(Mapping):
@@ -146,15 +146,15 @@ def load(results: str | Path, data: str | Path | None = None) -> Session:
                 "preprocessing",
                 "preprocessed.json",
                 recordings if data else [],
-                partial(preprocessed_recording, data=data),
+                partial(load_preprocessed, data=data),
             ),
             timed,
         ),
         clocks={id: clock for id, clock in clocks.items() if clock is not None},
-        motion=published("preprocessing", "motion", recordings, _motion),
-        sortings=timed_by_clock(published("spikesorting", "spikesorted", ids, _sorting), _timed_sorting),
-        curated=timed_by_clock(published("curation", "curated", ids, _sorting), _timed_sorting),
-        analyzers=published("postprocessing", "postprocessed.zarr", ids, _analyzer),
+        motion=published("preprocessing", "motion", recordings, load_motion),
+        sortings=timed_by_clock(published("spikesorting", "spikesorted", ids, load_sorting), _timed_sorting),
+        curated=timed_by_clock(published("curation", "curated", ids, load_sorting), _timed_sorting),
+        analyzers=published("postprocessing", "postprocessed.zarr", ids, load_analyzer),
         nwb={file.stem: file for file in sorted((results / "nwb").glob("*.nwb"))},
     )
 
@@ -166,26 +166,6 @@ def _data_of_run(results: Path) -> Path | None:
     return Path(data) if isinstance(data, str) and os.path.isdir(data) else None
 
 
-def _motion(folder: Path) -> dict[str, Any]:
-    from spikeinterface.preprocessing import load_motion_info
-
-    return load_motion_info(folder)
-
-
-def _sorting(folder: Path) -> Any:
-    import spikeinterface as si
-
-    distrust_files()
-    return si.load(folder)
-
-
 def _timed_sorting(sorting: Any, clock: Clock) -> Any:
     register_clock(sorting, clock)
     return sorting
-
-
-def _analyzer(folder: Path) -> Any:
-    import spikeinterface as si
-
-    distrust_files()
-    return si.load(folder, load_extensions=False)

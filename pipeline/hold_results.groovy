@@ -6,16 +6,33 @@ import groovy.json.JsonOutput
 import groovy.json.JsonSlurperClassic
 import java.nio.ByteBuffer
 import java.nio.channels.FileChannel
+import java.nio.file.Files
+import java.nio.file.LinkOption
 import java.nio.file.StandardOpenOption
 
 def nextflow = new File(folder as String, 'nextflow')
+// Nothing is written through a link, among raw data, or over files that are not a run's.
+def links = [nextflow, *(nextflow.listFiles() ?: [])].any { file -> Files.isSymbolicLink(file.toPath()) }
+def raw = data == null ? null : new File(data as String).canonicalFile.toPath()
+def real = nextflow.canonicalFile.toPath()
+if (links || raw != null && (real.startsWith(raw) || raw.startsWith(real))) {
+    // RESOLVE_PARAMS says why.
+    return false
+}
+if (nextflow.list() && !['run.json', 'lock.json'].any { name -> new File(nextflow, name).exists() } || nextflow.isFile()) {
+    def aside = new File(folder as String, "nextflow_before_${UUID.randomUUID()}")
+    if (!overwrite || !nextflow.renameTo(aside)) {
+        return false
+    }
+    System.setProperty('spikerelay.moved_aside', "--overwrite: nextflow moved to ${aside}: it is not of a run")
+}
 if (!nextflow.isDirectory() && !nextflow.mkdirs() || !nextflow.canWrite()) {
     // RESOLVE_PARAMS says why.
     return false
 }
 def file = new File(nextflow, 'lock.json')
 if (System.getProperty('spikerelay.results') != nextflow.path) {
-    def channel = FileChannel.open(file.toPath(), StandardOpenOption.CREATE, StandardOpenOption.WRITE)
+    def channel = FileChannel.open(file.toPath(), StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS)
     try {
         def lock = channel.tryLock()
         if (lock == null) {
@@ -39,7 +56,7 @@ try {
     other = record.exists() ? new JsonSlurperClassic().parse(record).data : null
 }
 catch (JsonException error) {
-    return false
+    return overwrite
 }
 def free = overwrite || other == null || data == null || new File(data as String).canonicalPath == other
 // A run that is refused later takes no earlier records with it.

@@ -33,3 +33,17 @@ def tiny_session(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("tiny") / "session"
     write_spikeglx(folder, TINY)
     return folder
+
+
+@pytest.fixture
+def spikerelay(monkeypatch, capsys):
+    """Run the command; returns exit code, what it printed and what it complained of."""
+
+    from capsules.__main__ import main
+
+    def run(*words):
+        monkeypatch.setattr("sys.argv", ["spikerelay", *map(str, words)])
+        code = main()
+        return code, *capsys.readouterr()
+
+    return run

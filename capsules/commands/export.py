@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.clock import Clock
+from capsules.common.distrust import load_preprocessed
 from capsules.common.errors import Refused, SpikeRelayError
 from capsules.common.metrics import labels_of
 from capsules.common.params import JobKwargs
+from capsules.common.places import inside
 from capsules.common.resources import job_kwargs, use_numba_cache
 from capsules.results.published import (
     chosen_recording,
     clock_of,
     labelled_analyzer,
     place,
-    preprocessed_recording,
     refuse_existing,
     status_of,
     whole_folder,
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     id = chosen_recording(arguments.results, arguments.recording)
-    output = arguments.output or arguments.results / "phy" / id
+    output = arguments.output or inside(arguments.results, arguments.results / "phy" / id)
     refuse_existing(output)
     if arguments.data is not None and not os.path.isdir(arguments.data):
         raise Refused([f"--data {arguments.data}: no such folder"])
@@ -76,7 +77,7 @@ def preprocessed(results: Path, id: str, data: Path, dtype: Any) -> Any:
     import spikeinterface.preprocessing as spre
 
     recording = status_of(results)["recordings"][id]["recording"]
-    lazy = preprocessed_recording(place(results, "preprocessing", "preprocessed.json", recording), data)
+    lazy = load_preprocessed(place(results, "preprocessing", "preprocessed.json", recording), data)
     return spre.astype(lazy, dtype, round=np.dtype(dtype).kind == "i")
 
 

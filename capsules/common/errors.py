@@ -25,6 +25,15 @@ class RecordedFailure(Exception):
     """The stage failed, and the user asked that the run goes on: recorded as failed, exit code 0."""
 
 
+MOST_SHOWN = 20
+"""Problems of one file that are listed."""
+
+
+def and_more(count: int) -> list[str]:
+    """The last line of a list of problems that is cut."""
+    return [f"and {count - MOST_SHOWN} more problems"] if count > MOST_SHOWN else []
+
+
 SHOWN_LENGTH = 300
 
 

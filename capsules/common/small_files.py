@@ -29,10 +29,10 @@ def read_small(file: Path, most: int = MAX_BYTES) -> str:
     return file.read_text(errors="replace")
 
 
-def read_small_json(file: Path) -> Any:
+def read_small_json(file: Path, most: int = MAX_BYTES) -> Any:
     """What a JSON file holds; raises as `read_small` does, and ValueError when it is no JSON."""
     try:
-        return json.loads(read_small(file))
+        return json.loads(read_small(file, most))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

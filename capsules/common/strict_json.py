@@ -6,10 +6,11 @@ import json
 import math
 import pathlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from capsules.common.errors import Refused
+from capsules.common.errors import MOST_SHOWN, Refused, and_more
 
 Path = tuple[str | int, ...]
 
@@ -17,27 +18,34 @@ TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|-?[A-Za-z]+|[^\s{}\[\],:"]+', 
 WORDS = {"True": "true", "False": "false", "None": "null", "undefined": "null", "nil": "null"}
 MAX_DEPTH = 100
 MAX_BYTES = 50_000_000
+MAX_BRACKETS = 500_000
+"""Python needs some 90 bytes for each; a status.json of 10,000 recordings has about 300,000."""
+TWICE = "is given twice in one object"
+SUSPECT = re.compile(r"\\u(?:0000|[dD][89a-fA-F])|\d{300}")
+"""What may be a NUL, half of a surrogate pair, or too large a number."""
 NOT_NUMBERS = ("NaN", "Infinity", "-Infinity")
 
 
 @dataclass(frozen=True)
 class Document:
-    """A JSON text's value, and where each part of it stands."""
+    """A JSON text's value. Where a part of it is, is looked up in the text: few are asked for, and a table is large."""
 
     value: Any
-    places: dict[Path, tuple[int, int]]
-    """Path of keys and indices -> line and column of the key (or of the item), counted from 1."""
+    text: str = ""
 
     def holds(self, path: Path) -> bool:
         """Whether the text has this part."""
-        return tuple(path) in self.places
+        return any(found == list(path) for found, _ in _parts(self.text))
 
     def place(self, path: Path) -> str:
-        """`line 3, column 5` of a path, or of the nearest part around it."""
-        while path not in self.places:
-            path = path[:-1]
-        line, column = self.places[path]
-        return f"line {line}, column {column}"
+        """`line 3, column 5` of a path of keys and indices (of its key or item), or of the nearest part around it."""
+        nearest, length = 0, -1
+        for found, offset in _parts(self.text):
+            if length < len(found) <= len(path) and found == list(path[: len(found)]):
+                nearest, length = offset, len(found)
+                if length == len(path):
+                    break
+        return _at(self.text, nearest)
 
 
 def read_file(file: pathlib.Path, name: str | None = None) -> Document:
@@ -78,19 +86,48 @@ def read(text: str) -> Document:
     """
     if text.startswith("\ufeff"):
         raise Refused(["line 1, column 1: the file begins with a byte order mark; save it as UTF-8 without BOM"])
+    if (brackets := text.count("[") + text.count("{")) > MAX_BRACKETS:
+        raise Refused([f"the JSON text has {brackets} brackets (limit: {MAX_BRACKETS})"])
+    suspect = bool(SUSPECT.search(text))
+
+    def mark(_: Any = None) -> None:
+        nonlocal suspect
+        suspect = True
+
+    def number(token: str) -> float:
+        if not math.isfinite(value := float(token)):
+            mark()
+        return value
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(value := dict(pairs)) < len(pairs):
+            mark()
+        return value
+
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=unique, parse_float=number, parse_constant=mark)
     except json.JSONDecodeError as error:
         raise Refused([f"{_at(text, error.pos)}: {_hint(text, error)}"]) from None
     except RecursionError:
         raise Refused(["the JSON text is nested too deeply"]) from None
     except ValueError as error:
         raise Refused([f"the JSON text holds a number that cannot be read: {error}"]) from None
-    places, problems = _walk(text)
-    if problems:
-        raise Refused([f"{_at(text, offset)}: {problem}" for offset, problem in problems])
-    lines = _LineFinder(text)
-    return Document(value, {path: lines.place(offset) for path, offset in places.items()})
+    # Python's own reader is fast; the text is walked only where it says that something is wrong.
+    if (suspect or _too_deep(value)) and (problems := _problems(text)):
+        raise Refused(problems)
+    return Document(value, text)
+
+
+def _too_deep(value: Any) -> bool:
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(MAX_DEPTH):
+        level = [
+            item
+            for holder in level
+            for item in (holder.values() if isinstance(holder, dict) else holder)
+            if isinstance(item, (dict, list))
+        ]
+    return bool(level)
 
 
 def _hint(text: str, error: json.JSONDecodeError) -> str:
@@ -110,44 +147,64 @@ def _hint(text: str, error: json.JSONDecodeError) -> str:
     return error.msg[0].lower() + error.msg[1:]
 
 
-def _walk(text: str) -> tuple[dict[Path, int], list[tuple[int, str]]]:
-    """Where each part of a readable text stands, and what cannot be taken in it."""
-    places: dict[Path, int] = {}
-    problems: list[tuple[int, str]] = []
+def _problems(text: str) -> list[str]:
+    """What cannot be taken in a readable text: the first ones with their place, and the number of the others."""
+    lines = _LineFinder(text)
+    shown, count = [], 0
+    for offset, path, problem in _walk(text):
+        if problem is not None:
+            count += 1
+            if count <= MOST_SHOWN:
+                line, column = lines.place(offset)
+                where = f"{_dotted(path)} " if problem == TWICE else f"{_dotted(path)}: " if path else ""
+                shown.append(f"line {line}, column {column}: {where}{problem}")
+    return shown + and_more(count)
+
+
+def _parts(text: str) -> Iterator[tuple[list[str | int], int]]:
+    """Path and offset of each part of a readable text. The path is one list that changes: compare it at once."""
+    return ((path, offset) for offset, path, problem in _walk(text) if problem is None)
+
+
+def _walk(text: str) -> Iterator[tuple[int, list[str | int], str | None]]:
+    """Offset and path of each part of a readable text, and in front of it each problem that it has.
+
+    The path is one list that changes with the walk.
+    """
     path: list[str | int] = []
     # For each open bracket the keys of its object so far, or None for a list.
     keys: list[set[str] | None] = []
-    key_comes = False
+    key_comes = after_key = False
     for match in TOKEN.finditer(text):
         token, offset = match[0], match.start()
         if token in "]}":
             keys.pop()
             path.pop()
-        elif token == ",":
-            key_comes = keys[-1] is not None
-            if keys[-1] is None:
+            after_key = False
+        elif token in ",:":
+            key_comes, after_key = token == "," and keys[-1] is not None, token == ":"
+            if token == "," and keys[-1] is None:
                 path[-1] += 1
-        elif token == ":":
-            key_comes = False
         elif key_comes:
             path[-1] = json.loads(token)
             if problem := _unusable(token):
-                problems.append((offset, problem))
+                yield offset, [], problem
             if path[-1] in keys[-1]:
-                problems.append((offset, f"{_dotted(path)} is given twice in one object"))
+                yield offset, path, TWICE
             keys[-1].add(path[-1])
-            places[tuple(path)] = offset
+            yield offset, path, None
         else:
-            places.setdefault(tuple(path), offset)
-            if token in "[{" and len(keys) == MAX_DEPTH:
-                problems.append((offset, f"{_dotted(path[:5])}...: more than {MAX_DEPTH} brackets within each other"))
+            if not after_key:
+                yield offset, path, None
+            after_key = False
             if token in "[{":
+                if len(keys) == MAX_DEPTH:
+                    yield offset, [*path[:5], "..."], f"more than {MAX_DEPTH} brackets within each other"
                 keys.append(set() if token == "{" else None)
                 path.append("" if token == "{" else 0)
                 key_comes = token == "{"
             elif problem := _unusable(token):
-                problems.append((offset, f"{_dotted(path)}: {problem}"))
-    return places, problems
+                yield offset, path, problem
 
 
 def _unusable(token: str) -> str | None:
@@ -185,10 +242,6 @@ class _LineFinder:
 
     def __init__(self, text: str):
         self.starts = [0, *(match.end() for match in re.finditer("\n", text))]
-
-    def holds(self, path: Path) -> bool:
-        """Whether the text has this part."""
-        return tuple(path) in self.places
 
     def place(self, offset: int) -> tuple[int, int]:
         from bisect import bisect_right

@@ -25,6 +25,7 @@ from capsules.common.errors import RecordedFailure, Refused, Skip, SpikeRelayErr
 from capsules.common.job import ID, Job, read_jobs
 from capsules.common.orphan import end_with_nextflow
 from capsules.common.params import JobKwargs, set_dotted
+from capsules.common.places import unused_name
 from capsules.common.problems import problems_of
 from capsules.common.versions import code_fingerprint, library_versions
 
@@ -319,9 +320,10 @@ def read_section(model: type[BaseModel], file: Path | None, overrides: dict[str,
 
 
 def write_json(file: Path, content: Any) -> None:
-    """Write JSON in one step: the file is whole or absent."""
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    """Write JSON in one step: the file is whole or absent. A link in its place is replaced, not followed."""
+    partial = unused_name(file)
+    with partial.open("x") as stream:
+        stream.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     partial.rename(file)
 
 

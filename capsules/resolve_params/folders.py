@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import platform
+import secrets
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from capsules.common.contract import LOCK, RUN_RECORD
 from capsules.common.errors import is_text
+from capsules.common.places import foreign_names, is_inside, links_out, overlap, unused_name
 from capsules.common.task import write_json
 from capsules.resolve_params.sheet import Session
 
@@ -39,6 +42,8 @@ def results_problems(
     if problem := _path_problem(results, "RESULTS_PATH"):
         return [problem]
     folder = Path(results)
+    if problems := _foreign_problems(folder, sessions, overwrite):
+        return problems
     if reason := _not_writable(folder):
         return [f"RESULTS_PATH={results}: cannot be written: {reason}"]
     if owner is not None and "no_locks" not in owner:
@@ -56,12 +61,49 @@ def _path_problem(path: str, said: str) -> str | None:
 def _not_writable(folder: Path) -> str | None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.write_text("")
+        probe = unused_name(folder / "writable")
+        probe.touch(exist_ok=False)
         probe.unlink()
     except OSError as error:
         return error.strerror
     return None
+
+
+def _foreign_problems(results: Path, sessions: list[Session], overwrite: bool) -> list[str]:
+    """Why a run could harm what is not its own: files elsewhere, raw data, the user's own files."""
+    problems = []
+    for folder in _folders(results, sessions):
+        said = f"RESULTS_PATH={folder}"
+        links = links_out(folder) if is_inside(folder, results) else [folder]
+        if links:
+            more = f" and {len(links) - 1} more" if len(links) > 1 else ""
+            problems.append(f"{said}: the link {links[0]}{more} leads out of the results folder: remove the link")
+        sources = {session.data for session in sessions if session.data and Path(session.data).is_absolute()}
+        reasons = [reason for data in sorted(sources) if (reason := overlap(folder, Path(data)))]
+        problems += [f"{said} {reason}: choose another folder" for reason in reasons]
+        if not (links or reasons or overwrite) and (names := foreign_names(folder)):
+            problems.append(
+                f"{said} is not a results folder and holds files that the run would replace ({', '.join(names)}): "
+                "choose another folder, or give --overwrite, which moves them aside"
+            )
+    return problems
+
+
+def _folders(results: Path, sessions: list[Session]) -> list[Path]:
+    return list(dict.fromkeys([results, *(session.results(results) for session in sessions)]))
+
+
+def move_aside(results: Path, sessions: list[Session]) -> list[str]:
+    """Move the user's own files out of the way of a run with `--overwrite`; a note for each folder, with the place."""
+    notes = []
+    for folder in _folders(results, sessions):
+        if names := foreign_names(folder):
+            aside = folder / f"before_{datetime.now(UTC):%Y%m%dT%H%M%S}_{secrets.token_hex(2)}"
+            aside.mkdir()
+            for name in names:
+                (folder / name).rename(aside / name)
+            notes.append(f"--overwrite: {', '.join(names)} moved to {aside}: they are not of a run")
+    return notes
 
 
 def _other_data(session: Session, results: Path) -> list[str]:
@@ -71,9 +113,10 @@ def _other_data(session: Session, results: Path) -> list[str]:
         return []
     try:
         other = json.loads(record.read_text())["data"]
-    except ValueError:
-        return [f"{record} is broken: remove it, or choose another folder"]
-    if Path(session.data).resolve() == Path(other):
+        same = Path(session.data).resolve() == Path(other)
+    except (ValueError, KeyError, TypeError):
+        return [f"{record} is broken: choose another folder or give --overwrite"]
+    if same:
         return []
     return [f"RESULTS_PATH={folder} holds the results of {other}: choose another folder or give --overwrite"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common import strict_json
-from capsules.common.errors import Refused
+from capsules.common.errors import MOST_SHOWN, Refused, and_more
 from capsules.common.params import leaves
 from capsules.common.problems import Problem, problems_of
 from capsules.common.rules import rule_problems
@@ -17,6 +17,8 @@ from capsules.resolve_params.library_names import name_problems
 from capsules.resolve_params.params import PipelineParams
 from capsules.resolve_params.query_names import query_problems
 
+MAX_PARTS = 20_000
+"""Of a params file: pydantic needs a kilobyte or more for each that it does not know."""
 _LEAF_NAMES = {leaf.dotted for leaf in leaves(PipelineParams)}
 
 
@@ -39,12 +41,27 @@ def read_params_file(file: Path, name: str) -> strict_json.Document:
         raise Refused([f"{name}: {error.strerror}"]) from None
     if not isinstance(document.value, dict):
         raise Refused([f"{name}: a JSON object is needed, with one section per stage"])
+    if (parts := _parts(document.value)) > MAX_PARTS:
+        raise Refused([f"{name}: has {parts} keys and values (limit: {MAX_PARTS})"])
     if problems := problems_of(PipelineParams, document.value):
+        if more := and_more(len(problems)):
+            listed = [f"{name}, {document.place(problem.path)}: {problem}" for problem in problems[:MOST_SHOWN]]
+            raise Refused([*listed, f"{name}: {more[0]}"])
         # What is right by itself is held against the rules as well, so that all mistakes are told at once.
         rest = PipelineParams.model_validate(_without(document.value, problems))
         broken = [problem for problem in whole_file_problems(rest) if document.holds(problem.path)]
         raise Refused([f"{name}, {document.place(problem.path)}: {problem}" for problem in problems + broken])
     return document
+
+
+def _parts(value: Any) -> int:
+    holders, count = [value], 0
+    while holders:
+        holder = holders.pop()
+        items = list(holder.values()) if isinstance(holder, dict) else holder
+        count += len(items)
+        holders += [item for item in items if isinstance(item, (dict, list))]
+    return count
 
 
 def _without(document: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def resolve(options: dict[str, Any], launch_folder: Path, container_engine: str 
     """
     problems = _option_problems(options)
     name = options.get("params_file")
-    file = strict_json.Document({}, {(): (1, 1)})
+    file = strict_json.Document({})
     if name is not None:
         try:
             file = read_params_file(launch_folder / str(name), str(name))

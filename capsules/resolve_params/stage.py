@@ -20,7 +20,7 @@ from capsules.common.task import write_json
 from capsules.common.versions import code_fingerprint
 from capsules.resolve_params import cluster
 from capsules.resolve_params.classifiers import prepare_models
-from capsules.resolve_params.folders import data_problems, make_ready, results_problems
+from capsules.resolve_params.folders import data_problems, make_ready, move_aside, results_problems
 from capsules.resolve_params.params import SECTION_OF_STAGE
 from capsules.resolve_params.params_file import differences
 from capsules.resolve_params.resolve import Resolved, guess_input, resolve
@@ -35,7 +35,7 @@ def main() -> int:
         required=True,
         metavar="FILE",
         help="JSON file: `options` holds Nextflow's params, relative paths in them start at `launch_folder`; "
-        "`container_engine`, `config_files`, `profile` and `resumed` are Nextflow's, `results_held_by` is of the lock",
+        "`container_engine`, `config_files`, `profile` and `resumed` are Nextflow's, the rest is hold_results.groovy's",
     )
     parser.add_argument("--output", type=Path, default=Path("resolved.json"), metavar="FILE", help="what is written")
     arguments = parser.parse_args()
@@ -88,8 +88,10 @@ def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
         raise Refused(list(dict.fromkeys(problems)))
     results = Path(os.environ["RESULTS_PATH"])
     digests = {file: prepare_models(resolved, launch_folder) for file, resolved in by_file.items()}
+    moved = [run["moved_aside"]] if run.get("moved_aside") else []
+    moved += move_aside(results, sessions) if options.get("overwrite") else []
     for resolved in by_file.values():
-        resolved.notes = [*machine_notes(options, resolved), *_lock_notes(owner), *resolved.notes]
+        resolved.notes = [*moved, *machine_notes(options, resolved), *_lock_notes(owner), *resolved.notes]
     code = {stage.name: code_fingerprint(stage) for stage in STAGES.values()}
     refuse = not run.get("resumed") and not options.get("skip_disk_check")
     own = {name: value for name, value in options.items() if name != "sessions"}

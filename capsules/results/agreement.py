@@ -6,6 +6,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from capsules.common.distrust import load_sorting
 from capsules.common.resources import use_numba_cache
 
 MATCHED = 0.5
@@ -34,11 +35,10 @@ def agreement(sortings: dict[str, dict[str, Path]]) -> dict[str, Any]:
 
 
 def _compared(folders: dict[str, Path]) -> dict[str, Any]:
-    import spikeinterface as si
     from spikeinterface.comparison import compare_multiple_sorters
 
     names = list(folders)
-    sortings = [si.load(folder) for folder in folders.values()]
+    sortings = [load_sorting(folder) for folder in folders.values()]
     multiple = compare_multiple_sorters(sortings, name_list=names, match_score=MATCHED, spiketrain_mode="union")
     return {
         "units": {name: sorting.get_num_units() for name, sorting in zip(names, sortings, strict=True)},

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from capsules.common.distrust import distrust_files
+from capsules.common.distrust import distrust_files, load_sorting
 from capsules.common.metrics import labels_of
 
 SIGNIFICANT_DIGITS = 6
@@ -68,10 +68,7 @@ def _statuses(status: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sorting(folder: Path) -> dict[str, str]:
-    import spikeinterface as si
-
-    distrust_files()
-    sorting = si.load(folder)
+    sorting = load_sorting(folder)
     spikes = hashlib.sha256(sorting.to_spike_vector().tobytes()).hexdigest()
     labels = {name: [str(value) for value in values] for name, values in labels_of(sorting).items()}
     return {"spikes": _digest([[str(unit) for unit in sorting.unit_ids], spikes]), "labels": _digest(labels)}

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from capsules.common import strict_json
 from capsules.common.clock import Clock
 from capsules.common.contract import STAGES
-from capsules.common.distrust import distrust_files
+from capsules.common.distrust import load_analyzer, load_sorting
 from capsules.common.errors import Refused, SpikeRelayError, nearest
 from capsules.common.job import ID
+from capsules.common.places import unused_name
 from capsules.common.problems import shown
 
 
@@ -98,15 +99,11 @@ def labelled_analyzer(results: Path, id: str) -> Any:
     SpikeRelayError
         When the analyzer is gone.
     """
-    import spikeinterface as si
-
     file = place(results, "postprocessing", "postprocessed.zarr", id)
     if not file.exists():
         raise SpikeRelayError(f"{file} is not there: bring it back, or run the same command with -resume")
-    distrust_files()
-    published = si.load(file, load_extensions=True)
-    analyzer = published.save_as(format="memory")
-    curated = si.load(place(results, "curation", "curated", id))
+    analyzer = load_analyzer(file, load_extensions=True).save_as(format="memory")
+    curated = load_sorting(place(results, "curation", "curated", id))
     for name in curated.get_property_keys():
         analyzer.sorting.set_property(name, curated.get_property(name))
     return analyzer
@@ -131,23 +128,6 @@ def clock_of(results: Path, recording: str) -> Clock | None:
         raise Refused([f"{file} is not what a run leaves: its clock is not one"]) from None
 
 
-def preprocessed_recording(file: Path, data: Path) -> Any:
-    """The lazy preprocessed recording (BaseRecording) that a published `preprocessed.json` describes.
-
-    Raises
-    ------
-    SpikeRelayError
-        When the raw data are not in `data`.
-    """
-    import spikeinterface as si
-
-    distrust_files()
-    try:
-        return si.load(file, base_folder=data.absolute().parent)
-    except (OSError, ValueError) as error:
-        raise SpikeRelayError(f"{data} does not hold the recording {file.stem}: {error}") from error
-
-
 def refuse_existing(output: Path) -> None:
     """Raise Refused when there is already something in the place of an output."""
     if os.path.lexists(output):
@@ -157,8 +137,7 @@ def refuse_existing(output: Path) -> None:
 @contextmanager
 def whole_folder(output: Path) -> Iterator[Path]:
     """A folder to write into, which gets the name `output` when all went well and is removed when not."""
-    partial = output.with_name(f".{output.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = unused_name(output)
     partial.mkdir(parents=True)
     try:
         yield partial

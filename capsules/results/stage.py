@@ -12,6 +12,7 @@ from typing import Any
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
 from capsules.common.errors import printable
 from capsules.common.job import ID, Job
+from capsules.common.places import is_inside
 from capsules.common.sizes import task_size
 from capsules.common.task import Task, results_folder, write_json
 from capsules.results.agreement import agreement
@@ -64,7 +65,7 @@ def stale_places(inputs: Path, status: dict[str, Any], results: Path | None) -> 
     """What an earlier run published for its recordings, or for this run's, and this run did not make.
 
     Only places of ids that a status.json names are looked at: other files in the folder are the user's. Nor is a name
-    that is no id: it could lead out of the folder.
+    that is no id, or a place behind a link: they could lead out of the folder.
     """
     earlier = None if results is None else results / "status.json"
     if earlier is None or not earlier.exists():
@@ -85,6 +86,7 @@ def stale_places(inputs: Path, status: dict[str, Any], results: Path | None) -> 
         for id in ids
         if part.published
         and (results / part.place(stage.name, id)).exists()
+        and is_inside((results / part.place(stage.name, id)).parent, results)
         and not (inputs / stage.folder(id) / part.name).exists()
     )
 

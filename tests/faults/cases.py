@@ -101,11 +101,27 @@ CASES: dict[str, Case] = {
     "test_results_of_another_data_set": Case(
         "the results folder of other data", "refused: `holds the results of ...`", "another `RESULTS_PATH`"
     ),
+    **{
+        f"test_results_folder_of_somebody_else[{place}]": Case(
+            f"a results folder of somebody else, in which `{place}` is a link to elsewhere",
+            "refused: `the link ... leads out of the results folder: remove the link`",
+            "that",
+        )
+        for place in ("curated", "nextflow/lock.json", "nextflow/trace.txt")
+    },
+    "test_results_folder_with_the_users_own_files": Case(
+        "a folder of the user's own files as the results folder",
+        "refused: `holds files that the run would replace (...)`",
+        "another `RESULTS_PATH`, or `--overwrite`, which moves them aside",
+    ),
+    "test_results_in_the_data_folder": Case(
+        "results in the data folder", "refused: `... is inside the data folder`", "another `RESULTS_PATH`"
+    ),
     "test_refused_for_a_mistake": Case(
         "a mistake on the command line, over finished results", "refused, with the mistake", "the right command"
     ),
     "test_broken_record_in_the_results[nextflow/run.json]": Case(
-        "`nextflow/run.json` broken", "refused: `... is broken: remove it, or choose another folder`", "that"
+        "`nextflow/run.json` broken", "refused: `... is broken: choose another folder or give --overwrite`", "that"
     ),
     "test_broken_record_in_the_results[nextflow/lock.json]": Case("`nextflow/lock.json` broken", "nothing", "no need"),
     "test_broken_record_in_the_results[status.json]": Case("`status.json` broken", "nothing", "no need"),

@@ -107,15 +107,63 @@ def test_refused_for_a_mistake(faulty, same_stub):
 @pytest.mark.parametrize("name", [RUN_RECORD, LOCK, "status.json"])
 def test_broken_record_in_the_results(faulty, same_stub, name):
     file = faulty.results / name
-    file.parent.mkdir(parents=True)
+    (faulty.results / "nextflow").mkdir(parents=True)
+    (faulty.results / RUN_RECORD).write_text(json.dumps({"data": str(faulty.data.resolve())}))
     file.write_text('{"data": "/so')
     run = faulty.run()
     if name == RUN_RECORD:
         assert run.code == 1
-        assert f"{file} is broken: remove it, or choose another folder" in run.output
-        file.unlink()
-        run = faulty.run()
+        assert f"{file} is broken: choose another folder or give --overwrite" in run.output
+        run = faulty.run("--overwrite")
     same_stub(run)
+
+
+@pytest.mark.parametrize("place", ["curated", "nextflow/lock.json", "nextflow/trace.txt"])
+def test_results_folder_of_somebody_else(faulty, tmp_path, place):
+    """A folder with a link that leads out of it, and a status that names what lies there."""
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "Documents").mkdir(parents=True)
+    (elsewhere / "Documents" / "letter").write_text("kept")
+    status = {"recordings": {"Documents": {"recording": "Documents"}}, "blocks": {}}
+    (faulty.results / "nextflow").mkdir(parents=True)
+    (faulty.results / RUN_RECORD).write_text(json.dumps({"data": str(faulty.data.resolve())}))
+    (faulty.results / "status.json").write_text(json.dumps(status))
+    (faulty.results / place).symlink_to(elsewhere if place == "curated" else elsewhere / "Documents" / "letter")
+    refused = faulty.run("--overwrite")
+    assert refused.code == 1
+    assert f"the link {faulty.results / place} leads out of the results folder: remove the link" in refused.output
+    assert {path.name: path.read_text() for path in elsewhere.rglob("*") if path.is_file()} == {"letter": "kept"}
+
+
+def test_results_folder_with_the_users_own_files(faulty, same_stub):
+    own = ["params.json", "report.html", "status.json", "nwb/run_g0_recording1.nwb", "nextflow/trace.txt", ".writable"]
+    for name in own:
+        (faulty.results / name).parent.mkdir(parents=True, exist_ok=True)
+        (faulty.results / name).write_text(f"the user's {name}")
+    refused = faulty.run()
+    assert refused.code == 1
+    assert "holds files that the run would replace (nextflow, nwb, params.json, report.html" in refused.output
+    assert {name: (faulty.results / name).read_text() for name in own} == {name: f"the user's {name}" for name in own}
+    run = faulty.run("--overwrite")
+    kept = {path.read_text() for path in faulty.results.rglob("*") if path.is_file() and path.stat().st_size < 100}
+    assert {f"the user's {name}" for name in own} <= kept
+    assert run.output.count("moved to") >= 1
+    for aside in faulty.results.glob("*before_*"):
+        assert str(aside) in run.output
+        shutil.rmtree(aside)
+    (faulty.results / ".writable").unlink()
+    same_stub(run)
+
+
+def test_results_in_the_data_folder(tmp_path, session):
+    data = tmp_path / "session"
+    shutil.copytree(session, data)
+    before = files_of(data)
+    for name in ("session", "session/results"):
+        refused = Faulty(tmp_path, data, results_name=name).run("--overwrite")
+        assert refused.code == 1
+        assert "the data folder" in refused.output
+        assert files_of(data) == before
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])

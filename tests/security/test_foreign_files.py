@@ -16,7 +16,7 @@ import pytest
 
 from capsules.common import strict_json
 from capsules.common.contract import STAGES
-from capsules.common.distrust import ForeignCode, PlainUnpickler, distrust_files, load_saved
+from capsules.common.distrust import ForeignCode, distrust_files, load_saved
 from capsules.common.errors import SpikeRelayError, printable
 from capsules.common.job import ID, Reader, open_reader
 from capsules.common.metrics import write_table
@@ -25,6 +25,7 @@ from capsules.job_dispatch.loaders import LOADERS, openephys
 from capsules.job_dispatch.loaders.streams import BrokenStream
 from capsules.job_dispatch.params import JobDispatchParams
 from capsules.job_dispatch.stage import clean_id
+from capsules.resolve_params.plan import inspect
 from capsules.results.published import status_of
 from capsules.results.stage import stale_places
 from capsules.spikesorting import gpu
@@ -197,16 +198,16 @@ def test_an_nwb_store_with_pickles_is_its_own_failure(tmp_path, canary):
 
 def test_what_the_pipeline_pickles_itself_is_read(tmp_path):
     """Principal components keep scikit-learn's model beside them."""
-    import io
-
+    import numcodecs
     from sklearn.decomposition import IncrementalPCA
 
     distrust_files()
     model = IncrementalPCA(n_components=2).fit(np.random.default_rng(0).normal(size=(20, 4)))
-    read = PlainUnpickler(io.BytesIO(pickle.dumps(model))).load()
+    codec = numcodecs.Pickle()
+    (read,) = codec.decode(codec.encode(np.array([model], dtype=object)))
     assert np.array_equal(read.components_, model.components_)
     with pytest.raises(ForeignCode):
-        PlainUnpickler(io.BytesIO(pickle.dumps(SimpleNamespace()))).load()
+        codec.decode(codec.encode(np.array([SimpleNamespace()], dtype=object)))
 
 
 # --- metadata that fills the memory, has no end, or cannot be written
@@ -274,6 +275,37 @@ def test_headers_that_are_pipes_or_huge_are_their_probes_failure(tmp_path, sessi
         header.truncate(10**12)
     (stream,) = LOADERS["spikeglx"].streams(data, JobDispatchParams(input="spikeglx"))
     assert "more than the 10 MB" in stream.failure
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("imSampRate", "inf", "sampling rate of inf Hz"),
+        ("imSampRate", "nan", "cannot be read"),
+        ("imSampRate", "1e300", "sampling rate of 1e+300 Hz"),
+        ("imSampRate", "-30000", "sampling rate of -30000 Hz"),
+        ("snsSaveChanSubset", "0:999999999", "lists 1000000000 channels"),
+    ],
+)
+def test_a_broken_header_fails_its_own_probe(tmp_path, key, value, says):
+    """In `inspect` and in job dispatch: the session's other probe is sorted."""
+    from capsules.common.task import Task
+    from capsules.job_dispatch.stage import run
+
+    data = tmp_path / "session"
+    write_spikeglx(data, [ProbeSpec(f"imec{n}", channels=4, units=1, duration_s=0.2) for n in (0, 1)])
+    (meta,) = data.rglob("*.imec0.ap.meta")
+    lines = [line for line in meta.read_text().splitlines() if not line.startswith(f"{key}=")]
+    meta.write_text("\n".join([*lines, f"{key}={value}"]) + "\n")
+    params = JobDispatchParams(input="spikeglx")
+    (tmp_path / "out").mkdir()
+    run(Task(STAGES["job_dispatch"], "run", [], params, tmp_path, data, tmp_path / "out", 1))
+    jobs = {job["stream"]: job["failure"] for job in json.loads((tmp_path / "out" / "jobs.json").read_text())}
+    assert jobs["imec1.ap"] is None
+    assert says in jobs["imec0.ap"]
+    lines, good = inspect(data, params)
+    assert not good
+    assert any(says in line for line in lines)
 
 
 def test_params_files_without_end_are_refused(tmp_path):

@@ -4,7 +4,6 @@ import shutil
 
 import pytest
 
-from capsules.__main__ import main
 from tests.two_probes import make_run
 
 
@@ -21,15 +20,3 @@ def results(run_folder, tmp_path):
     """A copy of the published results."""
     shutil.copytree(run_folder / "results", tmp_path / "results", symlinks=True)
     return tmp_path / "results"
-
-
-@pytest.fixture
-def spikerelay(monkeypatch, capsys):
-    """Run the command; returns exit code, what it printed and what it complained of."""
-
-    def run(*words):
-        monkeypatch.setattr("sys.argv", ["spikerelay", *map(str, words)])
-        code = main()
-        return code, *capsys.readouterr()
-
-    return run

@@ -119,6 +119,19 @@ def check_size(file: Path) -> None:
         )
     if size == 0:
         raise SpikeRelayError(f"{file.name} is empty")
+    saved = meta.get("nSavedChans")
+    listed = sum(channel_counts(meta.get("snsSaveChanSubset", "all")))
+    if saved is not None and listed and listed != int(saved):
+        raise SpikeRelayError(f"{meta_file.name} lists {listed} channels in snsSaveChanSubset, but nSavedChans={saved}")
     frame = 2 * int(meta.get("nSavedChans", 1))
     if size % frame:
         raise SpikeRelayError(f"{file.name} has {size} bytes, no whole number of samples of {frame} bytes")
+
+
+def channel_counts(subset: str) -> list[int]:
+    """How many channels each part of a `snsSaveChanSubset` has, such as `0:383,768`; none for `all`.
+
+    It is counted before neo makes a list of them.
+    """
+    ends = [] if subset in ("", "all") else [part.split(":") for part in subset.split(",")]
+    return [int(part[-1]) - int(part[0]) + 1 for part in ends]

@@ -17,6 +17,9 @@ LFP = re.compile(r"(?<![A-Za-z])(?i:lfp?)$|(?<=[a-z])LFP?$")
 MIN_SPIKE_RATE_HZ = 5000.0
 """Slower streams cannot hold spikes: they are LFP, or no neural signal."""
 
+MAX_RATE_HZ = 1e6
+"""No probe samples as fast; what is above, or is not finite, is a broken header."""
+
 
 @dataclass
 class Stream:
@@ -91,6 +94,8 @@ def open_stream(dataset: str, name: str, reader: Reader, data: Path, **facts: An
     # Readers raise whatever their parsing runs into; each is this stream's failure, with its cause.
     except Exception as error:  # noqa: BLE001
         return BrokenStream(dataset, name, f"cannot be read: {cause(error)}")
+    if not 0 < recording.sampling_frequency < MAX_RATE_HZ:
+        return BrokenStream(dataset, name, f"its header gives a sampling rate of {recording.sampling_frequency:g} Hz")
     if recording.sampling_frequency < MIN_SPIKE_RATE_HZ:
         return LeftOutStream(dataset, name, f"{recording.sampling_frequency:g} Hz is too slow for spikes")
     if not recording.has_channel_location():
