@@ -10,6 +10,11 @@ from capsules.common.peaks import complete_settings, find_peaks
 from capsules.common.task import Task, write_json
 from capsules.visualization.pictures import Gallery
 
+PSD_CAPTION = (
+    "Power spectral density over frequency: above, each channel by depth; below, the median channel. Narrow peaks at "
+    "50 or 60 Hz and multiples are line noise"
+)
+
 
 def run(task: Task) -> None:
     task.use_spikeinterface(task.params.job_kwargs)
@@ -82,7 +87,7 @@ def _show_channels(gallery: Gallery, raw: Any, traces: Any | None, labels: list[
     figure = channel_figures.rms_figure(found, labels)
     gallery.add(figure, "quality_control/rms", "RMS of each channel over the depth of the probe")
     figure = channel_figures.psd_figure(found)
-    gallery.add(figure, "quality_control/psd", "Power spectral density of the channels")
+    gallery.add(figure, "quality_control/psd", PSD_CAPTION)
     if traces is None or found["preprocessed"].unit != "uV":
         return None
     return float(np.median(found["preprocessed"].noise))
@@ -100,6 +105,7 @@ def _show_traces(task: Task, gallery: Gallery, raw: Any, traces: Any | None) -> 
         shown = {"raw": (raw, start + offset)} | ({} if traces is None else {"preprocessed": (traces, start)})
         figure = figures.traces_figure(shown, settings.snippet_duration_s)
         caption = f"{' and '.join(shown)} traces, {settings.snippet_duration_s:g} s from {start:.1f} s on".capitalize()
+        caption += ": channels by depth over time; each pixel is the sample farthest from the channel's median"
         gallery.add(figure, f"visualization/traces_{index + 1}", caption)
 
 
@@ -117,10 +123,19 @@ def _show_drift(task: Task, gallery: Gallery, traces: Any) -> None:
         task.warn("no drift map: no peak was found")
     else:
         figure = figures.drift_figure(peaks, places["y"], _in_uv(traces, peaks), rate, settings)
-        gallery.add(figure, "visualization/drift_map", "Drift map: detected peaks over time and depth")
+        caption = (
+            "Drift map: depth of detected peaks over time; colour is amplitude. Horizontal bands are stable units; "
+            "slanted bands mean the probe moved"
+        )
+        gallery.add(figure, "visualization/drift_map", caption)
     if info is not None:
-        figure = figures.motion_figure(info, _in_uv(traces, info["peaks"]), rate, task.params.motion)
-        gallery.add(figure, "visualization/motion", "Estimated motion, and the peaks that it was told from")
+        pitch_um = figures.contact_pitch_um(traces)
+        figure = figures.motion_figure(info, _in_uv(traces, info["peaks"]), rate, task.params.motion, pitch_um)
+        caption = (
+            "Estimated motion: above, depth of the peaks it was estimated from, over time; below, the displacement of "
+            "each depth. The lower axis spans at least the distance between two contacts"
+        )
+        gallery.add(figure, "visualization/motion", caption)
 
 
 def _peaks(task: Task, traces: Any, info: dict[str, Any] | None) -> tuple[Any, Any]:
