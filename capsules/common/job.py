@@ -35,7 +35,8 @@ class Job(BaseModel):
     export is given them. The clock: when each segment starts and how long it is, the instrument's number of each
     segment's first sample, the edges of its SYNC signal in the first seconds of the first segment (None: it has none),
     and whether time is counted by samples (`regular_clock`) or read from the instrument's own timestamps. Sizes are
-    those of the traces as they lie on disk. `skip` says why it is not worked on, `failure` why it could not be read;
+    those of the traces as they lie on disk. `converter_limits` are the lowest and the highest sample that the converter
+    gives, in the recording's counts. `skip` says why it is not worked on, `failure` why it could not be read;
     `warnings` are for the user.
     """
 
@@ -54,6 +55,7 @@ class Job(BaseModel):
     duration_s: float
     clip_s: float | None = None
     dtype: str
+    converter_limits: tuple[float, float] | None = None
     megabytes: float
     probe: str | None = None
     session_start_time: str | None = None

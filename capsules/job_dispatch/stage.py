@@ -11,6 +11,7 @@ from typing import Any
 
 from capsules.common.errors import SpikeRelayError, is_text, printable
 from capsules.common.job import Job, Reader, open_reader
+from capsules.common.saturation import converter_limits
 from capsules.common.session_metadata import metadata_files, read_metadata
 from capsules.common.task import Task, write_json
 from capsules.job_dispatch.loaders import LOADERS
@@ -86,11 +87,12 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
         read_metadata(file)
     metadata = [entry for file in told for entry in stat_files(file, data)]
     sync = None if stream.sync_reader is None else open_reader(stream.sync_reader, session)
+    limits = converter_limits(recording, stream.max_count)
     for chosen in [[index] for index in segments] if params.split_segments else [segments]:
         part = f"recording{chosen[0] + 1}" + (f"-{chosen[-1] + 1}" if len(chosen) > 1 else "")
         durations_s = [recording.get_num_samples(index) / recording.sampling_frequency for index in chosen]
         kept_s = min(sum(durations_s), params.debug_duration) if params.debug else sum(durations_s)
-        found = looked_at(recording, chosen, params.data_check)
+        found = looked_at(recording, chosen, params.data_check, limits)
         clock = {} if params.skip_timestamps_check else timestamps(recording, chosen)
         pulses = {} if sync is None else sync_edges(sync, chosen[0])
         for group in groups:
@@ -112,6 +114,7 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
                 megabytes=round(
                     kept_s * recording.sampling_frequency * channels * recording.get_dtype().itemsize / 1e6, 3
                 ),
+                converter_limits=limits,
                 probe=_probe_name(recording),
                 session_start_time=stream.start_time,
                 segment_starts_s=[float(recording.get_start_time(segment_index=index)) for index in chosen],
@@ -121,16 +124,16 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
                 regular_clock=clock.get("regular_clock", True),
                 files=files,
                 metadata_files=metadata,
-                skip=too_short(sum(durations_s), params),
+                skip=too_short(sum(durations_s), params) or found.skip,
                 failure=found.failure,
                 warnings=[*found.warnings, *clock.get("warnings", []), *pulses.get("warnings", [])],
             )
 
 
-def looked_at(recording: Any, segments: list[int], settings: Any) -> Findings:
+def looked_at(recording: Any, segments: list[int], settings: Any, limits: tuple[float, float] | None) -> Findings:
     """What a look at a recording's segments finds; traces that cannot be read are this recording's failure."""
     try:
-        return look(recording, segments, settings)
+        return look(recording, segments, settings, limits)
     # Readers raise whatever their parsing runs into.
     except Exception as error:  # noqa: BLE001
         return Findings(failure=f"the traces cannot be read: {cause(error)}")

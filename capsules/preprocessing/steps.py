@@ -62,7 +62,7 @@ def shanks(recording: Any) -> list[Any]:
 def without(recording: Any, labels: dict[str, str], params: PreprocessingParams) -> Any:
     """Remove the channels whose label the parameters ask to remove."""
     removed = {"out"} if params.remove_out_channels else set()
-    removed |= {"dead", "noise"} if params.remove_bad_channels else set()
+    removed |= {"dead", "noise", "saturated"} if params.remove_bad_channels else set()
     drop = [channel for channel in recording.channel_ids if labels[str(channel)] in removed]
     return recording.remove_channels(drop) if drop else recording
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from capsules.common.errors import SpikeRelayError
 
 
-def new_folder(recording: Any, folder: Path) -> Any:
+def new_folder(recording: Any, folder: Path, saturated: Sequence[tuple[int, int]] = ()) -> Any:
     """Make a binary folder for a recording, whose traces are still to be written; returns the node that writes them.
 
     SpikeInterface writes such folders in a pass of its own. Here it writes the folder with one sample, which gives it
@@ -20,6 +21,8 @@ def new_folder(recording: Any, folder: Path) -> Any:
         One segment.
     folder : Path
         Must not exist yet; `si.load` reads it when the pass is done.
+    saturated : sequence of (int, int)
+        Samples, start and end, where the converter was saturated: a filter makes silence of them, which is none.
 
     Returns
     -------
@@ -45,7 +48,8 @@ def new_folder(recording: Any, folder: Path) -> Any:
             with file.open("r+b") as stream:
                 stream.seek(start_frame * chunk.strides[0])
                 stream.write(chunk.data)
-            if (chunk[0] == chunk[-1]).all() and (chunk == chunk[0]).all():
+            railed = any(start < end_frame and end > start_frame for start, end in saturated)
+            if not railed and (chunk[0] == chunk[-1]).all() and (chunk == chunk[0]).all():
                 self.silent_s += len(chunk) / recording.sampling_frequency
             good = np.isfinite(chunk).all(axis=0)
             if not good.all():

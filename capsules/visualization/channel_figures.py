@@ -14,7 +14,7 @@ CHUNKS, CHUNK_S = 10, 0.5
 PSD_COLUMNS = 300
 """Cells of a map of spectra: fewer than its pixels, so that none is lost when the figure is drawn."""
 MAINS_HZ = (50, 60)
-LABEL_COLOURS = {"good": "0.75", "dead": "C3", "noise": "C1", "out": "C0", "removed": "C4"}
+LABEL_COLOURS = {"good": "0.75", "dead": "C3", "noise": "C1", "out": "C0", "removed": "C4", "saturated": "C2"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def probe_figure(locations: np.ndarray, labels: list[str]) -> Any:
     figure, axis = plt.subplots(figsize=(4, 8), layout="constrained")
     for label, colour in LABEL_COLOURS.items():
         chosen = np.array([value == label for value in labels])
-        if label == "removed" and not chosen.any():
+        if label in ("removed", "saturated") and not chosen.any():
             continue
         name = f"{label} ({chosen.sum()})"
         axis.scatter(locations[chosen, 0], locations[chosen, 1], marker="s", s=30, color=colour, label=name)

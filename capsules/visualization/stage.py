@@ -7,6 +7,7 @@ from typing import Any
 from capsules.common.job import load_recording
 from capsules.common.metrics import REASONS, labels_of, metrics_table, write_table
 from capsules.common.peaks import complete_settings, find_peaks
+from capsules.common.saturation import without_frames
 from capsules.common.task import Task, write_json
 from capsules.visualization.pictures import Gallery
 
@@ -33,7 +34,7 @@ def run(task: Task) -> None:
     raw = load_recording(task.job, task.data)
     traces = _traces(task)
     labels = _channel_labels(task, raw)
-    noise_uv = _show_channels(gallery, raw, traces, labels)
+    noise_uv = _show_channels(task, gallery, raw, traces, labels)
     _show_traces(task, gallery, raw, traces)
     if traces is not None:
         _show_drift(task, gallery, traces)
@@ -73,14 +74,18 @@ def _channel_labels(task: Task, raw: Any) -> list[str]:
     return [labels.get(str(channel), "good") for channel in raw.channel_ids]
 
 
-def _show_channels(gallery: Gallery, raw: Any, traces: Any | None, labels: list[str]) -> float | None:
+def _show_channels(task: Task, gallery: Gallery, raw: Any, traces: Any | None, labels: list[str]) -> float | None:
     """Bad channels, RMS and spectra; the preprocessed noise (median over the channels, uV), where it is known."""
     import numpy as np
 
     from capsules.visualization import channel_figures
 
     recordings = {"raw": raw} | ({} if traces is None else {"preprocessed": traces})
-    found = {title: channel_figures.channel_statistics(recording) for title, recording in recordings.items()}
+    excluded = _saturated_frames(task, raw)
+    found = {
+        title: channel_figures.channel_statistics(without_frames(recording, excluded[title]))
+        for title, recording in recordings.items()
+    }
     if raw.has_probe():
         figure = channel_figures.probe_figure(raw.get_channel_locations(), labels)
         gallery.add(figure, "quality_control/channels", "The probe's contacts, coloured by what is wrong with them")
@@ -91,6 +96,18 @@ def _show_channels(gallery: Gallery, raw: Any, traces: Any | None, labels: list[
     if traces is None or found["preprocessed"].unit != "uV":
         return None
     return float(np.median(found["preprocessed"].noise))
+
+
+def _saturated_frames(task: Task, raw: Any) -> dict[str, list[tuple[int, int]]]:
+    """Samples of the raw and of the preprocessed traces, start and end, where the converter was saturated."""
+    record = task.input_record("preprocessing")
+    facts = record["facts"] if record else {}
+    spans = (facts.get("saturation") or {}).get("excluded_s", [])
+    rate, offset_s = raw.sampling_frequency, facts.get("start_s", 0.0)
+    return {
+        title: [(round((start + shift) * rate), round((end + shift) * rate)) for start, end in spans]
+        for title, shift in (("raw", offset_s), ("preprocessed", 0.0))
+    }
 
 
 def _show_traces(task: Task, gallery: Gallery, raw: Any, traces: Any | None) -> None:

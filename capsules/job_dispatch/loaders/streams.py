@@ -31,6 +31,8 @@ class Stream:
     start_time: str | None = None
     first_samples: list[int] | None = None
     sync_reader: Reader | None = None
+    max_count: int | None = None
+    """Half the number of steps of the converter, where the header has it."""
 
 
 @dataclass
