@@ -68,7 +68,12 @@ def _chain(task: Task, raw: Any, saturation: Saturation | None) -> Any:
     elif kept.get_num_channels() > 1:
         kept = steps.denoised(kept, params, task.change)
         task.fact(referenced=params.denoising_strategy == "cmr")
-    return steps.rounded(kept) if raw.get_dtype().kind == "i" and raw.get_dtype().itemsize <= 2 else kept
+    if raw.get_dtype().kind != "i" or raw.get_dtype().itemsize > 2:
+        return kept
+    unsaturated = without_frames(kept, saturation.frames()) if saturation else kept
+    steps_per_count = steps.finest_steps(unsaturated, task.job.converter_limits)
+    task.fact(steps_per_raw_count=steps_per_count)
+    return steps.rounded(kept, steps_per_count)
 
 
 def _custom(task: Task, raw: Any) -> Any:
@@ -110,6 +115,10 @@ def _write(task: Task, lazy: Any, excluded: list[tuple[int, int]]) -> dict[str, 
             final = _interpolated(task, lazy, info["motion"])
         writer = new_folder(final, folder, excluded)
         run_node_pipeline(final, [writer], {}, job_name="write traces")
+    if writer.clipped:
+        task.fact(clipped_samples=writer.clipped)
+        fraction = writer.clipped / (lazy.get_num_samples() * lazy.get_num_channels())
+        task.warn(f"{writer.clipped} samples ({fraction:.2g} of all) are beyond 16 bits and were clipped")
     if writer.silent_s:
         task.warn(f"{writer.silent_s:.1f} s are silent on every channel: noise levels and thresholds may be too low")
     return info

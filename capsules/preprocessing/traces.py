@@ -28,7 +28,8 @@ def new_folder(recording: Any, folder: Path, saturated: Sequence[tuple[int, int]
     -------
     PipelineNode
         For SpikeInterface's `run_node_pipeline`, in threads. After the pass, `silent_s` has the seconds of those chunks
-        in which every channel keeps one value. It raises SpikeRelayError at values that are no numbers.
+        in which every channel keeps one value, and `clipped` the number of samples at a limit of 16 bits. It raises
+        SpikeRelayError at values that are no numbers.
     """
     import numpy as np
     from spikeinterface.core.node_pipeline import PipelineNode
@@ -41,6 +42,7 @@ def new_folder(recording: Any, folder: Path, saturated: Sequence[tuple[int, int]
     class TraceWriter(PipelineNode):
         _compute_has_extended_signature = True
         silent_s = 0.0
+        clipped = 0
 
         def compute(self, traces, start_frame, end_frame, segment_index, max_margin):
             # Some steps give traces whose channels, and not samples, follow each other in memory.
@@ -51,6 +53,8 @@ def new_folder(recording: Any, folder: Path, saturated: Sequence[tuple[int, int]
             railed = any(start < end_frame and end > start_frame for start, end in saturated)
             if not railed and (chunk[0] == chunk[-1]).all() and (chunk == chunk[0]).all():
                 self.silent_s += len(chunk) / recording.sampling_frequency
+            if chunk.dtype == "int16":
+                self.clipped += int(np.count_nonzero((chunk == 32767) | (chunk == -32768)))
             good = np.isfinite(chunk).all(axis=0)
             if not good.all():
                 channels, second = recording.channel_ids[~good], start_frame / recording.sampling_frequency
