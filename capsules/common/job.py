@@ -43,8 +43,9 @@ class Job(BaseModel):
     `segment_durations_s` are the source's. `first_samples` are the instrument's numbers of the segments' first samples,
     `sync_edges_s` the edges of the SYNC signal in the first seconds of the first segment (None: it has none).
 
-    Sizes are those of the traces as they lie on disk. `skip` says why it is not worked on, `failure` why it could not
-    be read; `warnings` are for the user.
+    Sizes are those of the traces as they lie on disk. `converter_limits` are the lowest and the highest sample that the
+    converter gives, in the recording's counts. `skip` says why it is not worked on, `failure` why it could not be read;
+    `warnings` are for the user.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -64,6 +65,7 @@ class Job(BaseModel):
     duration_s: float
     clip_s: float | None = None
     dtype: str
+    converter_limits: tuple[float, float] | None = None
     megabytes: float
     probe: str | None = None
     session_start_time: str | None = None

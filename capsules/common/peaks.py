@@ -13,7 +13,11 @@ WINDOW_MS = {"ms_before": 0.1, "ms_after": 0.3}
 
 
 def find_peaks(
-    recording: Any, detection: dict[str, Any], localization: dict[str, Any] | None, also: Sequence[Any] = ()
+    recording: Any,
+    detection: dict[str, Any],
+    localization: dict[str, Any] | None,
+    also: Sequence[Any] = (),
+    quiet: Any = None,
 ) -> tuple[Any, Any]:
     """Detect peaks and tell where they are, in one pass over the traces.
 
@@ -27,6 +31,8 @@ def find_peaks(
         are the traces around a peak, WINDOW_MS unless given. None: the peaks are only detected.
     also : sequence of PipelineNode
         Nodes that see the same chunks of traces.
+    quiet : BaseRecording, optional
+        The recording without the time that noise levels must not be estimated from.
 
     Returns
     -------
@@ -37,7 +43,7 @@ def find_peaks(
     """
     from spikeinterface.core.node_pipeline import run_node_pipeline
 
-    detector = _detector(recording, detection)
+    detector = _detector(recording, detection, quiet)
     locating = [] if localization is None else _locating(recording, detector, localization)
     found = run_node_pipeline(
         recording, [detector, *locating, *also], {}, job_name="detect peaks", squeeze_output=False
@@ -76,10 +82,10 @@ def _detection_methods(asked: str) -> dict[str, Any]:
     return detect_peak_methods
 
 
-def _detector(recording: Any, detection: dict[str, Any]) -> Any:
+def _detector(recording: Any, detection: dict[str, Any], quiet: Any = None) -> Any:
     method, settings = _method(_detection_methods(detection["method"]), detection)
     if method.need_noise_levels:
-        settings["noise_levels"] = noise_levels(recording)
+        settings["noise_levels"] = noise_levels(recording if quiet is None else quiet)
     return method(recording, **settings)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from capsules.common.saturation import at_limit
 from capsules.job_dispatch.params import DataCheck
 
 HIGHPASS_HZ = 300.0
@@ -16,25 +17,29 @@ MAD_OF_NORMAL = 0.6745
 
 @dataclass
 class Findings:
-    """Why a recording is not to be sorted, and what its user should know."""
+    """Why a recording fails or is skipped, and what its user should know."""
 
     failure: str | None = None
+    skip: str | None = None
     warnings: list[str] = field(default_factory=list)
 
 
 @dataclass
 class Chunk:
-    """What one chunk of traces tells: arrays (channels,) but for `finite` and `saturated`."""
+    """What one chunk of traces tells: arrays (channels,) but for `finite`."""
 
     finite: bool
     flat: Any
-    saturated: float
+    saturated: Any
+    """Fraction of the samples at a limit of the converter."""
     noise: Any
     """Standard deviation of the high-passed traces, by their median absolute deviation."""
     peak: Any
 
 
-def look(recording: Any, segments: list[int], settings: DataCheck) -> Findings:
+def look(
+    recording: Any, segments: list[int], settings: DataCheck, limits: tuple[float, float] | None = None
+) -> Findings:
     """Look at evenly spaced chunks of a recording's segments, one at a time.
 
     Parameters
@@ -43,15 +48,20 @@ def look(recording: Any, segments: list[int], settings: DataCheck) -> Findings:
     segments : list of int
         The segments that are to be sorted.
     settings : DataCheck
+    limits : (float, float), optional
+        Of the converter, in counts.
     """
     import numpy as np
 
     findings = Findings(warnings=probe_warnings(recording))
-    chunks = [measure(traces, recording.sampling_frequency) for traces in sample(recording, segments, settings)]
+    rate = recording.sampling_frequency
+    chunks = [measure(traces, rate, limits) for traces in sample(recording, segments, settings)]
     if not chunks:
         return findings
-    flat = np.all([chunk.flat for chunk in chunks], axis=0)
-    saturated = float(np.mean([chunk.saturated for chunk in chunks]))
+    railed = np.mean([chunk.saturated for chunk in chunks], axis=0)
+    saturated = float(railed.mean())
+    # A channel at the limit does not change either, but it is not silent.
+    flat = np.all([chunk.flat for chunk in chunks], axis=0) & (railed == 0)
     if not all(chunk.finite for chunk in chunks):
         findings.failure = "the traces hold NaN or infinity"
     elif flat.mean() > settings.max_flat_fraction:
@@ -60,15 +70,18 @@ def look(recording: Any, segments: list[int], settings: DataCheck) -> Findings:
             f"data_check.max_flat_fraction = {settings.max_flat_fraction:g}"
         )
     elif saturated > settings.max_saturated_fraction:
-        findings.failure = (
-            f"{saturated:.0%} of the samples lie at the limit of {recording.get_dtype()}, more than "
+        findings.skip = (
+            f"{saturated:.0%} of the samples are at the converter's limits ({_shown(limits)}), more than "
             f"data_check.max_saturated_fraction = {settings.max_saturated_fraction:g}"
         )
     else:
         if flat.any():
             findings.warnings.append(f"{flat.sum()} of {len(flat)} channels never change in the sample")
         if saturated > 0:
-            findings.warnings.append(f"{saturated:.2%} of the samples lie at the limit of {recording.get_dtype()}")
+            findings.warnings.append(
+                f"{saturated:.2%} of the samples are at the converter's limits ({_shown(limits)}), "
+                f"on {(railed > 0).sum()} of {len(railed)} channels"
+            )
         findings.warnings += signal_warnings(recording, chunks, settings)
     return findings
 
@@ -84,15 +97,16 @@ def sample(recording: Any, segments: list[int], settings: DataCheck) -> Iterator
             yield recording.get_traces(segment_index=index, start_frame=start, end_frame=min(start + length, total))
 
 
-def measure(traces: Any, rate: float) -> Chunk:
+def _shown(limits: tuple[float, float] | None) -> str:
+    return "none" if limits is None else f"{limits[0]:.0f} and {limits[1]:.0f} counts"
+
+
+def measure(traces: Any, rate: float, limits: tuple[float, float] | None = None) -> Chunk:
     """What a chunk (samples, channels) tells."""
     import numpy as np
     from scipy.signal import butter, sosfiltfilt
 
-    saturated = 0.0
-    if traces.dtype.kind in "iu":
-        limits = np.iinfo(traces.dtype)
-        saturated = float(np.mean((traces == limits.min) | (traces == limits.max)))
+    saturated = np.zeros(traces.shape[1]) if limits is None else at_limit(traces, limits).mean(axis=0)
     finite = bool(np.isfinite(traces).all())
     filtered = np.zeros_like(traces, dtype="float32")
     # A shorter chunk cannot be filtered, and tells nothing.
@@ -124,7 +138,10 @@ def signal_warnings(recording: Any, chunks: list[Chunk], settings: DataCheck) ->
     import numpy as np
 
     warnings = []
-    noise = np.median([chunk.noise for chunk in chunks], axis=0)
+    # Noise is that of chunks without saturation, channel by channel, wherever there are any.
+    clean = np.array([chunk.saturated == 0 for chunk in chunks])
+    clean[:, ~clean.any(axis=0)] = True
+    noise = np.nanmedian(np.where(clean, [chunk.noise for chunk in chunks], np.nan), axis=0)
     peak = np.max([chunk.peak for chunk in chunks], axis=0)
     alive = noise > 0
     if not recording.has_scaleable_traces():

@@ -11,6 +11,7 @@ from typing import Any
 
 from capsules.common.errors import SpikeRelayError, is_text, printable
 from capsules.common.job import Job, Reader, open_reader
+from capsules.common.saturation import converter_limits
 from capsules.common.session_metadata import metadata_files, read_metadata
 from capsules.common.task import Task, write_json
 from capsules.job_dispatch.loaders import LOADERS
@@ -87,9 +88,10 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
         read_metadata(file)
     metadata = [entry for file in told for entry in stat_files(file, data)]
     sync = None if stream.sync_reader is None else open_reader(stream.sync_reader, session)
+    limits = converter_limits(recording, stream.max_count)
     for chosen in [[index] for index in segments] if params.split_segments else [segments]:
         whole = f"recording{chosen[0] + 1}" + (f"-{chosen[-1] + 1}" if len(chosen) > 1 else "")
-        found = looked_at(recording, chosen, params.data_check)
+        found = looked_at(recording, chosen, params.data_check, limits)
         pulses = {} if sync is None else sync_edges(sync, chosen[0])
         timing = timing_of(stream, chosen, session, not params.skip_timestamps_check)
         parts = [timing]
@@ -136,18 +138,19 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
                     first_samples=first_samples,
                     sync_edges_s=pulses.get("sync_edges_s") if number == 0 else None,
                     regular_clock=time.regular,
+                    converter_limits=limits,
                     files=files,
                     metadata_files=metadata,
-                    skip=too_short(duration_s, params),
+                    skip=too_short(duration_s, params) or found.skip,
                     failure=found.failure,
                     warnings=[*found.warnings, *time.warnings, *pulses.get("warnings", [])],
                 )
 
 
-def looked_at(recording: Any, segments: list[int], settings: Any) -> Findings:
+def looked_at(recording: Any, segments: list[int], settings: Any, limits: tuple[float, float] | None) -> Findings:
     """What a look at a recording's segments finds; traces that cannot be read are this recording's failure."""
     try:
-        return look(recording, segments, settings)
+        return look(recording, segments, settings, limits)
     # Readers raise whatever their parsing runs into.
     except Exception as error:  # noqa: BLE001
         return Findings(failure=f"the traces cannot be read: {cause(error)}")

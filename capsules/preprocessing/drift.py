@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from capsules.common.peaks import complete_settings, find_peaks, locate
+from capsules.common.saturation import without_frames
 from capsules.preprocessing.params import MotionCorrection
 
 LONG_S = 2000.0
@@ -64,7 +65,11 @@ def recipe(recording: Any, params: MotionCorrection, change: Callable[[str], Non
 
 
 def estimate_motion(
-    recording: Any, steps: Recipe, also: Sequence[Any] = (), again: Callable[[], Any] | None = None
+    recording: Any,
+    steps: Recipe,
+    also: Sequence[Any] = (),
+    again: Callable[[], Any] | None = None,
+    excluded: Sequence[tuple[int, int]] = (),
 ) -> dict[str, Any]:
     """Estimate the drift in one pass over the traces; a choice of peaks needs a second look at the chosen ones.
 
@@ -80,6 +85,8 @@ def estimate_motion(
         Nodes that see the same chunks of traces, e.g. one that writes them.
     again : callable, optional
         Gives the recording for the second look, e.g. as it is written by then.
+    excluded : sequence of (int, int)
+        Samples, start and end, whose peaks and noise are not used, e.g. where the converter was saturated.
 
     Returns
     -------
@@ -89,12 +96,16 @@ def estimate_motion(
     from spikeinterface.sortingcomponents import motion
     from spikeinterface.sortingcomponents.peak_selection import select_peaks
 
+    quiet = without_frames(recording, list(excluded))
     if steps.select:
-        peaks, _ = find_peaks(recording, steps.detect, None, also)
+        peaks, _ = find_peaks(recording, steps.detect, None, also, quiet)
+        peaks = peaks[_outside(peaks, excluded)]
         peaks = select_peaks(peaks, recording=recording, **({"seed": 0} | steps.select))
         locations = locate(again() if again else recording, peaks, steps.localize)
     else:
-        peaks, locations = find_peaks(recording, steps.detect, steps.localize, also)
+        peaks, locations = find_peaks(recording, steps.detect, steps.localize, also, quiet)
+        kept = _outside(peaks, excluded)
+        peaks, locations = peaks[kept], locations[kept]
     return {
         "peaks": peaks,
         "peak_locations": locations,
@@ -103,3 +114,14 @@ def estimate_motion(
         # Times would make equal results differ; stage.json has them.
         "run_times": {},
     }
+
+
+def _outside(peaks: Any, excluded: Sequence[tuple[int, int]]) -> Any:
+    """Which peaks are in none of the excluded periods, which are in order; array of bool, (peaks,)."""
+    import numpy as np
+
+    if not excluded:
+        return np.ones(len(peaks), dtype=bool)
+    starts, ends = np.array(excluded).T
+    before = np.searchsorted(starts, peaks["sample_index"], side="right") - 1
+    return (before < 0) | (peaks["sample_index"] >= ends[before])

@@ -9,11 +9,16 @@ from capsules.common.job import load_recording
 from capsules.common.motion import motion_corrected
 from capsules.common.reference import MIN_REFERENCE_CHANNELS
 from capsules.common.rules import check_rate
+from capsules.common.saturation import RAILED_FRACTION, Saturation, find_saturation, without_frames
 from capsules.common.task import Task, write_json
 from capsules.common.traces import traces_digest
 from capsules.preprocessing import drift, steps
 from capsules.preprocessing.traces import new_folder
 
+MAX_SATURATED_TIME = 0.9
+"""Of a longer part nothing is left that noise and bad channels could be estimated from."""
+SHOWN_PERIODS = 20
+"""So many saturated periods of a channel are listed in stage.json."""
 MIN_MOTION_CHANNELS = 6
 """Drift cannot be told from fewer channels: there is too little depth to compare."""
 
@@ -30,9 +35,10 @@ def run(task: Task) -> None:
     _check_duration(task, raw)
     raw = _cut(task, raw)
     task.fact(referenced=False)
-    lazy = _in_stored_type(task, _chain(task, raw))
+    saturation = _find_saturation(task, raw)
+    lazy = _in_stored_type(task, _chain(task, raw, saturation))
     lazy.dump_to_json(task.out / "preprocessed.json", relative_to=task.data.resolve().parent)
-    info = _write(task, lazy)
+    info = _write(task, lazy, saturation.frames() if saturation else [])
     written = si.load(task.out / "traces")
     task.fact(
         channels=written.get_num_channels(),
@@ -45,7 +51,7 @@ def run(task: Task) -> None:
     )
 
 
-def _chain(task: Task, raw: Any) -> Any:
+def _chain(task: Task, raw: Any, saturation: Saturation | None) -> Any:
     """The lazy chain of preprocessing steps, as the parameters ask."""
     params = task.params
     if params.custom_preprocessing_pipeline is not None:
@@ -55,7 +61,7 @@ def _chain(task: Task, raw: Any) -> Any:
     if shifted is None:
         task.change("phase shift left out: the recording has no inter_sample_shift")
         shifted = filtered
-    labels = _find_bad_channels(task, raw)
+    labels = _find_bad_channels(task, raw, saturation)
     kept = steps.without(shifted, labels, params)
     if params.denoising_strategy == "cmr" and kept.get_num_channels() < MIN_REFERENCE_CHANNELS:
         few = kept.get_num_channels()
@@ -63,7 +69,12 @@ def _chain(task: Task, raw: Any) -> Any:
     elif kept.get_num_channels() > 1:
         kept = steps.denoised(kept, params, task.change)
         task.fact(referenced=params.denoising_strategy == "cmr")
-    return steps.rounded(kept) if raw.get_dtype().kind == "i" and raw.get_dtype().itemsize <= 2 else kept
+    if raw.get_dtype().kind != "i" or raw.get_dtype().itemsize > 2:
+        return kept
+    unsaturated = without_frames(kept, saturation.frames()) if saturation else kept
+    steps_per_count = steps.finest_steps(unsaturated, task.job.converter_limits)
+    task.fact(steps_per_raw_count=steps_per_count)
+    return steps.rounded(kept, steps_per_count)
 
 
 def _custom(task: Task, raw: Any) -> Any:
@@ -88,7 +99,7 @@ def _in_stored_type(task: Task, lazy: Any) -> Any:
     return spre.astype(lazy, "float32")
 
 
-def _write(task: Task, lazy: Any) -> dict[str, Any] | None:
+def _write(task: Task, lazy: Any, excluded: list[tuple[int, int]]) -> dict[str, Any] | None:
     """Write the traces once, and estimate the drift in the same pass; interpolated traces need it known before."""
     import spikeinterface as si
     from spikeinterface.core.node_pipeline import run_node_pipeline
@@ -96,15 +107,19 @@ def _write(task: Task, lazy: Any) -> dict[str, Any] | None:
     params, folder = task.params.motion_correction, task.out / "traces"
     recipe = _recipe(task, lazy)
     if recipe is not None and not params.apply:
-        writer = new_folder(lazy, folder)
-        info = _estimate(task, lazy, recipe, also=[writer], again=lambda: si.load(folder))
+        writer = new_folder(lazy, folder, excluded)
+        info = _estimate(task, lazy, recipe, also=[writer], again=lambda: si.load(folder), excluded=excluded)
     else:
         info, final = None, lazy
         if recipe is not None:
-            info = _estimate(task, lazy, recipe)
+            info = _estimate(task, lazy, recipe, excluded=excluded)
             final = _interpolated(task, lazy, info["motion"])
-        writer = new_folder(final, folder)
+        writer = new_folder(final, folder, excluded)
         run_node_pipeline(final, [writer], {}, job_name="write traces")
+    if writer.clipped:
+        task.fact(clipped_samples=writer.clipped)
+        fraction = writer.clipped / (lazy.get_num_samples() * lazy.get_num_channels())
+        task.warn(f"{writer.clipped} samples ({fraction:.2g} of all) are beyond 16 bits and were clipped")
     if writer.silent_s:
         task.warn(f"{writer.silent_s:.1f} s are silent on every channel: noise levels and thresholds may be too low")
     return info
@@ -147,7 +162,49 @@ def _estimate(task: Task, lazy: Any, recipe: drift.Recipe, **passes: Any) -> dic
     return info
 
 
-def _find_bad_channels(task: Task, raw: Any) -> dict[str, str]:
+def _find_saturation(task: Task, raw: Any) -> Saturation | None:
+    """Saturated periods per channel, reported; None without limits or saturation."""
+    import numpy as np
+
+    limits = task.job.converter_limits
+    if limits is None:
+        return None
+    found = find_saturation(raw, limits)
+    rate, railed, affected = raw.sampling_frequency, found.railed(), np.flatnonzero(found.fraction)
+    if len(affected) == 0:
+        task.fact(saturation={"limits_counts": limits, "channels": {}, "excluded_s": []})
+        return None
+    channels = {}
+    for index in affected:
+        periods = found.periods[found.periods["channel_index"] == index]
+        channels[str(raw.channel_ids[index])] = {
+            "fraction": round(float(found.fraction[index]), 6),
+            "periods": len(periods),
+            "first_periods_s": [
+                [round(start / rate, 4), round(end / rate, 4)] for _, start, end in periods[:SHOWN_PERIODS].tolist()
+            ],
+        }
+    frames = found.frames()
+    excluded_s = [[round(start / rate, 4), round(end / rate, 4)] for start, end in frames]
+    task.fact(saturation={"limits_counts": limits, "channels": channels, "excluded_s": excluded_s})
+    lost = sum(end - start for start, end in frames) / found.samples
+    if railed.all() or railed.mean() > task.params.max_bad_channel_fraction:
+        raise Skip(
+            f"{railed.sum()} of {len(railed)} channels are at the converter's limits "
+            f"({limits[0]:.0f} and {limits[1]:.0f} counts) for more than {RAILED_FRACTION:.0%} of the time"
+        )
+    if lost > MAX_SATURATED_TIME:
+        raise Skip(f"the converter is saturated for {lost:.0%} of the time: too little is left for estimates")
+    seconds = found.fraction.max() * found.samples / rate
+    where = f"first from {frames[0][0] / rate:.2f} to {frames[0][1] / rate:.2f} s" if frames else "most of the time"
+    task.warn(
+        f"saturated: {len(affected)} of {len(railed)} channels reach the converter's limits, for up to "
+        f"{seconds:.2f} s, {where}; such time is not used for estimates of noise, drift and bad channels"
+    )
+    return found
+
+
+def _find_bad_channels(task: Task, raw: Any, saturation: Saturation | None) -> dict[str, str]:
     params = task.params
     if params.detect_bad_channels.seed is None:
         task.change("detect_bad_channels.seed = 0 in place of null, so that a second run gives the same")
@@ -160,8 +217,13 @@ def _find_bad_channels(task: Task, raw: Any) -> dict[str, str]:
     if reason:
         task.change(f"bad channels not looked for: {reason}")
         labels = {str(channel): "good" for channel in raw.channel_ids}
-    else:
+    elif saturation is None:
         labels = steps.channel_labels(raw, params)
+    else:
+        railed = dict.fromkeys(raw.channel_ids[saturation.railed()], "saturated")
+        unsaturated = without_frames(raw.remove_channels(list(railed)), saturation.frames())
+        labels = {str(channel): label for channel, label in railed.items()} | steps.channel_labels(unsaturated, params)
+        labels = {str(channel): labels[str(channel)] for channel in raw.channel_ids}
     write_json(task.out / "bad_channels.json", labels)
     bad = _by_label(labels)
     task.fact(bad_channels=bad)

@@ -7,6 +7,11 @@ from typing import Any
 
 from capsules.preprocessing.params import PreprocessingParams
 
+HEADROOM_BITS = 2
+"""Filters and references can make a swing larger than the converter's range."""
+MOST_STEP_BITS = 5
+"""With 32 steps per count, a median absolute deviation of one count is right to 2 %."""
+
 
 def filtered(recording: Any, params: PreprocessingParams) -> Any:
     """High-pass or band-pass over time, as float32.
@@ -62,7 +67,7 @@ def shanks(recording: Any) -> list[Any]:
 def without(recording: Any, labels: dict[str, str], params: PreprocessingParams) -> Any:
     """Remove the channels whose label the parameters ask to remove."""
     removed = {"out"} if params.remove_out_channels else set()
-    removed |= {"dead", "noise"} if params.remove_bad_channels else set()
+    removed |= {"dead", "noise", "saturated"} if params.remove_bad_channels else set()
     drop = [channel for channel in recording.channel_ids if labels[str(channel)] in removed]
     return recording.remove_channels(drop) if drop else recording
 
@@ -93,11 +98,49 @@ def _destriped(shank: Any, params: PreprocessingParams, change: Callable[[str], 
     return spre.highpass_spatial_filter(shank, random_slice_kwargs=seed, **settings)
 
 
-def rounded(recording: Any) -> Any:
-    """Round to 16-bit integers; samples beyond their range become the largest that they hold."""
+def rounded(recording: Any, steps_per_count: int = 1) -> Any:
+    """Round to 16-bit integers; samples beyond their range become the largest that they hold.
+
+    Parameters
+    ----------
+    recording : BaseRecording
+    steps_per_count : int
+        Steps of the result per step of the recording; the channel gains shrink by as much, so microvolts stay.
+    """
     import spikeinterface.preprocessing as spre
 
-    return spre.astype(spre.clip(recording, a_min=-32768, a_max=32767), "int16", round=True)
+    finer = recording if steps_per_count == 1 else spre.scale(recording, gain=float(steps_per_count), dtype="float32")
+    result = spre.astype(spre.clip(finer, a_min=-32768, a_max=32767), "int16", round=True)
+    if steps_per_count != 1:
+        result.set_channel_gains(recording.get_channel_gains() / steps_per_count)
+    return result
+
+
+def finest_steps(recording: Any, limits: tuple[float, float] | None) -> int:
+    """How many steps of 16-bit integers fit into a raw count, as a power of two, with HEADROOM_BITS to spare.
+
+    The range is that of the converter, or the largest sample in chunks of the filtered recording where this gives more
+    steps: of converters with many bits a recording uses few. Without gains it is 1: none could record the scale.
+    """
+    import numpy as np
+    from spikeinterface.core import get_random_data_chunks
+
+    if not recording.has_scaleable_traces():
+        return 1
+
+    def fits(largest: float) -> int:
+        room = 32768 / (2**HEADROOM_BITS * max(largest, 1.0))
+        return int(2 ** np.clip(np.floor(np.log2(room)), 0, MOST_STEP_BITS))
+
+    by_range = 1 if limits is None else fits(max(-limits[0], limits[1]))
+    if by_range == 2**MOST_STEP_BITS:
+        return by_range
+    size = min(round(recording.sampling_frequency / 5), recording.get_num_samples())
+    chunks = get_random_data_chunks(
+        recording, return_in_uV=False, concatenated=False, num_chunks_per_segment=10, chunk_size=size, seed=0
+    )
+    largest = max(float(np.abs(chunk).max()) for chunk in chunks)
+    return max(by_range, fits(largest) if np.isfinite(largest) else 1)
 
 
 def between(recording: Any, t_start_s: float | None, t_stop_s: float | None) -> Any:

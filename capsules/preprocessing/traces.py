@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from capsules.common.errors import SpikeRelayError
 
 
-def new_folder(recording: Any, folder: Path) -> Any:
+def new_folder(recording: Any, folder: Path, saturated: Sequence[tuple[int, int]] = ()) -> Any:
     """Make a binary folder for a recording, whose traces are still to be written; returns the node that writes them.
 
     SpikeInterface writes such folders in a pass of its own. Here it writes the folder with one sample, which gives it
@@ -20,12 +21,15 @@ def new_folder(recording: Any, folder: Path) -> Any:
         One segment.
     folder : Path
         Must not exist yet; `si.load` reads it when the pass is done.
+    saturated : sequence of (int, int)
+        Samples, start and end, where the converter was saturated: a filter makes silence of them, which is none.
 
     Returns
     -------
     PipelineNode
         For SpikeInterface's `run_node_pipeline`, in threads. After the pass, `silent_s` has the seconds of those chunks
-        in which every channel keeps one value. It raises SpikeRelayError at values that are no numbers.
+        in which every channel keeps one value, and `clipped` the number of samples at a limit of 16 bits. It raises
+        SpikeRelayError at values that are no numbers.
     """
     import numpy as np
     from spikeinterface.core.node_pipeline import PipelineNode
@@ -38,6 +42,7 @@ def new_folder(recording: Any, folder: Path) -> Any:
     class TraceWriter(PipelineNode):
         _compute_has_extended_signature = True
         silent_s = 0.0
+        clipped = 0
 
         def compute(self, traces, start_frame, end_frame, segment_index, max_margin):
             # Some steps give traces whose channels, and not samples, follow each other in memory.
@@ -45,8 +50,11 @@ def new_folder(recording: Any, folder: Path) -> Any:
             with file.open("r+b") as stream:
                 stream.seek(start_frame * chunk.strides[0])
                 stream.write(chunk.data)
-            if (chunk[0] == chunk[-1]).all() and (chunk == chunk[0]).all():
+            railed = any(start < end_frame and end > start_frame for start, end in saturated)
+            if not railed and (chunk[0] == chunk[-1]).all() and (chunk == chunk[0]).all():
                 self.silent_s += len(chunk) / recording.sampling_frequency
+            if chunk.dtype == "int16":
+                self.clipped += int(np.count_nonzero((chunk == 32767) | (chunk == -32768)))
             good = np.isfinite(chunk).all(axis=0)
             if not good.all():
                 channels, second = recording.channel_ids[~good], start_frame / recording.sampling_frequency

@@ -7,10 +7,14 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import NullFormatter
 
 CHUNKS, CHUNK_S = 10, 0.5
 """A recording is judged by this many snippets of this length, the same ones each time."""
-LABEL_COLOURS = {"good": "0.75", "dead": "C3", "noise": "C1", "out": "C0", "removed": "C4"}
+PSD_COLUMNS = 300
+"""Cells of a map of spectra: fewer than its pixels, so that none is lost when the figure is drawn."""
+MAINS_HZ = (50, 60)
+LABEL_COLOURS = {"good": "0.75", "dead": "C3", "noise": "C1", "out": "C0", "removed": "C4", "saturated": "C2"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,10 @@ class ChannelStatistics:
 
 
 def channel_statistics(recording: Any) -> ChannelStatistics:
-    """Loudness of each channel, and its spectrum by Welch's method, from snippets of the recording."""
+    """Loudness of each channel, and its spectrum by Welch's method, from snippets of the recording.
+
+    A snippet is one window of the spectrum: its resolution of 2 Hz shows the mains as a line.
+    """
     from scipy.signal import welch
     from spikeinterface.core import get_random_data_chunks
 
@@ -51,7 +58,7 @@ def channel_statistics(recording: Any) -> ChannelStatistics:
         centred = (traces - np.median(traces, axis=0)).astype("float32")
         squares.append((centred**2).mean(axis=0))
         deviations.append(np.median(np.abs(centred), axis=0))
-        frequencies, power = welch(centred, rate, nperseg=min(2048, size), axis=0)
+        frequencies, power = welch(centred, rate, nperseg=size, axis=0)
         powers.append(power)
     return ChannelStatistics(
         depths_um=_depths(recording),
@@ -68,7 +75,7 @@ def probe_figure(locations: np.ndarray, labels: list[str]) -> Any:
     figure, axis = plt.subplots(figsize=(4, 8), layout="constrained")
     for label, colour in LABEL_COLOURS.items():
         chosen = np.array([value == label for value in labels])
-        if label == "removed" and not chosen.any():
+        if label in ("removed", "saturated") and not chosen.any():
             continue
         name = f"{label} ({chosen.sum()})"
         axis.scatter(locations[chosen, 0], locations[chosen, 1], marker="s", s=30, color=colour, label=name)
@@ -105,20 +112,46 @@ def psd_figure(statistics: dict[str, ChannelStatistics]) -> Any:
         2, len(statistics), figsize=(5 * len(statistics), 8), squeeze=False, layout="constrained", sharex=True
     )
     for above, below, (title, found) in zip(*axes, statistics.items(), strict=True):
-        decibels = 10 * np.log10(np.maximum(found.power[1:], np.finfo("float32").tiny))
-        frequencies, order = found.frequencies_hz[1:], np.argsort(found.depths_um, kind="stable")
-        low, high = np.percentile(decibels, [1, 99])
+        frequencies, power = found.frequencies_hz[1:], found.power[1:]
+        order = np.argsort(found.depths_um, kind="stable")
+        steps, averaged = _logarithmic_bins(frequencies, power)
+        shades = _decibels(averaged[:, order])
+        low, high = np.percentile(shades, [1, 99])
         edges = np.arange(len(order) + 1)
-        steps = np.append(frequencies, 2 * frequencies[-1] - frequencies[-2])
-        shade = above.pcolormesh(steps, edges, decibels[:, order].T, vmin=low, vmax=high, rasterized=True)
+        shade = above.pcolormesh(steps, edges, shades.T, vmin=low, vmax=high, rasterized=True)
         figure.colorbar(shade, ax=above, label=f"dB re 1 {found.unit}²/Hz")
         above.set(title=title, ylabel="channel, by depth", xscale="log", xlim=(frequencies[0], frequencies[-1]))
-        lower, middle, upper = np.percentile(decibels, [10, 50, 90], axis=1)
+        lower, middle, upper = np.percentile(_decibels(power), [10, 50, 90], axis=1)
         below.fill_between(frequencies, lower, upper, color="0.8", label="10 to 90 %")
-        below.plot(frequencies, middle, color="C0", label="median channel")
+        below.plot(frequencies, middle, color="C0", linewidth=1, label="median channel")
+        for mains_hz, style in zip(MAINS_HZ, ("--", ":"), strict=True):
+            below.axvline(mains_hz, color="C3", linestyle=style, linewidth=0.8, zorder=0, label=f"{mains_hz} Hz")
         below.set(xlabel="frequency (Hz)", ylabel=f"dB re 1 {found.unit}²/Hz")
+        # The logarithmic axis has its labels as formulas, which the figures show as markup.
+        below.xaxis.set_major_formatter("{x:g}")
+        below.xaxis.set_minor_formatter(NullFormatter())
         below.legend(fontsize="small")
     return figure
+
+
+def _logarithmic_bins(frequencies: np.ndarray, power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Average power (frequencies, channels) in bins of equal width on a logarithmic axis, none finer than the data.
+
+    Returns
+    -------
+    edges : array, (bins + 1,)
+    averaged : array, (bins, channels)
+    """
+    edges = np.geomspace(frequencies[0], frequencies[-1], PSD_COLUMNS + 1)[:-1]
+    starts = np.unique(np.searchsorted(frequencies, edges))
+    counts = np.diff(np.append(starts, len(frequencies)))
+    averaged = np.add.reduceat(power, starts, axis=0) / counts[:, None]
+    resolution = frequencies[1] - frequencies[0]
+    return np.append(frequencies[starts], frequencies[-1] + resolution) - resolution / 2, averaged
+
+
+def _decibels(power: np.ndarray) -> np.ndarray:
+    return 10 * np.log10(np.maximum(power, np.finfo("float32").tiny))
 
 
 def _depths(recording: Any) -> np.ndarray:

@@ -6,10 +6,18 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import Normalize
+
+TRACE_COLUMNS, TRACE_ROWS = 320, 384
+"""Cells of a traces panel: fewer than its pixels, so that none is lost when the figure is drawn."""
+MOST_POINTS = 100_000
+"""So many peaks are drawn one by one; of more, every second, third, ..."""
 
 
 def traces_figure(recordings: dict[str, tuple[Any, float]], duration_s: float) -> Any:
     """Snippets of several recordings, as maps over channel depth and time.
+
+    A cell shows the sample that deviates most from the channel's median, with its sign (`signed_extremes`).
 
     Parameters
     ----------
@@ -29,10 +37,12 @@ def traces_figure(recordings: dict[str, tuple[Any, float]], duration_s: float) -
         depth = recording.get_channel_locations()[:, 1] if recording.has_probe() else np.arange(traces.shape[1])
         order = np.argsort(depth, kind="stable")
         traces = traces[:, order] - np.median(traces, axis=0)[order]
-        limit = float(np.percentile(np.abs(traces), 99.5)) or 1.0
+        cells = signed_extremes(signed_extremes(traces, TRACE_COLUMNS).T, TRACE_ROWS)
+        limit = float(np.percentile(np.abs(cells), 99)) or 1.0
         image = axis.imshow(
-            traces.T,
+            cells,
             aspect="auto",
+            interpolation="nearest",
             origin="lower",
             cmap="RdBu_r",
             vmin=-limit,
@@ -44,59 +54,118 @@ def traces_figure(recordings: dict[str, tuple[Any, float]], duration_s: float) -
     return figure
 
 
+def signed_extremes(values: np.ndarray, bins: int) -> np.ndarray:
+    """Reduce the first axis to at most `bins` bins; each gives its value of the largest magnitude, with its sign.
+
+    A mean would hide peaks; a maximum would hide the negative ones.
+    """
+    if len(values) <= bins:
+        return values
+    starts = np.arange(bins) * len(values) // bins
+    highest, lowest = np.maximum.reduceat(values, starts), np.minimum.reduceat(values, starts)
+    return np.where(highest > -lowest, highest, lowest)
+
+
 def drift_figure(peaks: np.ndarray, depths_um: np.ndarray, amplitudes: np.ndarray, rate: float, settings: Any) -> Any:
-    """Peaks over time and depth, coloured by amplitude; one in `n_skip` is drawn."""
+    """Peaks over time and depth, coloured by amplitude; `settings` is the section `visualization.drift`."""
     figure, axis = plt.subplots(figsize=tuple(settings.figsize), layout="constrained")
-    shown = slice(None, None, settings.n_skip)
-    points = axis.scatter(
-        peaks["sample_index"][shown] / rate,
-        depths_um[shown],
-        c=amplitudes[shown],
-        s=4,
+    limits = amplitude_limits(amplitudes) if settings.vmin is None or settings.vmax is None else (0.0, 0.0)
+    step = _scatter_peaks(
+        axis,
+        peaks["sample_index"] / rate,
+        depths_um,
+        amplitudes,
+        settings.n_skip,
         alpha=settings.alpha,
-        vmin=settings.vmin,
-        vmax=settings.vmax,
+        vmin=limits[0] if settings.vmin is None else settings.vmin,
+        vmax=limits[1] if settings.vmax is None else settings.vmax,
         cmap=settings.cmap,
-        edgecolors="none",
-        rasterized=True,
     )
-    axis.set(title=f"{len(peaks)} peaks, 1 in {settings.n_skip} drawn", xlabel="time (s)", ylabel="depth (um)")
-    bar = figure.colorbar(points, ax=axis, label="amplitude (uV)")
-    bar.solids.set_alpha(1)
+    axis.set(title=_peak_title(len(peaks), step), xlabel="time (s)", ylabel="depth (um)")
     return figure
 
 
-def motion_figure(info: dict[str, Any], amplitudes: np.ndarray, rate: float, settings: Any) -> Any:
-    """The peaks that the drift was told from, and the estimated displacement of each spatial window over time.
+def amplitude_limits(amplitudes: np.ndarray) -> tuple[float, float]:
+    """The 1st and 99th percentile of the amplitudes, apart even when these are equal; with one sign, 0 is an end.
+
+    Without 0 the smallest peaks would have the colour of the background.
+    """
+    low, high = (float(limit) for limit in np.percentile(amplitudes, [1, 99]))
+    low, high = (low, 0.0) if high <= 0 else (0.0, high) if low >= 0 else (low, high)
+    return (low, high) if low < high else (low - 1.0, high + 1.0)
+
+
+def _scatter_peaks(
+    axis: Any,
+    times_s: np.ndarray,
+    depths_um: np.ndarray,
+    amplitudes: np.ndarray,
+    most_skipped: int,
+    **style: Any,
+) -> int:
+    """Draw peaks, the largest on top, with their colour bar; returns of how many peaks one is drawn."""
+    step = min(most_skipped, -(-len(times_s) // MOST_POINTS))
+    shown = np.arange(0, len(times_s), step)
+    shown = shown[np.argsort(np.abs(amplitudes[shown]), kind="stable")]
+    # Few points are drawn larger: they are as visible as many.
+    size = float(np.clip(60_000 / max(1, len(shown)), 2, 8))
+    points = axis.scatter(
+        times_s[shown], depths_um[shown], c=amplitudes[shown], s=size, edgecolors="none", rasterized=True, **style
+    )
+    bar = axis.figure.colorbar(points, ax=axis, label="amplitude (uV)")
+    bar.solids.set_alpha(1)
+    return step
+
+
+def _peak_title(count: int, step: int) -> str:
+    return f"{count} peaks" if step == 1 else f"{count} peaks, 1 in {step} drawn"
+
+
+def contact_pitch_um(recording: Any) -> float:
+    """The smallest distance between contacts along the probe's depth; 0 when all are at one depth."""
+    steps = np.diff(np.unique(recording.get_channel_locations()[:, 1]))
+    return float(steps.min()) if len(steps) else 0.0
+
+
+def motion_figure(
+    info: dict[str, Any], amplitudes: np.ndarray, rate: float, settings: Any, pitch_um: float = 0.0
+) -> Any:
+    """The peaks that the motion was estimated from, and the estimated displacement of each spatial window over time.
 
     Parameters
     ----------
     info : dict
         SpikeInterface's `motion_info`: `motion`, `peaks`, `peak_locations`.
     amplitudes : array, (peaks,)
-        They colour the peaks, of which one in `scatter_decimate` is drawn.
+        They colour the peaks.
     rate : float
         Sampling rate in Hz.
     settings : section `visualization.motion`
+    pitch_um : float
+        Distance between contacts along depth; the displacement's axis spans at least this, so that an estimate that
+        is far smaller than a contact looks as small as it is.
     """
     figure, (above, below) = plt.subplots(2, 1, figsize=tuple(settings.figsize), layout="constrained", sharex=True)
-    shown = slice(None, None, settings.scatter_decimate)
     peaks, motion = info["peaks"], info["motion"]
-    points = above.scatter(
-        peaks["sample_index"][shown] / rate,
-        info["peak_locations"]["y"][shown],
-        c=amplitudes[shown],
-        s=3,
+    low, high = amplitude_limits(amplitudes) if len(peaks) else (0.0, 1.0)
+    step = _scatter_peaks(
+        above,
+        peaks["sample_index"] / rate,
+        info["peak_locations"]["y"],
+        amplitudes,
+        settings.scatter_decimate,
+        norm=Normalize(low, high),
         cmap=settings.cmap,
-        edgecolors="none",
-        rasterized=True,
     )
-    figure.colorbar(points, ax=above, label="amplitude (uV)")
-    above.set(title=f"{len(peaks)} peaks, 1 in {settings.scatter_decimate} drawn", ylabel="depth (um)")
+    above.set(title=_peak_title(len(peaks), step), ylabel="depth (um)")
     colours = plt.get_cmap("viridis")(np.linspace(0, 0.9, motion.displacement[0].shape[1]))
     for window, depth in enumerate(np.atleast_1d(motion.spatial_bins_um)):
         times, shift = motion.temporal_bins_s[0], motion.displacement[0][:, window]
         below.plot(times, shift, color=colours[window], label=f"{depth:.0f} um")
+    low, high = below.get_ylim()
+    if high - low < pitch_um:
+        middle = (low + high) / 2
+        below.set_ylim(middle - pitch_um / 2, middle + pitch_um / 2)
     below.set(title="estimated drift", xlabel="time (s)", ylabel="displacement (um)")
     below.legend(title="depth", loc="upper right", fontsize="small", ncols=2)
     return figure

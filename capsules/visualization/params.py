@@ -30,17 +30,29 @@ class DriftLocalization(Section):
 class Drift(Section):
     detection: DriftDetection = param(DriftDetection(), "Which peaks are drawn.")
     localization: DriftLocalization = param(DriftLocalization(), "Where on the probe they are.")
-    n_skip: int = param(30, "One peak in this many is drawn.", ge=1)
-    alpha: float = param(0.15, "Opacity of a point, from 0 to 1.", ge=0, le=1)
-    vmin: float = param(-200, "Amplitude at the lower end of the colours.", unit="uV")
-    vmax: float = param(0, "Amplitude at the upper end of the colours.", unit="uV")
+    n_skip: int = param(
+        30, "Above 100,000 peaks, one in so many is drawn that 100,000 are left; at most one in this many.", ge=1
+    )
+    alpha: float = param(0.6, "Opacity of a point, from 0 to 1.", ge=0, le=1)
+    vmin: float | None = param(
+        None,
+        "Amplitude at the lower end of the colours; null: their 1st percentile, 0 without negative ones.",
+        unit="uV",
+    )
+    vmax: float | None = param(
+        None,
+        "Amplitude at the upper end of the colours; null: their 99th percentile, 0 without positive ones.",
+        unit="uV",
+    )
     cmap: str = param("Greys_r", "Matplotlib colour map of the amplitudes.")
     figsize: list[Inches] = param([10, 10], "Width and height of the figure.", unit="in", min_length=2, max_length=2)
 
 
 class Motion(Section):
     cmap: str = param("Greys_r", "Matplotlib colour map of the amplitudes.")
-    scatter_decimate: int = param(15, "One peak in this many is drawn.", ge=1)
+    scatter_decimate: int = param(
+        15, "Above 100,000 peaks, one in so many is drawn that 100,000 are left; at most one in this many.", ge=1
+    )
     figsize: list[Inches] = param([15, 10], "Width and height of the figure.", unit="in", min_length=2, max_length=2)
 
 

@@ -7,8 +7,14 @@ from typing import Any
 from capsules.common.job import load_recording
 from capsules.common.metrics import REASONS, labels_of, metrics_table, write_table
 from capsules.common.peaks import complete_settings, find_peaks
+from capsules.common.saturation import without_frames
 from capsules.common.task import Task, write_json
 from capsules.visualization.pictures import Gallery
+
+PSD_CAPTION = (
+    "Power spectral density over frequency: above, each channel by depth; below, the median channel. Narrow peaks at "
+    "50 or 60 Hz and multiples are line noise"
+)
 
 
 def run(task: Task) -> None:
@@ -28,7 +34,7 @@ def run(task: Task) -> None:
     raw = load_recording(task.job, task.data)
     traces = _traces(task)
     labels = _channel_labels(task, raw)
-    noise_uv = _show_channels(gallery, raw, traces, labels)
+    noise_uv = _show_channels(task, gallery, raw, traces, labels)
     _show_traces(task, gallery, raw, traces)
     if traces is not None:
         _show_drift(task, gallery, traces)
@@ -68,24 +74,40 @@ def _channel_labels(task: Task, raw: Any) -> list[str]:
     return [labels.get(str(channel), "good") for channel in raw.channel_ids]
 
 
-def _show_channels(gallery: Gallery, raw: Any, traces: Any | None, labels: list[str]) -> float | None:
+def _show_channels(task: Task, gallery: Gallery, raw: Any, traces: Any | None, labels: list[str]) -> float | None:
     """Bad channels, RMS and spectra; the preprocessed noise (median over the channels, uV), where it is known."""
     import numpy as np
 
     from capsules.visualization import channel_figures
 
     recordings = {"raw": raw} | ({} if traces is None else {"preprocessed": traces})
-    found = {title: channel_figures.channel_statistics(recording) for title, recording in recordings.items()}
+    excluded = _saturated_frames(task, raw)
+    found = {
+        title: channel_figures.channel_statistics(without_frames(recording, excluded[title]))
+        for title, recording in recordings.items()
+    }
     if raw.has_probe():
         figure = channel_figures.probe_figure(raw.get_channel_locations(), labels)
         gallery.add(figure, "quality_control/channels", "The probe's contacts, coloured by what is wrong with them")
     figure = channel_figures.rms_figure(found, labels)
     gallery.add(figure, "quality_control/rms", "RMS of each channel over the depth of the probe")
     figure = channel_figures.psd_figure(found)
-    gallery.add(figure, "quality_control/psd", "Power spectral density of the channels")
+    gallery.add(figure, "quality_control/psd", PSD_CAPTION)
     if traces is None or found["preprocessed"].unit != "uV":
         return None
     return float(np.median(found["preprocessed"].noise))
+
+
+def _saturated_frames(task: Task, raw: Any) -> dict[str, list[tuple[int, int]]]:
+    """Samples of the raw and of the preprocessed traces, start and end, where the converter was saturated."""
+    record = task.input_record("preprocessing")
+    facts = record["facts"] if record else {}
+    spans = (facts.get("saturation") or {}).get("excluded_s", [])
+    rate, offset_s = raw.sampling_frequency, facts.get("start_s", 0.0)
+    return {
+        title: [(round((start + shift) * rate), round((end + shift) * rate)) for start, end in spans]
+        for title, shift in (("raw", offset_s), ("preprocessed", 0.0))
+    }
 
 
 def _show_traces(task: Task, gallery: Gallery, raw: Any, traces: Any | None) -> None:
@@ -100,6 +122,7 @@ def _show_traces(task: Task, gallery: Gallery, raw: Any, traces: Any | None) -> 
         shown = {"raw": (raw, start + offset)} | ({} if traces is None else {"preprocessed": (traces, start)})
         figure = figures.traces_figure(shown, settings.snippet_duration_s)
         caption = f"{' and '.join(shown)} traces, {settings.snippet_duration_s:g} s from {start:.1f} s on".capitalize()
+        caption += ": channels by depth over time; each pixel is the sample farthest from the channel's median"
         gallery.add(figure, f"visualization/traces_{index + 1}", caption)
 
 
@@ -117,10 +140,19 @@ def _show_drift(task: Task, gallery: Gallery, traces: Any) -> None:
         task.warn("no drift map: no peak was found")
     else:
         figure = figures.drift_figure(peaks, places["y"], _in_uv(traces, peaks), rate, settings)
-        gallery.add(figure, "visualization/drift_map", "Drift map: detected peaks over time and depth")
+        caption = (
+            "Drift map: depth of detected peaks over time; colour is amplitude. Horizontal bands are stable units; "
+            "slanted bands mean the probe moved"
+        )
+        gallery.add(figure, "visualization/drift_map", caption)
     if info is not None:
-        figure = figures.motion_figure(info, _in_uv(traces, info["peaks"]), rate, task.params.motion)
-        gallery.add(figure, "visualization/motion", "Estimated motion, and the peaks that it was told from")
+        pitch_um = figures.contact_pitch_um(traces)
+        figure = figures.motion_figure(info, _in_uv(traces, info["peaks"]), rate, task.params.motion, pitch_um)
+        caption = (
+            "Estimated motion: above, depth of the peaks it was estimated from, over time; below, the displacement of "
+            "each depth. The lower axis spans at least the distance between two contacts"
+        )
+        gallery.add(figure, "visualization/motion", caption)
 
 
 def _peaks(task: Task, traces: Any, info: dict[str, Any] | None) -> tuple[Any, Any]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from capsules.common.errors import SpikeRelayError
+from capsules.common.saturation import converter_limits
 from capsules.job_dispatch import stage
 from capsules.job_dispatch.look import look
 from capsules.job_dispatch.params import PARAMS, DataCheck
@@ -188,7 +189,7 @@ HALF_SATURATED = np.where(np.arange(60000)[:, None] % 4 == 0, 32767, SPIKES).ast
             HALF_SATURATED,
             0.195,
             None,
-            "25.00% of the samples lie at",
+            "25.00% of the samples are at",
         ),
         ({}, NOISE, 0.195, None, "no spike was seen"),
         ({"spike_threshold": 2}, NOISE, 0.195, None, None),
@@ -201,9 +202,11 @@ HALF_SATURATED = np.where(np.arange(60000)[:, None] % 4 == 0, 32767, SPIKES).ast
     ],
 )
 def test_data_check(settings, traces, gain, failure, warning):
-    found = look(recorded(traces, gain), [0], DataCheck.model_validate(settings))
-    assert (found.failure is not None) == (failure is not None)
-    assert failure is None or failure in found.failure
+    recording = recorded(traces, gain)
+    found = look(recording, [0], DataCheck.model_validate(settings), converter_limits(recording))
+    ended = found.failure or found.skip
+    assert (ended is not None) == (failure is not None)
+    assert failure is None or failure in ended
     assert bool(found.warnings) == (warning is not None)
     assert warning is None or warning in found.warnings[0]
 

@@ -50,6 +50,8 @@ def seen(curated, data, tmp_path_factory, module_patch):
 
     from capsules.visualization import figures
 
+    # Points are left out above so many peaks only.
+    module_patch.setattr(figures, "MOST_POINTS", 1)
     spy = Spy(module_patch)
     spy.watch(si, "set_global_job_kwargs")
     spy.watch(stage, "find_peaks")

@@ -35,7 +35,7 @@ def test_validate(params_file):
 
 
 def test_params_diff(params_file):
-    shown = spikerelay("params", "diff", params_file({"visualization": {"drift": {"n_skip": 1, "alpha": 0.15}}}))
+    shown = spikerelay("params", "diff", params_file({"visualization": {"drift": {"n_skip": 1, "alpha": 0.6}}}))
     assert (shown.returncode, shown.stdout) == (0, "visualization.drift.n_skip: 30 -> 1\n")
     off = spikerelay("params", "diff", params_file({"postprocessing": {"extensions": {"isi_histograms": None}}}))
     assert off.stdout == 'postprocessing.extensions.isi_histograms: {"window_ms": 100.0, "bin_ms": 5.0} -> null\n'

@@ -192,7 +192,7 @@ CROSSED = {
     },
     "preprocessing.t_start: must be below preprocessing.t_stop": {"preprocessing": {"t_start": 5, "t_stop": 5}},
     "nwb.ecephys.lfp.filter.freq_min: must be below": {"nwb": {"ecephys": {"lfp": {"filter": {"freq_min": 500}}}}},
-    "visualization.drift.vmin: must be below": {"visualization": {"drift": {"vmin": 0}}},
+    "visualization.drift.vmin: must be below": {"visualization": {"drift": {"vmin": 0, "vmax": 0}}},
     'spikeinterface_info: is needed when job_dispatch.input is "spikeinterface"': {
         "job_dispatch": {"input": "spikeinterface"}
     },

@@ -71,6 +71,7 @@ def _streams_of(folder: Path, data: Path) -> Iterator[AnyStream]:
             start_time=metas[0].get("fileCreateTime"),
             start_s=start_s(metas[0]),
             sync_reader=_reader(folder, data, f"{name}-SYNC") if f"{name}-SYNC" in found else None,
+            max_count=min((int(meta["imMaxInt"]) for meta in metas if "imMaxInt" in meta), default=None),
             first_samples=[int(meta["firstSample"]) for meta in metas if "firstSample" in meta] or None,
         )
 

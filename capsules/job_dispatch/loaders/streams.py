@@ -41,6 +41,8 @@ class Stream:
     sample_numbers: list[Path] = field(default_factory=list)
     lfp_sample_numbers: list[Path] = field(default_factory=list)
     sync_reader: Reader | None = None
+    max_count: int | None = None
+    """Half the number of steps of the converter, where the header has it."""
 
 
 @dataclass

@@ -178,7 +178,7 @@ class UnitTable {
 
 // --- the probe map
 
-const MARKS = { good: "quiet", dead: "bad", noise: "bad", out: "accent", removed: "accent" };
+const MARKS = { good: "quiet", dead: "bad", noise: "bad", saturated: "bad", out: "accent", removed: "accent" };
 
 function contacts(probe) {
   const symbols = probe.labels.map((label) => (label === "good" ? "square-open" : "x"));
