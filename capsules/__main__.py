@@ -153,9 +153,7 @@ def _fetch_models(arguments: argparse.Namespace) -> int:
 
 def _hash(arguments: argparse.Namespace) -> int:
     from capsules.results.content import content_digests, total
-    from capsules.results.published import status_of
 
-    status_of(arguments.results)
     digests = content_digests(arguments.results)
     for name, value in digests.items():
         print(f"{value}  {name}")

@@ -37,6 +37,13 @@ if (System.getProperty('spikerelay.results') != nextflow.path) {
         def lock = channel.tryLock()
         if (lock == null) {
             System.setProperty('spikerelay.results_held_by', file.text ?: '{}')
+            if (ProcessHandle.current().info().arguments().orElse([] as String[]).any { word -> word == '-resume' }) {
+                // Nextflow would open the other run's cache next, and fail with a message on LevelDB.
+                def other = file.text ? new JsonSlurperClassic().parse(file) : [:]
+                def who = other ? ", process ${other.pid} on ${other.host} since ${other.since}" : ''
+                System.err.println("RESULTS_PATH=${folder} is being written by another run${who}: wait for it, or choose another folder")
+                System.exit(1)
+            }
             return false
         }
         // Java lets a lock go that nothing refers to any more.

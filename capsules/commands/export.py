@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.clock import Clock
-from capsules.common.distrust import load_preprocessed
+from capsules.common.distrust import load_preprocessed, one_line
 from capsules.common.errors import Refused, SpikeRelayError
 from capsules.common.metrics import labels_of
 from capsules.common.params import JobKwargs
@@ -22,6 +21,7 @@ from capsules.results.published import (
     clock_of,
     labelled_analyzer,
     place,
+    read_record,
     refuse_existing,
     status_of,
     whole_folder,
@@ -84,8 +84,9 @@ def preprocessed(results: Path, id: str, data: Path, dtype: Any) -> Any:
 def motion_applied(results: Path, id: str) -> bool:
     """Whether the sorted traces were interpolated along the drift, which the published recording is not."""
     recording = status_of(results)["recordings"][id]["recording"]
-    record = json.loads(place(results, "preprocessing", "stage.json", recording).read_text())
-    return record["facts"]["motion_applied"]
+    file = place(results, "preprocessing", "stage.json", recording)
+    with one_line(file):
+        return read_record(file)["facts"]["motion_applied"]
 
 
 def write_phy(analyzer: Any, folder: Path, n_jobs: int) -> None:

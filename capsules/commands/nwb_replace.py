@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from capsules.common.errors import SpikeRelayError
+from capsules.common.distrust import distrust_files, one_line
 from capsules.nwb_units.columns import Column, SortedUnits, label_columns, sorted_units
 from capsules.nwb_units.stage import copy_file, open_io
 from capsules.nwb_units.table import joined, read_units, write_units
@@ -26,14 +26,13 @@ def block_of(results: Path, id: str) -> Path | None:
     """
     from pynwb import read_nwb
 
+    distrust_files()
     files = [place(results, "nwb_units", "file.nwb", block) for block in status_of(results)["blocks"]]
     for file in filter(Path.exists, files):
-        try:
+        with one_line(file):
             table = read_nwb(file).units
-        except (OSError, ValueError) as error:
-            raise SpikeRelayError(f"{file} cannot be read: {error}") from error
-        if table is not None and rows_of(table, results, id):
-            return file
+            if table is not None and rows_of(table, results, id):
+                return file
     return None
 
 

@@ -137,7 +137,7 @@ def load_sorting(folder: Path) -> Any:
     declared = _declared(folder, "si_folder.json").get("class")
     if declared != f"{NumpyFolderSorting.__module__}.{NumpyFolderSorting.__qualname__}":
         raise ForeignCode(f"{folder} is not a sorting that a run saved: its si_folder.json declares {declared!r}")
-    with _one_line(folder):
+    with one_line(folder):
         return NumpyFolderSorting(folder)
 
 
@@ -152,7 +152,7 @@ def load_analyzer(folder: Path, load_extensions: bool = False) -> Any:
     from spikeinterface.core import load_sorting_analyzer
 
     distrust_files()
-    with _one_line(folder):
+    with one_line(folder):
         return load_sorting_analyzer(folder, load_extensions=load_extensions, format="zarr")
 
 
@@ -161,7 +161,7 @@ def load_motion(folder: Path) -> dict[str, Any]:
     from spikeinterface.preprocessing import load_motion_info
 
     distrust_files()
-    with _one_line(folder):
+    with one_line(folder):
         return load_motion_info(folder)
 
 
@@ -194,9 +194,10 @@ def _declared(folder: Path, name: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _one_line(folder: Path) -> Iterator[None]:
+def one_line(folder: Path) -> Iterator[None]:
     """Say that a folder cannot be read, whatever in it is missing or broken."""
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError, EOFError) as error:
-        raise SpikeRelayError(f"{folder} is not what a run leaves: {type(error).__name__}: {error}") from error
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise SpikeRelayError(f"{folder} is not what a run leaves: {why}") from error

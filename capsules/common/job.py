@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from capsules.common.clock import Clock, counted, timed
 from capsules.common.distrust import EVALUATING, ForeignCode, distrust_files, load_saved
+from capsules.common.outer_files import check_outer_files
 
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 """What an id looks like. Files and folders are named for it: nothing else may become a path."""
@@ -180,6 +181,8 @@ def open_reader(reader: Reader, data: Path) -> Any:
 
     distrust_files()
     kwargs = {key: str(data / value) if key in reader.path_arguments else value for key, value in reader.kwargs.items()}
+    for key in reader.path_arguments:
+        check_outer_files(Path(kwargs[key]), data)
     if reader.name == "spikeinterface":
         recording = load_saved(Path(kwargs["file_or_folder_path"]))
     elif reader.name in EVALUATING.values():

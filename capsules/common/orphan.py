@@ -1,10 +1,11 @@
-"""End a task whose Nextflow is gone: a killed Nextflow leaves its local tasks running beside those of the next run."""
+"""End a task whose Nextflow or wrapper was killed: it would run on beside the tasks of the next run."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
+from contextlib import suppress
 
 POLL_S = 1.0
 EXIT_CODE = 143
@@ -19,20 +20,24 @@ def end_with_nextflow() -> None:
         return
     import psutil
 
-    nextflow = next((parent for parent in psutil.Process().parents() if parent.name() == "java"), None)
+    parents = psutil.Process().parents()
+    nextflow = next((parent for parent in parents if parent.name() == "java"), None)
     if nextflow is None and os.environ.get("SPIKERELAY_NEXTFLOW_PID"):
         # It was on this machine, and went before this process began.
         os._exit(EXIT_CODE)
     if nextflow is not None:
-        threading.Thread(target=_watch, args=(nextflow,), daemon=True).start()
+        # The task's wrapper is between the two: Nextflow starts the task again when it is gone.
+        watched = parents[: parents.index(nextflow) + 1]
+        threading.Thread(target=_watch, args=(watched,), daemon=True).start()
 
 
-def _watch(nextflow) -> None:
+def _watch(watched: list) -> None:
     import psutil
 
     # is_running also tells when the process id has passed to another process.
-    while nextflow.is_running() and nextflow.status() != psutil.STATUS_ZOMBIE:
-        time.sleep(POLL_S)
+    with suppress(psutil.NoSuchProcess):
+        while all(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in watched):
+            time.sleep(POLL_S)
     for child in psutil.Process().children(recursive=True):
         child.kill()
     os._exit(EXIT_CODE)

@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from capsules.common.distrust import distrust_files, load_sorting
+from capsules.common.distrust import distrust_files, load_sorting, one_line
 from capsules.common.metrics import labels_of
+from capsules.results.published import read_record, status_of
 
 SIGNIFICANT_DIGITS = 6
 """Metrics are rounded to this: sums over threads differ in the last digits."""
@@ -27,23 +28,25 @@ def content_digests(results: Path) -> dict[str, str]:
     dict
         Name of the piece -> digest, sorted by name.
     """
-    status = json.loads((results / "status.json").read_text())
+    status = status_of(results)
     digests = {"statuses": _digest(_statuses(status))}
     for id, entry in status["recordings"].items():
         record = results / "logs" / entry["recording"] / "preprocessing.json"
         if record.exists():
-            digests[f"traces {entry['recording']}"] = _digest(
-                json.loads(record.read_text())["facts"].get("traces_digest")
-            )
+            with one_line(record):
+                traces = read_record(record)["facts"].get("traces_digest")
+            digests[f"traces {entry['recording']}"] = _digest(traces)
         if (results / "curated" / id).exists():
             digests |= {f"{name} {id}": value for name, value in _sorting(results / "curated" / id).items()}
         metrics = results / "quality_control" / id / "metrics.csv"
         if metrics.exists():
-            digests[f"metrics {id}"] = _digest(_rounded_table(metrics))
+            with one_line(metrics):
+                digests[f"metrics {id}"] = _digest(_rounded_table(metrics))
     for block in status["blocks"]:
         file = results / "nwb" / f"{block}.nwb"
         if file.exists():
-            digests |= {f"{name} {block}": value for name, value in _nwb(file).items()}
+            with one_line(file):
+                digests |= {f"{name} {block}": value for name, value in _nwb(file).items()}
     return dict(sorted(digests.items()))
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from capsules.common import strict_json
 from capsules.common.clock import Clock
 from capsules.common.contract import STAGES
-from capsules.common.distrust import load_analyzer, load_sorting
+from capsules.common.distrust import load_analyzer, load_sorting, one_line
 from capsules.common.errors import Refused, SpikeRelayError, nearest
 from capsules.common.job import ID
 from capsules.common.places import unused_name
@@ -38,6 +38,8 @@ def status_of(results: Path) -> dict[str, Any]:
         if not (isinstance(entries, dict) and all(map(_is_entry, entries.values()))):
             raise Refused([f"{file} is not what a run leaves: it lists no {kind}"])
     recordings, blocks = status["recordings"], status["blocks"]
+    if any(not isinstance(entry.get(key), str) for entry in recordings.values() for key in ("status", "recording")):
+        raise Refused([f"{file} is not what a run leaves: a recording has no id or no status"])
     ids = [*recordings, *blocks, *(entry.get("recording") for entry in recordings.values())]
     if wrong := [id for id in ids if not (isinstance(id, str) and ID.fullmatch(id))]:
         raise Refused([f"{file} is not what a run leaves: {shown(wrong[0])} is no id"])
@@ -104,8 +106,9 @@ def labelled_analyzer(results: Path, id: str) -> Any:
         raise SpikeRelayError(f"{file} is not there: bring it back, or run the same command with -resume")
     analyzer = load_analyzer(file, load_extensions=True).save_as(format="memory")
     curated = load_sorting(place(results, "curation", "curated", id))
-    for name in curated.get_property_keys():
-        analyzer.sorting.set_property(name, curated.get_property(name))
+    with one_line(file):
+        for name in curated.get_property_keys():
+            analyzer.sorting.set_property(name, curated.get_property(name))
     return analyzer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -139,6 +140,54 @@ def test_only_the_guarded_loader_reads_results():
     for file in [ROOT / "capsules" / "load.py", *readers]:
         text = file.read_text()
         assert "si.load(" not in text and "load_motion_info(" not in text, file
+
+
+def odd_status(results, entry):
+    (results / "status.json").write_text(json.dumps({"recordings": {ID: entry}, "blocks": {}}))
+
+
+ODD = {
+    "no status": lambda results: odd_status(results, {"recording": ID}),
+    "no recording": lambda results: odd_status(results, {"status": "ok"}),
+    "status is a list": lambda results: odd_status(results, {"recording": ID, "status": []}),
+    "status is a folder": lambda results: ((results / "status.json").unlink(), (results / "status.json").mkdir()),
+    "nested": lambda results: (results / "status.json").write_text("[" * 100_000),
+    "empty sorting": lambda results: (results / "curated" / ID).mkdir(),
+    "half a sorting": lambda results: (results / "curated" / ID / "spikes.npy").unlink(),
+    "other units": lambda results: (results / "curated" / ID / "numpysorting_info.json").write_text("{}"),
+    "no facts": lambda results: (results / "logs" / ID / "preprocessing.json").write_text("{}"),
+    "facts is a list": lambda results: (results / "logs" / ID / "preprocessing.json").write_text('{"facts": []}'),
+    "metrics": lambda results: (results / "quality_control" / ID / "metrics.csv").write_text("a,b\n1"),
+    "empty analyzer": lambda results: (
+        shutil.rmtree(results / "postprocessed" / f"{ID}.zarr"),
+        (results / "postprocessed" / f"{ID}.zarr").mkdir(),
+    ),
+    "block": lambda results: (results / "nwb" / "a.nwb").write_text("x"),
+    "run": lambda results: (results / "params.json").write_text("[]"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_folders_end_the_commands_in_one_line(foreign, tmp_path, analyzer, spikerelay, odd):
+    for name in (f"logs/{ID}", f"quality_control/{ID}", "nwb", "nextflow"):
+        (foreign / name).mkdir(parents=True)
+    status = json.loads((foreign / "status.json").read_text()) | {"blocks": {"a": {}}}
+    (foreign / "status.json").write_text(json.dumps(status))
+    for name in ("params.json", "nextflow/run.json"):
+        (foreign / name).write_text("{}")
+    if odd != "empty sorting":
+        analyzer.sorting.save(folder=foreign / "curated" / ID)
+    ODD[odd](foreign)
+    (tmp_path / "curation.json").write_text(json.dumps({"format_version": "2", "unit_ids": ["0", "1"]}))
+    commands = (["hash"], ["load"], ["rerun"], ["export", "--to", "phy"])
+    codes = []
+    for command, *words in (*commands, ["curate", "--apply", tmp_path / "curation.json"]):
+        code, _, complaint = spikerelay(command, foreign, *words)
+        codes.append(code)
+        lines = [line for line in complaint.splitlines() if "Warning" not in line and "warnings.warn" not in line]
+        assert code == 0 or len(lines) == 1, complaint
+        assert "Traceback" not in complaint
+    assert any(codes)
 
 
 # Calls of the pinned SpikeInterface that run what a file holds, outside of its benchmarks.

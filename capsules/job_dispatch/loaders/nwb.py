@@ -10,6 +10,7 @@ from typing import Any
 from capsules.common.distrust import distrust_files
 from capsules.common.errors import SpikeRelayError
 from capsules.common.job import Reader
+from capsules.common.outer_files import check_outer_files
 from capsules.job_dispatch.loaders.streams import (
     AnyStream,
     BrokenStream,
@@ -36,7 +37,7 @@ def streams(data: Path, params: Any) -> Iterator[AnyStream]:
     for file in chosen_files(data, params):
         dataset = file.name.split(".nwb")[0]
         try:
-            paths = _series(file)
+            paths = _series(file, data)
         # h5py and zarr raise whatever a broken file makes them; it is this file's failure, with its cause.
         except Exception as error:  # noqa: BLE001
             yield BrokenStream(dataset, file.name, f"cannot be read: {cause(error)}")
@@ -83,8 +84,9 @@ def chosen_files(data: Path, params: Any) -> list[Path]:
     return files
 
 
-def _series(file: Path) -> list[str]:
+def _series(file: Path, data: Path) -> list[str]:
     from spikeinterface.extractors.nwbextractors import NwbRecordingExtractor
 
     distrust_files()
+    check_outer_files(file, data)
     return NwbRecordingExtractor.fetch_available_electrical_series_paths(str(file))
