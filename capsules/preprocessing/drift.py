@@ -14,6 +14,8 @@ from capsules.preprocessing.params import MotionCorrection
 LONG_S = 2000.0
 """`dredge_ap` compares every bin of time with every other: 2 GB for this long, four times that for twice as long."""
 STRETCH_S = 1000.0
+MIN_PEAKS = 200
+"""Half of fewer peaks gives no motion to compare."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,36 @@ def estimate_motion(
         # Times would make equal results differ; stage.json has them.
         "run_times": {},
     }
+
+
+def range_interval(recording: Any, info: dict[str, Any], steps: Recipe) -> tuple[float, tuple[float, float] | None]:
+    """The range of the estimated motion and the ends of its 95 % interval, in um; None for fewer than MIN_PEAKS.
+
+    Two estimates, each from every second peak, differ by twice the error of the estimate from all peaks; the range is
+    the difference of two displacements. This is the error from few or noisy peaks; what a method gets wrong with all
+    peaks alike, such as windows that are too wide, is not in it.
+    """
+    import numpy as np
+    from spikeinterface.sortingcomponents import motion
+
+    range_um = float(np.ptp(_displacement(info["motion"])))
+    if len(info["peaks"]) < MIN_PEAKS:
+        return range_um, None
+    halves = []
+    for first in (0, 1):
+        peaks, locations = info["peaks"][first::2], info["peak_locations"][first::2]
+        halves.append(_displacement(motion.estimate_motion(recording, peaks, locations, **steps.estimate)))
+    # The last bin of time can be missing in one half.
+    bins = min(map(len, halves))
+    difference = halves[0][:bins] - halves[1][:bins]
+    error_um = float(np.std(difference)) / 2
+    margin_um = 1.96 * np.sqrt(2) * error_um
+    return range_um, (max(0.0, range_um - margin_um), range_um + margin_um)
+
+
+def _displacement(motion: Any) -> Any:
+    """Displacement in um, (bins of time, windows), of the only segment."""
+    return motion.displacement[0]
 
 
 def _outside(peaks: Any, excluded: Sequence[tuple[int, int]]) -> Any:

@@ -154,9 +154,13 @@ def _estimate(task: Task, lazy: Any, recipe: drift.Recipe, **passes: Any) -> dic
     task.record["seeds"]["motion"] = 0
     info = drift.estimate_motion(lazy, recipe, **passes)
     spre.save_motion_info(info, task.out / "motion")
-    moved_um = np.ptp(np.concatenate([np.ravel(displacement) for displacement in info["motion"].displacement]))
+    range_um, interval = drift.range_interval(lazy, info, recipe)
     task.fact(
-        motion={"preset": task.params.motion_correction.preset, "range_um": round(float(moved_um), 2)},
+        motion={
+            "preset": task.params.motion_correction.preset,
+            "range_um": round(range_um, 2),
+            "range_interval_um": interval and [round(end, 2) for end in interval],
+        },
         peaks={"count": len(info["peaks"]), "settings": recipe.peak_settings()},
     )
     return info

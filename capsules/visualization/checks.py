@@ -6,7 +6,7 @@ the figures, not a verdict.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
@@ -23,7 +23,7 @@ class Check:
 
 BAD_CHANNELS = Check("bad channels", "%", None, 10, "dead, noisy or outside the brain")
 NOISE = Check("noise, median channel", "uV", 1, 20, "after preprocessing; less is a channel that records nothing")
-DRIFT = Check("drift", "um", None, 40, "range of the estimated motion; one or two contacts are common")
+DRIFT = Check("drift, upper end", "um", None, 40, "upper end of the 95 % interval of the range of the estimated motion")
 UNITS = Check("units", "", 1, None, "what the sorter found, without duplicates")
 GOOD_UNITS = Check("good units", "", 1, None, "that meet curation.query")
 UNDETERMINED_UNITS = Check("undetermined units", "", None, None, "too few spikes or too little evidence for a label")
@@ -60,10 +60,14 @@ def check_all(records: dict[str, dict[str, Any] | None], channels: int, noise_uv
     values = [
         (BAD_CHANNELS, None if bad is None else 100 * sum(map(len, bad.values())) / channels),
         (NOISE, noise_uv),
-        (DRIFT, motion and motion["range_um"]),
         (UNITS, curated.get("units")),
         (GOOD_UNITS, curated.get("good_units")),
         (UNDETERMINED_UNITS, curated.get("undetermined_units")),
         (SUSPICIOUS_UNITS, curated.get("suspicious_good_units")),
     ]
+    if motion:
+        low_um, high_um = motion["range_interval_um"] or (None, motion["range_um"])
+        ends = "unknown: too few peaks" if low_um is None else f"{low_um:g} to {high_um:g} um"
+        estimate = f"; estimate {motion['range_um']:g} um, interval {ends}"
+        values.insert(2, (replace(DRIFT, meaning=DRIFT.meaning + estimate), high_um))
     return [found for check, value in values if (found := result(check, value)) is not None]

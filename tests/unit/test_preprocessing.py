@@ -132,6 +132,37 @@ def test_the_drift_of_one_pass_is_that_of_compute_motion(spikes, preset, select,
     np.testing.assert_allclose(plain.displacement[0], ours["motion"].displacement[0], atol=1.0)
 
 
+def test_the_motions_range_has_an_interval_that_narrows_with_more_peaks():
+    """A probe that moves by 30 um, seen by few and by many noisy peaks."""
+    from spikeinterface.core import generate_recording
+    from spikeinterface.core.node_pipeline import base_peak_dtype
+
+    recording = generate_recording(num_channels=16, durations=[60.0], sampling_frequency=1000.0, seed=0)
+    depths = recording.get_channel_locations()[:, 1]
+    draw = np.random.default_rng(0)
+    recipe = drift.recipe(recording, MotionCorrection(preset="rigid_fast", estimate_motion_kwargs={"bin_s": 5.0}))
+    moved = 30.0
+    widths = {}
+    for count in (1500, 30000):
+        peaks = np.zeros(count, dtype=base_peak_dtype)
+        peaks["sample_index"] = np.sort(draw.integers(0, 60000, count))
+        peaks["amplitude"] = -draw.lognormal(4, 0.3, count)
+        locations = np.zeros(count, dtype=[("x", "float64"), ("y", "float64")])
+        unit = draw.choice(np.linspace(depths.min() + 40, depths.max() - 40, 6), count)
+        locations["y"] = unit + moved * peaks["sample_index"] / 60000 + draw.normal(0, 12, count)
+        from spikeinterface.sortingcomponents.motion import estimate_motion
+
+        info = {"peaks": peaks, "peak_locations": locations}
+        info["motion"] = estimate_motion(recording, peaks, locations, **recipe.estimate)
+        range_um, (low_um, high_um) = drift.range_interval(recording, info, recipe)
+        assert 0 <= low_um <= range_um <= high_um
+        widths[count] = high_um - range_um
+    assert low_um < moved * 11 / 12 + 3 and high_um > moved * 11 / 12 - 5
+    assert widths[1500] > widths[30000]
+    info["peaks"], info["peak_locations"] = peaks[:100], locations[:100]
+    assert drift.range_interval(recording, info, recipe) == (range_um, None)
+
+
 PRESETS = get_args(MotionCorrection.model_fields["preset"].annotation)
 SLOW = ("nonrigid_accurate", "nonrigid_fast_and_accurate")
 
