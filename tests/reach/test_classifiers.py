@@ -73,7 +73,7 @@ def analyzed(tmp_path_factory):
 def write_record_of_postprocessing(folder, analyzer):
     (folder / "postprocessing_r").mkdir(parents=True)
     analyzer.save_as(folder=folder / "postprocessing_r" / "postprocessed.zarr", format="zarr")
-    write_record(folder / "postprocessing_r", "postprocessing")
+    write_record(folder / "postprocessing_r", "postprocessing", start_s=0.0)
 
 
 def task_with(inputs, folder, **settings):

@@ -7,6 +7,7 @@ from capsules.common.errors import SpikeRelayError
 from capsules.curation import classifiers, stage
 from capsules.curation.params import PARAMS, Bombcell, Suspicious
 from capsules.curation.suspicion import suspicions
+from tests.reach.conftest import write_record
 from tests.reach.spy import Spy, stage_leaves, task_for
 
 BOMBCELL_LEAVES = [name for name in stage_leaves("curation") if name.startswith("bombcell.")]
@@ -28,6 +29,7 @@ def analyzed(inputs, truth):
     analyzer.compute({"random_spikes": {}, "waveforms": {}, "templates": {}, "noise_levels": {}, "spike_locations": {}})
     analyzer.compute({"amplitude_scalings": {}, **METRICS})
     analyzer.save_as(folder=folder / "postprocessed.zarr", format="zarr")
+    write_record(folder, "postprocessing", start_s=0.0)
     return inputs
 
 
