@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from capsules.common.clock import counted
 from capsules.common.job import Reader
 from capsules.common.params import set_dotted
 from capsules.nwb_ecephys import lfp as lfp_module
@@ -46,7 +47,7 @@ def written(data, folder, lf_stream=False, **settings):
     """The LFP series (samples, channels) in counts and its rate."""
     from pynwb import read_nwb
 
-    facts = {"lfp_reader": LF_READER} if lf_stream else {}
+    facts = {"lfp_reader": LF_READER, "lfp_clock": counted(40 * 5000, 5000.0)} if lf_stream else {}
     task = task_for("nwb_ecephys", PARAMS.model_validate(settings), folder, data, **facts)
     stage.run(task)
     assert [path.name for path in task.out.iterdir()] == ["file.nwb"]
