@@ -109,17 +109,15 @@ class Bombcell(Section):
         """As SpikeInterface's `bombcell_label_units` takes them; a metric without a limit is left out."""
         given = {
             part: {
-                metric: {"greater": None, "less": None} | sides for metric, sides in metrics.items() if any_limit(sides)
+                metric: {"greater": None, "less": None} | sides
+                for metric, sides in metrics.items()
+                if any(limit is not None for limit in sides.values())
             }
             for part, metrics in self.model_dump().items()
         }
         if "amplitude_median" in given["mua"]:
             given["mua"]["amplitude_median"]["abs"] = True
         return {"noise": given["noise"], "mua": given["mua"], "non-somatic": given["non_somatic"]}
-
-
-def any_limit(sides: dict[str, float | None]) -> bool:
-    return any(limit is not None for limit in sides.values())
 
 
 class CurationParams(Section):

@@ -15,7 +15,7 @@ import ast
 import math
 import operator
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -83,9 +83,9 @@ class Answer:
     """
 
     verdict: Verdict
-    failed: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
+    failed: list[str]
+    left_out: list[str]
+    unknown: list[str]
 
 
 def evaluate(query: str, metrics: Any, leave_out: Collection[str]) -> list[Answer]:
@@ -111,7 +111,7 @@ def evaluate(query: str, metrics: Any, leave_out: Collection[str]) -> list[Answe
     """
     tree = parse(query)
     columns = [str(column) for column in metrics.columns]
-    used = sorted({node.id for node in ast.walk(tree) if isinstance(node, ast.Name)})
+    used = _names(tree)
     for name in used:
         if name not in columns:
             raise QueryError(f"no metric {name!r}{nearest(name, columns)}")
@@ -121,7 +121,7 @@ def evaluate(query: str, metrics: Any, leave_out: Collection[str]) -> list[Answe
 
 def names(query: str) -> set[str]:
     """The metrics that a query uses."""
-    return {node.id for node in ast.walk(parse(query)) if isinstance(node, ast.Name)}
+    return set(_names(parse(query)))
 
 
 def _check(node: ast.expr, depth: int = 0) -> None:
@@ -233,6 +233,6 @@ def _with_values(clause: ast.expr, values: dict[str, float]) -> str:
     return f"{ast.unparse(clause)} ({', '.join(found)})" if found else ast.unparse(clause)
 
 
-def _names(clause: ast.expr) -> list[str]:
-    """The metrics of a clause, in its order, each once."""
-    return list(dict.fromkeys(node.id for node in ast.walk(clause) if isinstance(node, ast.Name)))
+def _names(part: ast.expr) -> list[str]:
+    """The metrics of a query or a part of it, each once."""
+    return list(dict.fromkeys(node.id for node in ast.walk(part) if isinstance(node, ast.Name)))

@@ -44,10 +44,10 @@ def run(task: Task) -> None:
 
 
 CURATION_LABELS = {"quality": "default_qc", "quality_reason": "default_qc_reason", "suspicion": "suspicious_reason"}
-"""Label in `curation.json` -> the property that it has: names of their own, since `spikerelay curate` adds them to the
-properties."""
+"""Label in `curation.json` -> the property that it comes from. The names differ, since `spikerelay curate` adds the
+labels to the properties."""
 NO_REASON, OTHER_REASON = "none", "other"
-"""Options of the two reasons, beside those that units have: the model wants two at least."""
+"""Further options of the two reasons: the model needs at least two."""
 
 
 def curation_document(sorting: Any) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def curation_document(sorting: Any) -> dict[str, Any]:
 
 
 def _label_by_query(task: Task, metrics: Any, sorting: Any) -> None:
-    """`default_qc` and its reason, or neither when there is no query."""
+    """Set `default_qc` and its reason; without a query neither."""
     import numpy as np
 
     text = task.params.query

@@ -28,7 +28,6 @@ BASELINE_MS = (5.0, 25.0)
 """Lags of a cross-correlogram that a refractory dip is compared with."""
 CONTAMINATION_COST = 2.5
 """Spikes that a unit is worth less for each contaminating one, as in SpikeInterface's quality score (`k` = 1.5)."""
-
 SAME_AMPLITUDE = 1.1
 """Templates whose amplitudes differ by less than this factor are equally large."""
 
@@ -85,6 +84,28 @@ class MergeCandidate:
 
     def fact(self) -> dict[str, Any]:
         return asdict(self) | {"units": [str(unit) for unit in self.units]}
+
+
+@dataclass(frozen=True)
+class Rating:
+    """By what of two duplicates the better one is kept.
+
+    `quality`: the spikes minus `CONTAMINATION_COST` times those that may be other neurons', by the upper bound; at
+    least 0, which a unit of few spikes has: any contamination is possible. On a tie the larger `amplitude` decides,
+    since it is less mixed with others; where the amplitudes are equal (`SAME_AMPLITUDE`), more `spikes`.
+    """
+
+    quality: float
+    amplitude: float
+    spikes: int
+
+    def is_better_than(self, other: Rating) -> bool:
+        if self.quality != other.quality:
+            return self.quality > other.quality
+        low, high = sorted((self.amplitude, other.amplitude))
+        if high > low * SAME_AMPLITUDE:
+            return self.amplitude > other.amplitude
+        return self.spikes > other.spikes
 
 
 def template_correlation(templates: np.ndarray, max_lag: int = 0) -> np.ndarray:
@@ -160,8 +181,8 @@ def similar_pairs(
 def removed_units(pairs: Sequence[Pair], ratings: Sequence[Rating], min_shared: float) -> list[tuple[int, int, Pair]]:
     """(removed, kept, pair) of unit indices: pair by pair, the one with the largest share of spikes in common first.
 
-    A pair of which one unit is already removed decides nothing, since being the same neuron as a third one is no
-    evidence: similarity is not transitive. The better unit is kept (`Rating`).
+    A pair of which one unit is already removed decides nothing, because similarity is not
+    transitive. The better unit is kept (`Rating`).
     """
     gone: set[int] = set()
     decided = []
@@ -174,28 +195,6 @@ def removed_units(pairs: Sequence[Pair], ratings: Sequence[Rating], min_shared: 
         gone.add(removed)
         decided.append((removed, kept, pair))
     return decided
-
-
-@dataclass(frozen=True)
-class Rating:
-    """By what of two duplicates the better one is kept.
-
-    `quality`: the spikes minus `CONTAMINATION_COST` times those that may be other neurons', by the upper bound; at
-    least 0, which a unit of few spikes has: any contamination is possible. On a tie the larger `amplitude` decides,
-    since it is less mixed with others; where the amplitudes are equal (`SAME_AMPLITUDE`), more `spikes`.
-    """
-
-    quality: float
-    amplitude: float
-    spikes: int
-
-    def is_better_than(self, other: Rating) -> bool:
-        if self.quality != other.quality:
-            return self.quality > other.quality
-        low, high = sorted((self.amplitude, other.amplitude))
-        if high > low * SAME_AMPLITUDE:
-            return self.amplitude > other.amplitude
-        return self.spikes > other.spikes
 
 
 def rate_units(
