@@ -14,7 +14,7 @@ from capsules.common.contract import LOCK, RUN_RECORD, STAGES
 from capsules.common.errors import Refused
 
 OVERVIEW = ("sessions.json", "sessions.html")
-"""What a run over a sheet of sessions publishes beside the sessions' folders."""
+"""What a run over a sheet of sessions publishes next to the sessions' folders."""
 TOPS = sorted(
     {Path(part.published).parts[0] for stage in STAGES.values() for part in stage.parts if part.published}
     | {Path(RUN_RECORD).parts[0], *OVERVIEW}

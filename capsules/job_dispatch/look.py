@@ -26,7 +26,7 @@ class Findings:
 
 @dataclass
 class Chunk:
-    """What one chunk of traces tells: arrays (channels,) but for `finite`."""
+    """Measurements of one chunk of traces: arrays (channels,), except `finite`."""
 
     finite: bool
     flat: Any

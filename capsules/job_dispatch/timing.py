@@ -132,19 +132,19 @@ def segment_clock(
             warnings.append(f"sample numbers of segment {index + 1}: {len(counts)} for {count} samples; not used")
     fitted: dict[str, Clock] = {}
     for name, source in sources.items():
-        told = f"{name} of segment {index + 1}"
+        place = f"{name} of segment {index + 1}"
         try:
             clock, tolerance_s = fit_clock(source, count, rate_hz)
         except ValueError as error:
-            warnings.append(f"{told}: {error}; {instead(name, sources)}")
+            warnings.append(f"{place}: {error}; {instead(name, sources)}")
             continue
         if back := clock.steps_back():
             texts = [text for text in (listed("steps back", back), listed("gaps", clock.gaps())) if text]
-            warnings.append(f"{told}: {'; '.join(texts)}; {instead(name, sources)}")
+            warnings.append(f"{place}: {'; '.join(texts)}; {instead(name, sources)}")
             continue
         fitted[name] = clock
         if tolerance_s > 1 / rate_hz:
-            warnings.append(f"{told} jitter: times are within {1000 * tolerance_s:.2g} ms of them")
+            warnings.append(f"{place} jitter: times are within {1000 * tolerance_s:.2g} ms of them")
     if not fitted:
         return counted(count, rate_hz, start_s if np.isfinite(start_s) else 0.0), True
     name, clock = next(iter(fitted.items()))

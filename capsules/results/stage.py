@@ -212,7 +212,7 @@ def software(records: dict) -> dict[str, str]:
 
 def summary(status: dict[str, Any], remarks: list[str]) -> str:
     """The last screen of a run: one line per recording and block, the cause and the next step where one is needed."""
-    rows = [("recording or file", "status", "units", "good", "suspicious", "min")]
+    rows = [("recording or file", "status", "units", "good", "good but suspicious", "min")]
     notes = []
     for name, entry in (*status["recordings"].items(), *status["blocks"].items()):
         seconds = sum(stage["seconds"] or 0 for stage in entry["stages"].values())
