@@ -51,7 +51,7 @@ def with_nan():
 def in_steps():
     """Three states, one after another: as recorded, at the upper and at the lower limit."""
     state = np.arange(len(good())) // 15000 % 3
-    return np.where(state[:, None] == 0, good(), np.where(state[:, None] == 1, 32767, -32767)).astype("int16")
+    return np.where(state[:, None] == 0, good(), np.where(state[:, None] == 1, 32767, -32768)).astype("int16")
 
 
 def mostly_silent():
@@ -149,7 +149,7 @@ KEEP_ALL = {"remove_out_channels": False, "max_bad_channel_fraction": 1}
 SKIPPED = {
     "zeros": (lambda: recording_of(np.zeros_like(good())), "no channel has any signal"),
     "constant": (lambda: recording_of(np.full_like(good(), 1234)), "no channel has any signal"),
-    "saturated": (lambda: recording_of(in_steps()), "of channels are bad"),
+    "saturated": (lambda: recording_of(in_steps()), "at the converter's limits"),
     "noise on one channel": (lambda: recording_of(noise(1)), "found"),
     "identical channels": (lambda: recording_of(np.repeat(good()[:, :1], 8, axis=1)), "no channel has any signal"),
 }
@@ -175,13 +175,19 @@ def test_a_missing_probe_is_named(end):
     assert "positions" in reason
 
 
-@pytest.mark.parametrize("make", [with_nan, in_steps, lambda: np.zeros_like(good())], ids=["nan", "steps", "zeros"])
+@pytest.mark.parametrize("make", [with_nan, lambda: np.zeros_like(good())], ids=["nan", "zeros"])
 def test_the_look_of_job_dispatch_sees_it_first(make, end):
     ended = end(recording_of(make()), looks=True)
     assert list(ended) == ["job_dispatch", "preprocessing"]
     code, status, reason = last(ended)
     assert (code, status) == (1, "failed")
     assert "traces" in reason or "samples" in reason or "channels" in reason
+
+
+def test_the_look_of_job_dispatch_sees_saturation_first(end):
+    code, status, reason = last(end(recording_of(in_steps()), looks=True))
+    assert (code, status) == (0, "skipped"), reason
+    assert "data_check.max_saturated_fraction" in reason
 
 
 def test_the_reason_of_a_failed_sorter_is_its_error(end, monkeypatch):
