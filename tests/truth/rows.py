@@ -307,8 +307,13 @@ SMALL = Row(
 """For `make test`."""
 
 
+ALL_CHANNELS = {"preprocessing": ("--no-remove-out-channels", "--max-bad-channel-fraction", "1")}
+"""Hybrids have no field potential, which is what channels in the brain are told by."""
+
+
 def plain(recording: Recording, **settings: Any) -> Row:
-    return Row(recording.name, recording, **settings)
+    words = ALL_CHANNELS if recording.session else {}
+    return Row(recording.name, recording, words=words, **settings)
 
 
 ROWS: dict[str, Row] = {
@@ -335,8 +340,8 @@ ROWS: dict[str, Row] = {
         plain(generated("held-out", channels=48, units=24, bursts=True, alpha_uv=(80.0, 400.0), seed=99, **NOISE),
               held_out=True, quick=False),
         Row(KILOSORT_ON_CPU, generated("noise", seed=1, **NOISE), sorter="kilosort4", quick=False),
-        Row("kilosort4-hybrid-t181", hybrid("t181", 96), sorter="kilosort4", quick=False),
-        Row("kilosort4-hybrid-t196", hybrid("t196", 64), sorter="kilosort4", quick=False),
+        Row("kilosort4-hybrid-t181", hybrid("t181", 96), sorter="kilosort4", words=ALL_CHANNELS, quick=False),
+        Row("kilosort4-hybrid-t196", hybrid("t196", 64), sorter="kilosort4", words=ALL_CHANNELS, quick=False),
         Row("kilosort4-drift-30", generated("drift-30", channels=64, units=30, drift_um=30.0, seed=5),
             sorter="kilosort4", quick=False),
         SMALL,
