@@ -6,9 +6,12 @@ threshold that its readers annotate is the negative limit itself, which its stri
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+Frames = list[tuple[int, int]]
+"""Periods of a recording: start and end in samples, in order, without overlap."""
 MERGE_S = 0.01
 """Periods of a channel that are closer than this are one."""
 RINGING_S = 0.05
@@ -42,18 +45,23 @@ class Saturation:
         """Which channels are saturated for most of the time; array of bool, (channels,)."""
         return self.fraction > RAILED_FRACTION
 
-    def frames(self) -> list[tuple[int, int]]:
+    def frames(self) -> Frames:
         """Where any other channel is saturated, or filters still ring: start and end in samples, in order."""
         margin = round(RINGING_S * self.rate)
         kept = self.periods[~self.railed()[self.periods["channel_index"]]]
-        joined: list[tuple[int, int]] = []
-        for start, end in sorted(zip(kept["start"].tolist(), kept["end"].tolist(), strict=True)):
-            first, last = max(0, start - margin), min(self.samples, end + margin)
-            if joined and first <= joined[-1][1]:
-                joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
-            else:
-                joined.append((first, last))
-        return joined
+        starts, ends = (kept["start"] - margin).clip(min=0), (kept["end"] + margin).clip(max=self.samples)
+        return joined_frames(zip(starts.tolist(), ends.tolist(), strict=True))
+
+
+def joined_frames(frames: Iterable[tuple[int, int]]) -> Frames:
+    """Periods in order; those that overlap or touch become one."""
+    joined: Frames = []
+    for start, end in sorted(frames):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def converter_limits(recording: Any, max_count: int | None = None) -> tuple[float, float] | None:
@@ -140,15 +148,14 @@ def _merged(runs: Any, gap: int) -> Any:
     return merged
 
 
-def without_frames(recording: Any, frames: list[tuple[int, int]]) -> Any:
+def without_frames(recording: Any, frames: Frames) -> Any:
     """The recording without some of its time, for estimates: what is left, concatenated; all of it when none is left.
 
     Parameters
     ----------
     recording : BaseRecording
         One segment.
-    frames : list of (int, int)
-        Start and end in samples, in order, without overlap.
+    frames : Frames
     """
     from spikeinterface import concatenate_recordings
 

@@ -40,6 +40,13 @@ class Suspicious(Section):
         unit="um",
         gt=0,
     )
+    min_nn_hit_rate: float | None = param(
+        0.5,
+        "A unit is marked when less than this share of its spikes' nearest neighbours, by principal components, are "
+        "its own (the metric `nn_hit_rate`): most are of other units.",
+        gt=0,
+        le=1,
+    )
     max_amplitude_range: float | None = param(
         0.5, "A unit is marked when its amplitude ranges over more than this share of its mean.", gt=0
     )

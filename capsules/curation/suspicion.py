@@ -76,18 +76,14 @@ def suspicions(analyzer: Any, metrics: Any, limits: Suspicious, change: Callable
     def left_out(test: str, needs: str) -> None:
         change(f"suspicious: {test} is not tested: postprocessing did not compute {needs}")
 
-    if limits.max_contamination is not None:
-        if "rp_violations" in metrics:
-            _mark_contaminated(reasons, analyzer, metrics, limits.max_contamination)
+    for test, (column, metric, mark) in BY_METRIC.items():
+        limit = getattr(limits, test)
+        if limit is None:
+            continue
+        if column in metrics:
+            mark(reasons, analyzer, metrics, limit)
         else:
-            left_out("max_contamination", "the metric rp_violation")
-    if limits.max_position_range_um is not None:
-        if "drift_ptp" in metrics:
-            for marks, range_um in zip(reasons, metrics["drift_ptp"].astype(float), strict=True):
-                if range_um > limits.max_position_range_um:
-                    marks.append(f"position ranges over {range_um:.0f} um (limit {limits.max_position_range_um:g})")
-        else:
-            left_out("max_position_range_um", "the metric drift")
+            left_out(test, f"the metric {metric}")
     if limits.min_amplitude_separation is not None or limits.max_amplitude_range is not None:
         if analyzer.has_extension("amplitude_scalings"):
             _mark_amplitudes(reasons, analyzer, limits)
@@ -106,6 +102,26 @@ def _mark_contaminated(reasons: list[list[str]], analyzer: Any, metrics: Any, li
         # One violation may be chance in any unit.
         if count > 1 and bound > limit:
             marks.append(f"contamination at least {bound:.0%} (limit {limit:.0%}; {count:.0f} violations)")
+
+
+def _mark_moving(reasons: list[list[str]], analyzer: Any, metrics: Any, limit: float) -> None:
+    for marks, range_um in zip(reasons, metrics["drift_ptp"].astype(float), strict=True):
+        if range_um > limit:
+            marks.append(f"position ranges over {range_um:.0f} um (limit {limit:g})")
+
+
+def _mark_not_isolated(reasons: list[list[str]], analyzer: Any, metrics: Any, limit: float) -> None:
+    for marks, rate in zip(reasons, metrics["nn_hit_rate"].astype(float), strict=True):
+        if rate < limit:
+            marks.append(f"{rate:.0%} of nearest neighbours are its own (limit {limit:.0%})")
+
+
+BY_METRIC = {
+    "max_contamination": ("rp_violations", "rp_violation", _mark_contaminated),
+    "max_position_range_um": ("drift_ptp", "drift", _mark_moving),
+    "min_nn_hit_rate": ("nn_hit_rate", "nearest_neighbor", _mark_not_isolated),
+}
+"""Threshold -> the column that its test needs, the metric that gives it, and the test."""
 
 
 def _mark_amplitudes(reasons: list[list[str]], analyzer: Any, limits: Suspicious) -> None:

@@ -40,6 +40,36 @@ class DetectBadChannels(Section):
     seed: int | None = param(0, "Seed of the random chunks that are looked at; null becomes 0, which is noted.", ge=0)
 
 
+class Artifacts(Section):
+    """Periods in which most channels see something that is no neuron."""
+
+    detect: bool = param(
+        True,
+        "Look for periods in which most channels are larger than usual, and report them.",
+        flags={"--no-detect-artifacts": False},
+    )
+    detect_threshold: float = param(
+        10.0,
+        "How far the envelope, as the median over channels, is above its usual level in such a period, in median "
+        "absolute deviations.",
+        gt=0,
+    )
+    freq_max: float = param(20.0, "Cut-off frequency of the envelope.", unit="Hz", gt=0)
+    blank: bool = param(
+        False,
+        "Set the traces to zero in the periods that are found, and where the converter is saturated.",
+        flags={"--blank-artifacts": True},
+    )
+    times: str | None = param(
+        None,
+        "CSV file in the data folder with times of artefacts that are set to zero, in seconds of the spike times: "
+        "columns `start_s` and, if wanted, `stop_s`.",
+        flags={"--artifact-times": ...},
+    )
+    ms_before: float = param(0.5, "What is set to zero before each of these times.", unit="ms", ge=0)
+    ms_after: float = param(3.0, "What is set to zero after each of these times.", unit="ms", ge=0)
+
+
 class CommonReference(Section):
     reference: Literal["global", "local"] = param(
         "global", "Channels that the reference is taken over: all good ones, or those in a ring around each."
@@ -145,6 +175,7 @@ class PreprocessingParams(Section):
     bandpass_filter: BandpassFilter = param(BandpassFilter(), "Used when `filter_type` is `bandpass`.")
     phase_shift: PhaseShift = param(PhaseShift(), "Alignment of channels that the probe samples in turn.")
     detect_bad_channels: DetectBadChannels = param(DetectBadChannels(), "How bad channels are found.")
+    artifacts: Artifacts = param(Artifacts(), Artifacts.__doc__)
     remove_out_channels: bool = param(
         True, "Remove channels that lie outside the brain.", flags={"--no-remove-out-channels": False}
     )

@@ -9,10 +9,25 @@ from capsules.common.job import load_recording
 from capsules.common.motion import motion_corrected
 from capsules.common.reference import MIN_REFERENCE_CHANNELS
 from capsules.common.rules import check_rate
-from capsules.common.saturation import RAILED_FRACTION, Saturation, find_saturation, without_frames
+from capsules.common.saturation import (
+    RAILED_FRACTION,
+    Frames,
+    Saturation,
+    find_saturation,
+    joined_frames,
+    without_frames,
+)
 from capsules.common.task import Task, write_json
 from capsules.common.traces import traces_digest
 from capsules.preprocessing import drift, steps
+from capsules.preprocessing.artifacts import (
+    artifact_frames,
+    blanked,
+    frames_around,
+    periods_inside,
+    read_artifact_times,
+    times_file,
+)
 from capsules.preprocessing.traces import new_folder
 
 MAX_SATURATED_TIME = 0.9
@@ -36,9 +51,10 @@ def run(task: Task) -> None:
     raw = _cut(task, raw)
     task.fact(referenced=False)
     saturation = _find_saturation(task, raw)
-    lazy = _in_stored_type(task, _chain(task, raw, saturation))
+    chain, excluded = _chain(task, raw, saturation)
+    lazy = _in_stored_type(task, chain)
     lazy.dump_to_json(task.out / "preprocessed.json", relative_to=task.data.resolve().parent)
-    info = _write(task, lazy, saturation.frames() if saturation else [])
+    info = _write(task, lazy, excluded)
     written = si.load(task.out / "traces")
     task.fact(
         channels=written.get_num_channels(),
@@ -51,11 +67,13 @@ def run(task: Task) -> None:
     )
 
 
-def _chain(task: Task, raw: Any, saturation: Saturation | None) -> Any:
-    """The lazy chain of preprocessing steps, as the parameters ask."""
+def _chain(task: Task, raw: Any, saturation: Saturation | None) -> tuple[Any, Frames]:
+    """The lazy chain of preprocessing steps, as the parameters ask, and the periods that estimates leave out."""
     params = task.params
+    excluded = saturation.frames() if saturation else []
     if params.custom_preprocessing_pipeline is not None:
-        return _custom(task, raw)
+        task.change("artifacts not looked for: a pipeline of your own is used")
+        return _custom(task, raw), excluded
     filtered = steps.filtered(raw, params)
     shifted = steps.aligned(filtered, params)
     if shifted is None:
@@ -63,6 +81,8 @@ def _chain(task: Task, raw: Any, saturation: Saturation | None) -> Any:
         shifted = filtered
     labels = _find_bad_channels(task, raw, saturation)
     kept = steps.without(shifted, labels, params)
+    silent = _artifacts(task, kept, excluded)
+    kept, excluded = blanked(kept, silent), joined_frames([*excluded, *silent])
     if params.denoising_strategy == "cmr" and kept.get_num_channels() < MIN_REFERENCE_CHANNELS:
         few = kept.get_num_channels()
         task.change(f"no common reference: over {few} channels it would take away spikes that all of them see")
@@ -70,11 +90,56 @@ def _chain(task: Task, raw: Any, saturation: Saturation | None) -> Any:
         kept = steps.denoised(kept, params, task.change)
         task.fact(referenced=params.denoising_strategy == "cmr")
     if raw.get_dtype().kind != "i" or raw.get_dtype().itemsize > 2:
-        return kept
-    unsaturated = without_frames(kept, saturation.frames()) if saturation else kept
-    steps_per_count = steps.finest_steps(unsaturated, task.job.converter_limits)
+        return kept, excluded
+    steps_per_count = steps.finest_steps(without_frames(kept, excluded), task.job.converter_limits)
     task.fact(steps_per_raw_count=steps_per_count)
-    return steps.rounded(kept, steps_per_count)
+    return steps.rounded(kept, steps_per_count), excluded
+
+
+def _artifacts(task: Task, filtered: Any, saturated: Frames) -> Frames:
+    """Report the artefacts of a filtered recording; returns the periods that the parameters ask to set to zero."""
+    settings, rate = task.params.artifacts, filtered.sampling_frequency
+    found = artifact_frames(filtered, settings) if settings.detect else []
+    if found is None:
+        task.change("artifacts not looked for: the recording is silent for most of the time")
+        found = []
+    facts = {"detected_s": _in_seconds(found, rate)}
+    if found:
+        length_s = sum(end - start for start, end in found) / rate
+        task.warn(
+            f"artifacts: most channels are larger than usual in {len(found)} periods, {length_s:.2f} s in all, first "
+            f"at {found[0][0] / rate:.2f} s"
+        )
+    silent = [*found, *saturated] if settings.blank else []
+    if settings.times is not None:
+        facts["given"], around = _given_times(task, filtered.get_num_samples())
+        silent += around
+    silent = joined_frames(silent)
+    if silent:
+        blanked_s = sum(end - start for start, end in silent) / rate
+        facts["blanked_s"] = round(blanked_s, 4)
+        task.change(f"{blanked_s:.2f} s of the traces are zero, in {len(silent)} periods, as `artifacts` asks")
+    task.fact(artifacts=facts)
+    return silent
+
+
+def _given_times(task: Task, num_samples: int) -> tuple[dict[str, int], Frames]:
+    """How many periods `artifacts.times` names, and the samples of this recording that they cover."""
+    settings = task.params.artifacts
+    periods = read_artifact_times(times_file(task.data, task.job.session, settings.times))
+    clock = task.job.clock_of_traces(task.params.t_start or 0.0, num_samples)
+    inside = periods_inside(periods, clock, settings)
+    if len(inside) < len(periods):
+        task.warn(
+            f"artifacts.times: {len(periods) - len(inside)} of {len(periods)} periods lie outside this recording, "
+            f"which is from {clock.starts_s[0]:.3f} to {clock.end_s:.3f} s"
+        )
+    counts = {"periods": len(periods), "outside": len(periods) - len(inside)}
+    return counts, frames_around(inside, clock, settings)
+
+
+def _in_seconds(frames: Frames, rate: float) -> list[list[float]]:
+    return [[round(start / rate, 4), round(end / rate, 4)] for start, end in frames]
 
 
 def _custom(task: Task, raw: Any) -> Any:
@@ -99,7 +164,7 @@ def _in_stored_type(task: Task, lazy: Any) -> Any:
     return spre.astype(lazy, "float32")
 
 
-def _write(task: Task, lazy: Any, excluded: list[tuple[int, int]]) -> dict[str, Any] | None:
+def _write(task: Task, lazy: Any, excluded: Frames) -> dict[str, Any] | None:
     """Write the traces once, and estimate the drift in the same pass; interpolated traces need it known before."""
     import spikeinterface as si
     from spikeinterface.core.node_pipeline import run_node_pipeline
@@ -189,7 +254,7 @@ def _find_saturation(task: Task, raw: Any) -> Saturation | None:
             ],
         }
     frames = found.frames()
-    excluded_s = [[round(start / rate, 4), round(end / rate, 4)] for start, end in frames]
+    excluded_s = _in_seconds(frames, rate)
     task.fact(saturation={"limits_counts": limits, "channels": channels, "excluded_s": excluded_s})
     lost = sum(end - start for start, end in frames) / found.samples
     if railed.all() or railed.mean() > task.params.max_bad_channel_fraction:

@@ -16,6 +16,7 @@ from capsules.common.sizes import task_size
 from capsules.common.task import Task
 from capsules.job_dispatch.loaders import LOADERS, guess_format
 from capsules.job_dispatch.params import JobDispatchParams
+from capsules.preprocessing.artifacts import times_digest
 from capsules.resolve_params.classifiers import missing_models
 from capsules.resolve_params.disk import Written, forecast, free_mb, needs, one_file_system, shortages, shown_size
 from capsules.resolve_params.folders import data_problems
@@ -76,6 +77,8 @@ def plan(options: dict[str, Any], data: Path, work: Path, results: Path) -> tupl
         When the data folder holds nothing to sort.
     """
     resolved = resolve(options, Path.cwd())
+    if (times := resolved.params.preprocessing.artifacts.times) is not None:
+        times_digest(data, times)
     guess_input(resolved, data)
     resolved.notes += missing_models(resolved, Path.cwd())
     jobs, dispatch = find_jobs(resolved.params.job_dispatch, data)

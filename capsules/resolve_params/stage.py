@@ -18,6 +18,7 @@ from capsules.common.contract import RUN_RECORD, STAGES
 from capsules.common.errors import Refused, printable
 from capsules.common.task import write_json
 from capsules.common.versions import code_fingerprint
+from capsules.preprocessing.artifacts import times_digest
 from capsules.resolve_params import cluster
 from capsules.resolve_params.classifiers import prepare_models
 from capsules.resolve_params.folders import data_problems, make_ready, move_aside, results_problems
@@ -87,6 +88,7 @@ def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
     if problems:
         raise Refused(list(dict.fromkeys(problems)))
     results = Path(os.environ["RESULTS_PATH"])
+    times = {session.name: artifact_times_digest(by_file[session.params_file], session) for session in sessions}
     digests = {file: prepare_models(resolved, launch_folder) for file, resolved in by_file.items()}
     moved = [run["moved_aside"]] if run.get("moved_aside") else []
     moved += move_aside(results, sessions) if options.get("overwrite") else []
@@ -100,14 +102,27 @@ def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
         resolved = deepcopy(by_file[session.params_file])
         guess_input(resolved, Path(session.data))
         make_ready(session.results(results), session.data, run, own | {"params_file": session.params_file})
-        # A model that appeared or changed makes curation new, as a change of its code does.
+        # A model or a file of times that appeared or changed makes its stage new, as a change of the code does.
         own_code = code | {"curation": code["curation"] + digests[session.params_file]}
+        own_code["preprocessing"] += times[session.name]
         documents.append(_session_document(session, resolved, own_code, refuse))
     if sheet := options.get("sessions"):
         (results / RUN_RECORD).parent.mkdir(exist_ok=True)
         record = {"data": str((launch_folder / sheet).resolve()), "options": options}
         write_json(results / RUN_RECORD, record | {"nextflow_session": run.get("nextflow_session")})
     return {"problems": [], "notes": sheet_notes(options, sessions), "sessions": documents}
+
+
+def artifact_times_digest(resolved: Resolved, session: Session) -> str:
+    """A digest of the times of artefacts that a session's parameters name; empty when they name none.
+
+    Raises
+    ------
+    Refused
+        When their file cannot be used.
+    """
+    name = resolved.params.preprocessing.artifacts.times
+    return "" if name is None else times_digest(Path(session.data), name)
 
 
 def sheet_notes(options: dict[str, Any], sessions: list[Session]) -> list[str]:

@@ -76,6 +76,7 @@ SUSPICIONS = {
     "min_amplitude_separation": (3.0, 5.0, "two groups of amplitudes"),
     "min_amplitude_share": (0.2, 0.4, "two groups of amplitudes"),
     "max_position_range_um": (50.0, 70.0, "position ranges over 60 um"),
+    "min_nn_hit_rate": (0.5, 0.3, "40% of nearest neighbours are its own (limit 50%)"),
     "max_amplitude_range": (0.5, 0.9, "amplitude ranges over"),
 }
 """Threshold -> a value that marks the unit made below, one that does not, and the reason."""
@@ -92,7 +93,7 @@ def test_suspicious(name, monkeypatch):
     groups = np.where(draw.random(600) < 0.3, 0.6, 1.0)
     fading = np.linspace(1.2, 0.4, 600)
     amplitudes = (fading if name == "max_amplitude_range" else groups) + draw.normal(0, 0.1, 600)
-    metrics = pd.DataFrame({"rp_violations": [5], "drift_ptp": [60.0]})
+    metrics = pd.DataFrame({"rp_violations": [5], "drift_ptp": [60.0], "nn_hit_rate": [0.4]})
     marking, sparing, reason = SUSPICIONS[name]
     off = dict.fromkeys(limit for limit in SUSPICIONS if limit != "min_amplitude_share")
     if name == "min_amplitude_share":
@@ -142,7 +143,7 @@ def test_one_violation_marks_no_unit():
 
     times = np.linspace(0, 60, 60)
     for violations, marked in ((1, False), (2, True)):
-        metrics = pd.DataFrame({"rp_violations": [violations], "drift_ptp": [0.0]})
+        metrics = pd.DataFrame({"rp_violations": [violations], "drift_ptp": [0.0], "nn_hit_rate": [1.0]})
         (reasons,) = suspicions(_Unit(times, np.ones(60)), metrics, Suspicious(), pytest.fail)
         assert bool(reasons) == marked
 
@@ -155,7 +156,7 @@ def test_a_test_without_what_it_needs_is_said(analyzed, tmp_path):
     changes = []
     assert suspicions(unit, pd.DataFrame(index=["0"]), Suspicious(), changes.append) == [[]]
     assert [change.split(" is not tested")[0].removeprefix("suspicious: ") for change in changes] == [
-        "max_contamination", "max_position_range_um", "amplitudes"
+        "max_contamination", "max_position_range_um", "min_nn_hit_rate", "amplitudes"
     ]  # fmt: skip
 
 

@@ -35,6 +35,7 @@ VARIANTS = {
         "denoising_strategy": "cmr",
         "motion_correction__compute": True,
         "motion_correction__select_kwargs": SELECT,
+        "artifacts__detect": True,
     },
     "custom": BASE | {"custom_preprocessing_pipeline": {"common_reference": {"operator": "average"}}},
 }
@@ -47,8 +48,10 @@ def seen(spy, data, tmp_path_factory):
     import spikeinterface.sortingcomponents.peak_selection as selection
     from spikeinterface.sortingcomponents import motion
 
+    # The other value of `artifacts.times` names it.
+    (data / "other").write_text("start_s\n1.5\n")
     for name in ("highpass_filter", "bandpass_filter", "phase_shift", "detect_bad_channels", "common_reference",
-                 "highpass_spatial_filter", "apply_preprocessing_pipeline"):  # fmt: skip
+                 "highpass_spatial_filter", "apply_preprocessing_pipeline", "detect_artifact_periods"):  # fmt: skip
         spy.watch(spre, name)
     spy.watch(drift, "find_peaks")
     spy.watch(motion, "estimate_motion")
@@ -141,8 +144,37 @@ def window(argument, fraction):
     return check
 
 
+def looked_for_once(spy, tasks, name, value):
+    assert len(spy.calls["detect_artifact_periods"]) == 1
+
+
+def blanked_time(spy, tasks, name, value):
+    settings = tasks["highpass"].params.artifacts
+    width_s = (settings.ms_before + settings.ms_after) / 1000
+    assert width_s != pytest.approx(0.0035)
+    assert tasks["highpass"].record["facts"]["artifacts"]["blanked_s"] == pytest.approx(width_s, abs=1e-4)
+
+
+def blanked_artifacts(spy, tasks, name, value):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, "artifact_frames", lambda recording, settings: [(300, 900)])
+        for blank in (True, False):
+            params = {"min_preprocessing_duration": 0, "artifacts": {"blank": blank}, MOTION: {"compute": False}}
+            task = task_for("preprocessing", PARAMS.model_validate(params),
+                            tasks["highpass"].out.parent / f"blank-{blank}", tasks["highpass"].data)  # fmt: skip
+            stage.run(task)
+            assert task.record["facts"]["artifacts"].get("blanked_s") == (0.02 if blank else None)
+
+
 MOTION = "motion_correction"
 EVIDENCE = {
+    "artifacts.detect": looked_for_once,
+    "artifacts.detect_threshold": passed("detect_artifact_periods", "method_kwargs.detect_threshold"),
+    "artifacts.freq_max": passed("detect_artifact_periods", "method_kwargs.freq_max"),
+    "artifacts.blank": blanked_artifacts,
+    "artifacts.times": blanked_time,
+    "artifacts.ms_before": blanked_time,
+    "artifacts.ms_after": blanked_time,
     "job_kwargs.chunk_duration": passed("set_global_job_kwargs"),
     "job_kwargs.progress_bar": passed("show_progress", "bars"),
     "min_preprocessing_duration": by_skip(10, "min_preprocessing_duration = 10"),
