@@ -12,6 +12,7 @@ LEAVES = {leaf.dotted: leaf for leaf in leaves(PipelineParams) if leaf.path != (
 OTHER_VALUES: dict[str, Any] = {
     "job_dispatch.spikeinterface_info": {"reader_type": "intan"},
     "job_dispatch.nwb_files": ["a.nwb"],
+    "job_dispatch.channel_groups": "4x4",
     "preprocessing.custom_preprocessing_pipeline": {"common_reference": {}},
     "postprocessing.extensions.quality_metrics.metric_names": ["snr"],
     "postprocessing.extensions.quality_metrics.metric_params.silhouette.method": ["full"],

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from capsules.common.channel_groups import with_channel_groups
 from capsules.common.clock import Clock, counted, timed
 from capsules.common.distrust import EVALUATING, ForeignCode, distrust_files, load_saved
 from capsules.common.outer_files import check_outer_files
@@ -18,7 +19,10 @@ ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 
 
 class Reader(BaseModel):
-    """A SpikeInterface extractor and its arguments; `path_arguments` name those relative to the data folder."""
+    """A SpikeInterface extractor and its arguments; `path_arguments` name those relative to the data folder.
+
+    `channel_groups` are those that a recording without channel positions gets, as in `4x4`.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -26,6 +30,7 @@ class Reader(BaseModel):
     kwargs: dict[str, Any]
     path_arguments: list[str] = []
     probe_path: str | None = None
+    channel_groups: str | None = None
 
 
 class Job(BaseModel):
@@ -205,6 +210,7 @@ def open_reader(reader: Reader, data: Path) -> Any:
         recording = recording.select_channels_with_probegroup(
             probeinterface.read_probeinterface(data / reader.probe_path)
         )
+    recording = with_channel_groups(recording, reader.channel_groups)
     if recording.get_dtype().kind == "u":
         from spikeinterface.preprocessing import unsigned_to_signed
 

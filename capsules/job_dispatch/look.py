@@ -119,10 +119,14 @@ def measure(traces: Any, rate: float, limits: tuple[float, float] | None = None)
 
 
 def probe_warnings(recording: Any) -> list[str]:
-    """What is odd about the probe: two channels in one place, contact ids that repeat."""
+    """What is odd about the probe: places that are assumed, two channels in one place, contact ids that repeat."""
     import numpy as np
 
     warnings = []
+    if layout := recording.get_annotation("assumed_layout"):
+        warnings.append(f"channel positions are not known: {layout} are assumed; depths and drift have no meaning")
+    if left_out := recording.get_annotation("in_no_group"):
+        warnings.append(f"channels in no group are left out: {', '.join(left_out)}")
     places = recording.get_channel_locations()
     if len(np.unique(places, axis=0)) < len(places):
         warnings.append("several channels have the same position")

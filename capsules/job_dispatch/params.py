@@ -64,6 +64,13 @@ class JobDispatchParams(Section):
         "Sort each channel group (probe or shank) on its own; otherwise all groups go into one job.",
         flags={"--no-split-groups": False},
     )
+    channel_groups: str | None = param(
+        None,
+        "Channel groups of recordings that have no channel positions, in the order of the channels: `4x4` are four "
+        "tetrodes. null takes those that the reader tells.",
+        flags={"--channel-groups": ...},
+        pattern=r"^[1-9][0-9]{0,3}x[1-9][0-9]{0,3}$",
+    )
     debug: bool = param(
         False,
         "Keep only the first `debug_duration` seconds of every recording, for a quick trial of the whole pipeline.",

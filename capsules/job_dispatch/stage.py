@@ -94,6 +94,8 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
         found = looked_at(recording, chosen, params.data_check, limits)
         pulses = {} if sync is None else sync_edges(sync, chosen[0])
         timing = timing_of(stream, chosen, session, not params.skip_timestamps_check)
+        if params.channel_groups and recording.get_annotation("assumed_layout") is None:
+            timing.warnings.append("channel_groups does not apply: the channels have positions")
         parts = [timing]
         if params.split_gaps and len(chosen) == 1:
             parts = parts_of(timing)

@@ -69,6 +69,15 @@ def test_split_gaps(data, tmp_path):
     assert [part["id"] for part in parts] == [f"{whole['id']}.1", f"{whole['id']}.2"]
 
 
+def test_channel_groups(tmp_path):
+    from tests import formats
+
+    formats.write_neuroscope(tmp_path / "data")
+    info = {"reader_type": "neuroscope", "reader_kwargs": {"file_path": "rat.xml"}}
+    found = jobs(tmp_path / "data", tmp_path, input="spikeinterface", spikeinterface_info=info, channel_groups="4x2")
+    assert [(job["group"], job["num_channels"]) for job in found] == [("0", 2), ("1", 2), ("2", 2), ("3", 2)]
+
+
 def test_debug_and_its_duration(data, tmp_path):
     common = {"input": "spikeinterface", "spikeinterface_info": INFO}
     for settings, seconds in (({}, 4.0), ({"debug": True}, 4.0), ({"debug": True, "debug_duration": 1.5}, 1.5)):
@@ -212,7 +221,9 @@ def test_data_check(settings, traces, gain, failure, warning):
 
 
 def test_every_parameter_has_a_test_above():
-    covered = {"split_segments", "split_gaps", "split_groups", "debug", "debug_duration", "skip_timestamps_check",
-               "multi_session", "input", "spikeinterface_info", "nwb_files", "min_recording_duration"}  # fmt: skip
+    covered = {
+        "split_segments", "split_gaps", "split_groups", "channel_groups", "debug", "debug_duration", "input",
+        "skip_timestamps_check", "multi_session", "spikeinterface_info", "nwb_files", "min_recording_duration",
+    }  # fmt: skip
     covered |= {f"data_check.{name}" for name in DataCheck.model_fields}
     assert set(stage_leaves("job_dispatch")) == covered

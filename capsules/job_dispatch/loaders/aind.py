@@ -44,6 +44,7 @@ def streams(data: Path, params: Any) -> Iterator[AnyStream]:
                 name,
                 _reader(path, data),
                 data,
+                params.channel_groups,
                 lfp_reader=_reader(paths[lf], data) if lf else None,
                 files=[path, *([paths[lf]] if lf else [])],
             )

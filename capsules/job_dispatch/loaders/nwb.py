@@ -54,7 +54,9 @@ def streams(data: Path, params: Any) -> Iterator[AnyStream]:
                 continue
             lf = companion(name, list(reader_of))
             lfp_reader = reader_of[lf] if lf else None
-            yield open_stream(dataset, name, reader_of[name], data, lfp_reader=lfp_reader, files=[file])
+            yield open_stream(
+                dataset, name, reader_of[name], data, params.channel_groups, lfp_reader=lfp_reader, files=[file]
+            )
 
 
 def _reader(file: Path, series: str, data: Path, read_timestamps: bool) -> Reader:

@@ -38,12 +38,12 @@ def streams(data: Path, params: Any) -> Iterator[AnyStream]:
         raise SpikeRelayError(f"no Open Ephys recording ({STRUCTURE} or *.continuous) in {data}")
     # <root>/<record node>/experiment1/recording1/structure.oebin; the node's folder may be the data folder itself.
     for node in sorted({file.parents[2] for file in structures}):
-        yield from _binary(node, data, read_timestamps=not params.skip_timestamps_check)
+        yield from _binary(node, data, params)
     for folder in older:
-        yield from _older(folder, data)
+        yield from _older(folder, data, params)
 
 
-def _binary(node: Path, data: Path, read_timestamps: bool) -> Iterator[AnyStream]:
+def _binary(node: Path, data: Path, params: Any) -> Iterator[AnyStream]:
     experiments = sorted((path for path in node.glob("experiment*") if path.is_dir()), key=_number)
     for block, experiment in enumerate(experiments):
         recordings = sorted((path for path in experiment.glob("recording*") if path.is_dir()), key=_number)
@@ -52,7 +52,7 @@ def _binary(node: Path, data: Path, read_timestamps: bool) -> Iterator[AnyStream
         except SpikeRelayError as error:
             yield BrokenStream(experiment.name, node.name, str(error))
             continue
-        reader_of = partial(_reader, node, block, data, load_sync_timestamps=read_timestamps)
+        reader_of = partial(_reader, node, block, data, load_sync_timestamps=not params.skip_timestamps_check)
         for name in names:
             reason = not_sorted(name)
             if reason:
@@ -70,6 +70,7 @@ def _binary(node: Path, data: Path, read_timestamps: bool) -> Iterator[AnyStream
                 full_name(node, name),
                 reader_of(name),
                 data,
+                params.channel_groups,
                 lfp_reader=reader_of(lf) if lf else None,
                 files=[*files, *node.glob("settings*.xml")],
                 start_time=start_time(node, experiment),
@@ -123,7 +124,7 @@ def _reader(node: Path, block: int, data: Path, stream: str, **settings: Any) ->
     return Reader(name="openephysbinary", kwargs=kwargs, path_arguments=["folder_path"])
 
 
-def _older(folder: Path, data: Path) -> Iterator[AnyStream]:
+def _older(folder: Path, data: Path, params: Any) -> Iterator[AnyStream]:
     from spikeinterface.extractors import get_neo_streams
 
     for name in get_neo_streams("openephyslegacy", folder_path=str(folder))[0]:
@@ -133,7 +134,7 @@ def _older(folder: Path, data: Path) -> Iterator[AnyStream]:
             continue
         kwargs = {"folder_path": relative(folder, data), "stream_name": name}
         reader = Reader(name="openephyslegacy", kwargs=kwargs, path_arguments=["folder_path"])
-        yield open_stream(folder.name, name, reader, data, files=[folder])
+        yield open_stream(folder.name, name, reader, data, params.channel_groups, files=[folder])
 
 
 def _number(path: Path) -> int:

@@ -41,14 +41,14 @@ def streams(data: Path, params: Any) -> Iterator[AnyStream]:
         try:
             for file in sorted(folder.glob("*.bin")):
                 check_size(file)
-            yield from _streams_of(folder, data)
+            yield from _streams_of(folder, data, params)
         # neo raises whatever its parsing runs into; each is this probe's failure, with its cause.
         except Exception as error:  # noqa: BLE001
             for name in sorted({names(file) for file in files}):
                 yield BrokenStream(*name, f"{relative(folder, data)} cannot be read: {cause(error)}")
 
 
-def _streams_of(folder: Path, data: Path) -> Iterator[AnyStream]:
+def _streams_of(folder: Path, data: Path, params: Any) -> Iterator[AnyStream]:
     from spikeinterface.extractors import get_neo_streams
 
     found = get_neo_streams("spikeglx", folder_path=str(folder))[0]
@@ -66,6 +66,7 @@ def _streams_of(folder: Path, data: Path) -> Iterator[AnyStream]:
             name,
             _reader(folder, data, name),
             data,
+            params.channel_groups,
             lfp_reader=_reader(folder, data, lf) if lf else None,
             files=files,
             start_time=metas[0].get("fileCreateTime"),

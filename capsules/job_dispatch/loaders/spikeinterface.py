@@ -52,7 +52,7 @@ def streams(data: Path, params: Any) -> Iterator[AnyStream]:
         )
         files = [data / kwargs[key] for key in paths] + ([data / reader.probe_path] if reader.probe_path else [])
         dataset = Path(kwargs[paths[0]]).stem if paths else name
-        yield open_stream(dataset, label, reader, data, files=files)
+        yield open_stream(dataset, label, reader, data, params.channel_groups, files=files)
 
 
 def _check_probe_paths(info: SpikeInterfaceInfo, streams: list[str]) -> None:

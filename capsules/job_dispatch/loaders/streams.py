@@ -78,7 +78,7 @@ def companion(name: str, names: list[str]) -> str | None:
     return next((other for other in names if LFP.search(other) and stream_stem(other) == stream_stem(name)), None)
 
 
-def open_stream(dataset: str, name: str, reader: Reader, data: Path, **facts: Any) -> AnyStream:
+def open_stream(dataset: str, name: str, reader: Reader, data: Path, groups: str | None, **facts: Any) -> AnyStream:
     """Open a stream; one that cannot be read, has no channel positions, or is too slow for spikes is told apart.
 
     Parameters
@@ -87,9 +87,14 @@ def open_stream(dataset: str, name: str, reader: Reader, data: Path, **facts: An
     reader : Reader
     data : Path
         The reader's paths are relative to it.
+    groups : str or None
+        `channel_groups` of the parameters.
     **facts
         The other fields of `Stream`.
     """
+    reader, lfp_reader = (
+        one and one.model_copy(update={"channel_groups": groups}) for one in (reader, facts.pop("lfp_reader", None))
+    )
     try:
         recording = open_reader(reader, data)
         recording.get_traces(segment_index=0, start_frame=0, end_frame=1)
@@ -105,9 +110,9 @@ def open_stream(dataset: str, name: str, reader: Reader, data: Path, **facts: An
             dataset,
             name,
             "the channels have no positions: give a ProbeInterface file with --input spikeinterface and probe_paths in "
-            "--spikeinterface-info",
+            "--spikeinterface-info, or --channel-groups",
         )
-    return Stream(dataset, name, reader, recording, **facts)
+    return Stream(dataset, name, reader, recording, lfp_reader=lfp_reader, **facts)
 
 
 def cause(error: Exception) -> str:
