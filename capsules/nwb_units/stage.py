@@ -33,6 +33,7 @@ def run(task: Task) -> None:
         remarks += [f"{id} has no units: its probe is not in this file." for job, id in found if not _has(nwbfile, job)]
         found = [(job, id) for job, id in found if _has(nwbfile, job)]
         sortings = [_units_of(task, nwbfile, job, id) for job, id in found]
+        label_electrodes(nwbfile, [(job, _facts(task, id).get("bad_electrodes")) for job, id in found])
         remarks += [text for (_, id), units in zip(found, sortings, strict=True) if (text := none_good(id, units))]
         if sortings:
             table = joined(sortings)
@@ -65,6 +66,29 @@ def curated_sortings(task: Task) -> tuple[list[tuple[Job, str]], list[str]]:
             else:
                 remarks.append(f"{record['id']} has no units: {record['reason']}.")
     return found, remarks
+
+
+def label_electrodes(nwbfile: Any, found: list[tuple[Job, dict[str, str] | None]]) -> None:
+    """Add a column `channel_label` to the electrodes.
+
+    Parameters
+    ----------
+    nwbfile : NWBFile
+    found : list of (Job, dict or None)
+        For each recording the names of its bad electrodes with their labels; None where it is not known.
+    """
+    bad = {electrode_group(job): labels for job, labels in found if labels is not None}
+    if not bad:
+        return
+    table = nwbfile.electrodes
+    electrodes = zip(map(str, table["group_name"][:]), map(str, table["channel_name"][:]), strict=True)
+    labels = [bad[group].get(name, "good") if group in bad else "unknown" for group, name in electrodes]
+    table.add_column(
+        name="channel_label",
+        description="by the search for bad channels: good, dead, noise, out (of the brain), saturated, or removed (a "
+        "pipeline of one's own); unknown where nothing was sorted",
+        data=labels,
+    )
 
 
 def none_good(id: str, units: SortedUnits) -> str | None:
@@ -131,7 +155,7 @@ def _units_of(task: Task, nwbfile: Any, job: Job, id: str) -> SortedUnits:
     # Each extension is read when it is asked for: waveforms and principal components, the largest, are not.
     analyzer = si.load(task.input("postprocessing", "postprocessed.zarr", id), load_extensions=False)
     sorting = si.load(task.input("curation", "curated", id))
-    facts = task.input_record("postprocessing", id)["facts"]
+    facts = _facts(task, id)
     clock = job.clock_of_traces(facts["start_s"], analyzer.get_total_samples())
     trains = [sorting.get_unit_spike_train(unit, return_times=False) for unit in analyzer.unit_ids]
     about = {"id": id, "recording": job.id, "electrode_group": electrode_group(job)}
@@ -143,6 +167,10 @@ def _units_of(task: Task, nwbfile: Any, job: Job, id: str) -> SortedUnits:
         observed=np.array(clock.intervals()),
         electrode_of=electrode_rows(nwbfile, analyzer, job),
     )
+
+
+def _facts(task: Task, id: str) -> dict[str, Any]:
+    return task.input_record("postprocessing", id)["facts"]
 
 
 def electrode_rows(nwbfile: Any, analyzer: Any, job: Job) -> dict[int, int]:

@@ -56,11 +56,12 @@ def run(task: Task) -> None:
     _undefine_presence_ratio(task, analyzer)
     _report_empty_metrics(task, analyzer)
     analyzer.save_as(folder=task.out / "postprocessed.zarr", format="zarr")
-    sorted_by = task.input_record("spikesorting")["facts"]
+    sorted_by, preprocessed = (task.input_record(stage)["facts"] for stage in ("spikesorting", "preprocessing"))
     task.fact(
         units=analyzer.get_num_units(),
         extensions=sorted(extensions),
-        start_s=task.input_record("preprocessing")["facts"]["start_s"],
+        start_s=preprocessed["start_s"],
+        bad_electrodes=preprocessed.get("bad_electrodes"),
         sorter=sorted_by["sorter"],
         sorter_version=sorted_by["sorter_version"],
     )

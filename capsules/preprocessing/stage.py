@@ -7,6 +7,7 @@ from typing import Any
 from capsules.common.errors import Skip, SpikeRelayError
 from capsules.common.job import load_recording
 from capsules.common.motion import motion_corrected
+from capsules.common.nwb import electrode_names
 from capsules.common.reference import MIN_REFERENCE_CHANNELS
 from capsules.common.rules import check_rate
 from capsules.common.saturation import (
@@ -149,8 +150,7 @@ def _custom(task: Task, raw: Any) -> Any:
     lazy = spre.apply_preprocessing_pipeline(raw, task.params.custom_preprocessing_pipeline)
     kept = set(lazy.channel_ids)
     labels = {str(channel): "good" if channel in kept else "removed" for channel in raw.channel_ids}
-    write_json(task.out / "bad_channels.json", labels)
-    task.fact(bad_channels=_by_label(labels))
+    _report_labels(task, raw, labels)
     return lazy
 
 
@@ -293,9 +293,7 @@ def _find_bad_channels(task: Task, raw: Any, saturation: Saturation | None) -> d
         unsaturated = without_frames(raw.remove_channels(list(railed)), saturation.frames())
         labels = {str(channel): label for channel, label in railed.items()} | steps.channel_labels(unsaturated, params)
         labels = {str(channel): labels[str(channel)] for channel in raw.channel_ids}
-    write_json(task.out / "bad_channels.json", labels)
-    bad = _by_label(labels)
-    task.fact(bad_channels=bad)
+    bad = _report_labels(task, raw, labels)
     fraction = sum(map(len, bad.values())) / len(labels)
     if fraction > params.max_bad_channel_fraction:
         told = ", ".join(f"{len(channels)} {label}" for label, channels in bad.items())
@@ -304,6 +302,16 @@ def _find_bad_channels(task: Task, raw: Any, saturation: Saturation | None) -> d
             f"max_bad_channel_fraction = {params.max_bad_channel_fraction}"
         )
     return labels
+
+
+def _report_labels(task: Task, raw: Any, labels: dict[str, str]) -> dict[str, list[str]]:
+    """Write down the labels of channels and, for the NWB file, of electrodes; returns label -> bad channels."""
+    write_json(task.out / "bad_channels.json", labels)
+    bad = _by_label(labels)
+    names = electrode_names(task.job, raw.channel_ids, raw.get_probegroup() if raw.has_probe() else None)
+    by_electrode = zip(names, labels.values(), strict=True)
+    task.fact(bad_channels=bad, bad_electrodes={name: label for name, label in by_electrode if label != "good"})
+    return bad
 
 
 def _by_label(labels: dict[str, str]) -> dict[str, list[str]]:

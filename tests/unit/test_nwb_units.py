@@ -35,6 +35,41 @@ def nwbfile(exported):
     return read_nwb(exported / "nwb_units_day" / "file.nwb")
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_electrodes_have_the_labels_of_bad_channels(backend, run_folder, tmp_path):
+    from pynwb import read_nwb, validate
+
+    folder = linked_run(run_folder, tmp_path / "run", "curation_", f"postprocessing_{IDS[1]}")
+    own = folder / f"postprocessing_{IDS[0]}"
+    shutil.copytree(run_folder / own.name, own)
+    record = json.loads((own / "stage.json").read_text())
+    record["facts"]["bad_electrodes"] = {"2": "dead", "7": "out"}
+    (own / "stage.json").write_text(json.dumps(record))
+    with quiet_tasks():
+        perform("nwb_ecephys", "day", [job(0), job(1)], folder, backend=backend)
+        perform("nwb_units", "day", [job(0), job(1)], folder)
+    written = read_nwb(folder / "nwb_units_day" / "file.nwb")
+    assert not validate(io=written.read_io)
+    electrodes = written.electrodes.to_dataframe()
+    bad = electrodes[(electrodes["channel_label"] != "good") & (electrodes["group_name"] == "imec0")]
+    assert dict(zip(bad["channel_name"], bad["channel_label"], strict=True)) == {"2": "dead", "7": "out"}
+    assert "channel_label" not in read_nwb(folder / "nwb_ecephys_day" / "file.nwb").electrodes.colnames
+
+
+def test_electrodes_of_a_probe_without_units_have_no_label(run_folder, tmp_path):
+    from pynwb import read_nwb
+
+    folder = linked_run(run_folder, tmp_path / "run", f"curation_{IDS[0]}", f"postprocessing_{IDS[0]}")
+    with quiet_tasks():
+        perform("nwb_ecephys", "day", [job(0), job(1)], folder)
+        perform("nwb_units", "day", [job(0), job(1)], folder)
+    electrodes = read_nwb(folder / "nwb_units_day" / "file.nwb").electrodes.to_dataframe()
+    labels = electrodes.groupby("group_name")["channel_label"].agg(set)
+    found = json.loads((run_folder / f"preprocessing_{IDS[0]}" / "bad_channels.json").read_text())
+    assert labels["imec0"] == set(found.values())
+    assert labels["imec1"] == {"unknown"}
+
+
 def stages_of(run_folder, id):
     """The analyzer and the curated sorting that the units were made of."""
     import spikeinterface as si
