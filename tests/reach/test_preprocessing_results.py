@@ -30,6 +30,8 @@ APPLIED = MOVING | {f"{MOTION}.apply": True}
 ALIGNED = {"phase_shift.margin_ms": 1.0}
 
 # Parameter -> (what else is set, the changed value, what differs then).
+FOUND = {"artifacts.blank": True, "artifacts.detect_threshold": 1.0}
+TIMED = {"artifacts.times": "times.csv"}
 CASES = {
     "job_kwargs.chunk_duration": ({}, "0.5s", "nothing"),
     "job_kwargs.progress_bar": ({}, True, "nothing"),
@@ -58,6 +60,13 @@ CASES = {
     "max_bad_channel_fraction": ({}, 0.1, "skip"),
     "common_reference.reference": ({}, "local", "traces"),
     "common_reference.operator": ({}, "average", "traces"),
+    "artifacts.detect": (FOUND, False, "traces"),
+    "artifacts.detect_threshold": (FOUND, 2.0, "traces"),
+    "artifacts.freq_max": (FOUND, 5.0, "traces"),
+    "artifacts.blank": (FOUND, True, "traces"),
+    "artifacts.times": ({}, "times.csv", "traces"),
+    "artifacts.ms_before": (TIMED, 5.0, "traces"),
+    "artifacts.ms_after": (TIMED, 5.0, "traces"),
     "highpass_spatial_filter.n_channel_pad": (DESTRIPE, 4, "traces"),
     "highpass_spatial_filter.n_channel_taper": (DESTRIPE, 2, "traces"),
     # SpikeInterface (0.105.3) asks along which axis the contacts are in order, and puts them in order by depth else.
@@ -110,6 +119,7 @@ def data(tmp_path_factory):
     recording.set_property("inter_sample_shift", np.arange(CHANNELS) / CHANNELS)
     folder = tmp_path_factory.mktemp("results") / "data"
     recording.save(folder=folder / "rec")
+    (folder / "times.csv").write_text("start_s\n1\n2\n")
     return folder
 
 
