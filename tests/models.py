@@ -33,8 +33,9 @@ def units_and_noise(seed: int, units: int = 8) -> tuple[Any, list[str]]:
     spikes = {unit: neurons.get_unit_spike_train(unit) for unit in neurons.unit_ids}
     spikes |= {f"noise{index}": np.sort(draw.integers(100, 249_900, size=150)) for index in range(units)}
     sorting = si.NumpySorting.from_unit_dict(spikes, sampling_frequency=recording.sampling_frequency)
-    analyzer = si.create_sorting_analyzer(sorting, recording, format="memory", sparse=False)
-    analyzer.compute({"random_spikes": {"seed": seed}, "templates": {}, "noise_levels": {}, **METRICS})
+    analyzer = si.create_sorting_analyzer(sorting, recording, format="memory", sparse=False, seed=seed)
+    seeded = {"random_spikes": {"seed": seed}, "noise_levels": {"random_slices_kwargs": {"seed": seed}}}
+    analyzer.compute(seeded | {"templates": {}} | METRICS)
     return analyzer, ["noise" if str(unit).startswith("noise") else "neural" for unit in analyzer.unit_ids]
 
 

@@ -141,8 +141,7 @@ def test_a_folder_with_a_model_tells_noise_from_neurons(model, analyzed, tmp_pat
 def test_a_model_of_every_part_that_the_trainer_writes(other_model, analyzed, tmp_path):
     inputs, truth = analyzed
     labels = labels_in(curated(inputs, tmp_path, noise_neural_classifier=str(other_model)).out)
-    # What is tested is that such a model is read; a network of so few lessons is right for 11 to 16 units of 16.
-    assert sum(label == true for label, true in zip(labels, truth, strict=True)) > len(truth) / 2
+    assert sum(label == true for label, true in zip(labels, truth, strict=True)) >= 0.8 * len(truth)
 
 
 def test_the_second_model_is_asked_about_what_the_first_calls_neural(model, lessons, analyzed, tmp_path):
