@@ -1,12 +1,9 @@
-"""Channel groups of recordings that have no geometry: tetrodes, bundles of wires, shanks that a reader only lists."""
+"""Channel groups of recordings without geometry: tetrodes, bundles of wires, shanks of unknown position."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-FORM = re.compile(r"([1-9]\d{0,3})x([1-9]\d{0,3})")
-"""`4x4`: groups, and channels of each, in the recording's order."""
 APART_UM = 250.0
 """Between two groups: no unit is seen by both."""
 PITCH_UM = 20.0
@@ -20,7 +17,7 @@ def with_channel_groups(recording: Any, asked: str | None) -> Any:
     ----------
     recording : BaseRecording
     asked : str, optional
-        The groups as in `4x4`; without it they are those that the reader tells, if it tells any.
+        As in `4x4`: groups, and channels of each in the recording's order. Without it, the reader's groups are used.
 
     Raises
     ------
@@ -49,7 +46,7 @@ def with_channel_groups(recording: Any, asked: str | None) -> Any:
 
 
 def reader_groups(recording: Any) -> list[list[int]]:
-    """The channel groups that a reader tells, as channel indices in the shank's order; empty without any."""
+    """The channel groups that a reader reports, as channel indices in the shank's order; empty when there are none."""
     xml = getattr(recording, "xml_file_path", None)
     if xml is not None and hasattr(recording, "_parse_xml_file"):
         # Neuroscope: the reader's property of the groups loses the channels' order.
@@ -62,7 +59,7 @@ def reader_groups(recording: Any) -> list[list[int]]:
 
 
 def _groups_of(asked: str, recording: Any) -> list[list[int]]:
-    count, size = map(int, FORM.fullmatch(asked).groups())
+    count, size = map(int, asked.split("x"))
     channels = recording.get_num_channels()
     if count * size != channels:
         raise ValueError(f"channel_groups = {asked} are {count * size} channels, and the recording has {channels}")

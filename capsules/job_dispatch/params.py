@@ -67,7 +67,7 @@ class JobDispatchParams(Section):
     channel_groups: str | None = param(
         None,
         "Channel groups of recordings that have no channel positions, in the order of the channels: `4x4` are four "
-        "tetrodes. null takes those that the reader tells.",
+        "tetrodes. null takes those that the reader reports.",
         flags={"--channel-groups": ...},
         pattern=r"^[1-9][0-9]{0,3}x[1-9][0-9]{0,3}$",
     )

@@ -80,10 +80,8 @@ def label_electrodes(nwbfile: Any, found: list[tuple[Job, dict[str, str] | None]
     bad = {electrode_group(job): labels for job, labels in found if labels is not None}
     if not bad:
         return
-    table = nwbfile.electrodes
-    electrodes = zip(map(str, table["group_name"][:]), map(str, table["channel_name"][:]), strict=True)
-    labels = [bad[group].get(name, "good") if group in bad else "unknown" for group, name in electrodes]
-    table.add_column(
+    labels = [bad[group].get(name, "good") if group in bad else "unknown" for group, name in _electrodes(nwbfile)]
+    nwbfile.electrodes.add_column(
         name="channel_label",
         description="by the search for bad channels: good, dead, noise, out (of the brain), saturated, or removed (a "
         "pipeline of one's own); unknown where nothing was sorted",
@@ -173,10 +171,16 @@ def _facts(task: Task, id: str) -> dict[str, Any]:
     return task.input_record("postprocessing", id)["facts"]
 
 
+def _electrodes(nwbfile: Any) -> list[tuple[str, str]]:
+    """Group and name of each electrode of the file, in its order."""
+    table = nwbfile.electrodes
+    return [
+        (str(group), str(name)) for group, name in zip(table["group_name"][:], table["channel_name"][:], strict=True)
+    ]
+
+
 def electrode_rows(nwbfile: Any, analyzer: Any, job: Job) -> dict[int, int]:
     """Channel index of the analyzer -> row of its electrode in the file's electrodes table."""
-    table = nwbfile.electrodes
-    groups, names = table["group_name"][:], table["channel_name"][:]
-    row_of = {(str(group), str(name)): row for row, (group, name) in enumerate(zip(groups, names, strict=True))}
+    row_of = {electrode: row for row, electrode in enumerate(_electrodes(nwbfile))}
     own = electrode_names(job, analyzer.channel_ids, analyzer.get_probegroup())
     return {channel: row_of[electrode_group(job), name] for channel, name in enumerate(own)}

@@ -17,7 +17,7 @@ from capsules.preprocessing.params import Artifacts
 
 COLUMNS = ("start_s", "stop_s")
 MAX_CHANNELS = 32
-"""So many, evenly spaced, tell what most channels see; more take longer and tell the same."""
+"""So many, evenly spaced, show what most channels see; more take longer and show the same."""
 
 Periods = list[tuple[float, float]]
 """Start and end in seconds."""
@@ -58,7 +58,7 @@ def read_artifact_times(file: Path) -> Periods:
     Raises
     ------
     Refused
-        When it cannot be read, lacks the column `start_s`, or has values that are no times: each of them.
+        When it cannot be read, lacks the column `start_s`, or has values that are not times: each of them.
     """
     try:
         # Spreadsheets begin their text with a byte order mark.
@@ -111,14 +111,16 @@ def times_file(data: Path, session: str, name: str) -> Path:
     return file
 
 
-def times_digest(data: Path, name: str) -> str:
-    """A digest of the times that a run uses, of every session in the data folder; an edited file makes another one.
+def times_digest(data: Path, name: str | None) -> str:
+    """A digest of the files of times in a data folder and its sessions; empty when the parameters name none.
 
     Raises
     ------
     Refused
-        When there is no such file, or one cannot be used.
+        When there is no such file, or one is invalid.
     """
+    if name is None:
+        return ""
     files = {times_file(data, folder.name, name) for folder in data.iterdir() if folder.is_dir()}
     files = {file for file in files | {times_file(data, "", name)} if file.exists()}
     if not files:

@@ -41,7 +41,7 @@ class DetectBadChannels(Section):
 
 
 class Artifacts(Section):
-    """Periods in which most channels see something that is no neuron."""
+    """Periods in which most channels see something else than neurons."""
 
     detect: bool = param(
         True,

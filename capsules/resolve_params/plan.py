@@ -77,8 +77,8 @@ def plan(options: dict[str, Any], data: Path, work: Path, results: Path) -> tupl
         When the data folder holds nothing to sort.
     """
     resolved = resolve(options, Path.cwd())
-    if (times := resolved.params.preprocessing.artifacts.times) is not None:
-        times_digest(data, times)
+    # Rejects a file of times that is missing or invalid.
+    times_digest(data, resolved.params.preprocessing.artifacts.times)
     guess_input(resolved, data)
     resolved.notes += missing_models(resolved, Path.cwd())
     jobs, dispatch = find_jobs(resolved.params.job_dispatch, data)

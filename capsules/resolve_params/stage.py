@@ -88,7 +88,12 @@ def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
     if problems:
         raise Refused(list(dict.fromkeys(problems)))
     results = Path(os.environ["RESULTS_PATH"])
-    times = {session.name: artifact_times_digest(by_file[session.params_file], session) for session in sessions}
+    times = {
+        session.name: times_digest(
+            Path(session.data), by_file[session.params_file].params.preprocessing.artifacts.times
+        )
+        for session in sessions
+    }
     digests = {file: prepare_models(resolved, launch_folder) for file, resolved in by_file.items()}
     moved = [run["moved_aside"]] if run.get("moved_aside") else []
     moved += move_aside(results, sessions) if options.get("overwrite") else []
@@ -111,18 +116,6 @@ def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
         record = {"data": str((launch_folder / sheet).resolve()), "options": options}
         write_json(results / RUN_RECORD, record | {"nextflow_session": run.get("nextflow_session")})
     return {"problems": [], "notes": sheet_notes(options, sessions), "sessions": documents}
-
-
-def artifact_times_digest(resolved: Resolved, session: Session) -> str:
-    """A digest of the times of artefacts that a session's parameters name; empty when they name none.
-
-    Raises
-    ------
-    Refused
-        When their file cannot be used.
-    """
-    name = resolved.params.preprocessing.artifacts.times
-    return "" if name is None else times_digest(Path(session.data), name)
 
 
 def sheet_notes(options: dict[str, Any], sessions: list[Session]) -> list[str]:

@@ -308,7 +308,7 @@ SMALL = Row(
 
 
 ALL_CHANNELS = {"preprocessing": ("--no-remove-out-channels", "--max-bad-channel-fraction", "1")}
-"""Hybrids have no field potential, which is what channels in the brain are told by."""
+"""Bad-channel detection needs a field potential, which hybrids lack."""
 
 
 def plain(recording: Recording, **settings: Any) -> Row:
