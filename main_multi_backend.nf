@@ -45,8 +45,10 @@ def dispatched(session, folder, reason) {
     return jobs.collect { job ->
         def meta = [session: session, id: job.id, block: job.block, megabytes: job.megabytes, channels: job.num_channels]
         // The files that tell about the session are the NWB export's alone: a changed one sorts nothing anew.
-        def traces = job.findAll { key, _value -> key != 'metadata_files' }
-        tuple(meta, groovy.json.JsonOutput.toJson(traces), groovy.json.JsonOutput.toJson(job))
+        def units = job.findAll { key, _value -> key != 'metadata_files' }
+        // Where the electrodes lie is often known only months later.
+        def traces = units.findAll { key, _value -> !(key in ['electrode_locations', 'locations_file']) }
+        tuple(meta, *[traces, units, job].collect { part -> groovy.json.JsonOutput.toJson(part) })
     }
 }
 
@@ -106,12 +108,13 @@ workflow {
     JOB_DISPATCH(runs.map { session, run -> tuple(session, run.data, run.sections.job_dispatch, run.disk) })
     answers = JOB_DISPATCH.out.map { session, folder -> tuple(session, folder, refusal(session, folder)) }
     found = answers.map { session, folder, reason -> tuple(session, dispatched(session, folder, reason)) }
-    jobs = found.flatMap { _session, all -> all.collect { meta, job, _whole -> tuple(meta, job) } }
+    jobs = found.flatMap { _session, all -> all.collect { meta, job, _units, _whole -> tuple(meta, job) } }
+    jobsOfUnits = found.flatMap { _session, all -> all.collect { meta, _job, units, _whole -> tuple(meta, units) } }
     blocks = found.flatMap { session, all ->
-        all.groupBy { meta, _job, _whole -> meta.block }.collect { block, group ->
+        all.groupBy { meta, _job, _units, _whole -> meta.block }.collect { block, group ->
             def metas = group.collect { row -> row[0] }
             def meta = [session: session, id: block, megabytes: metas.megabytes.sum(), channels: metas.channels.sum()]
-            tuple(meta, list_of(group.collect { row -> row[2] }))
+            tuple(meta, list_of(group.collect { row -> row[3] }))
         }
     }
 
@@ -134,7 +137,8 @@ workflow {
     sortingJobs = sortings.map { _recording, meta, job -> tuple(meta, job) }
     traces = preprocessed.map { meta, _job, folder -> tuple(meta, folder) }
     POSTPROCESSING(tasks(sortingJobs.join(traces).join(spikes).map { meta, job, recording, units -> tuple(meta, job, [recording, units]) }, runs, 'postprocessing'))
-    CURATION(tasks(sortingJobs.join(POSTPROCESSING.out.folder), runs, 'curation'))
+    unitJobs = sortings.combine(jobsOfUnits, by: 0).map { _recording, meta, _job, units -> tuple(meta, units) }
+    CURATION(tasks(unitJobs.join(POSTPROCESSING.out.folder), runs, 'curation'))
     curated = POSTPROCESSING.out.folder.join(CURATION.out.folder)
     // With the remainder: what failed or was skipped is shown as far as it came.
     reached = sortingJobs.join(traces, remainder: true).join(POSTPROCESSING.out.folder, remainder: true)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from capsules.common.channel_groups import with_channel_groups
 from capsules.common.clock import Clock, counted, timed
 from capsules.common.distrust import EVALUATING, ForeignCode, distrust_files, load_saved
+from capsules.common.electrode_locations import ElectrodeLocation
 from capsules.common.outer_files import check_outer_files
 
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
@@ -37,10 +38,12 @@ class Job(BaseModel):
     """One recording to be sorted.
 
     `block` is the id of the NWB file that the recording belongs to; `segments` are the reader's segment indices,
-    concatenated when there are several. `files` are its raw files (path relative to the data folder, bytes, mtime in
+    concatenated when there are several. `source_group` is the electrode group that all channels have in an NWB input.
+    `files` are its raw files (path relative to the data folder, bytes, mtime in
     ns), so that a replaced file makes another job; `metadata_files`, likewise, tell about the session, and only the NWB
-    export is given them. `part` are the first sample and the number of samples that are taken of the job's only segment
-    when it is split at its gaps, `lfp_part` those of the LF stream.
+    export is given them. `electrode_locations` (channel id -> where it lies in the brain) come from `locations_file`;
+    what is sorted does not depend on them. `part` are the first sample and the number of samples that are taken of the
+    job's only segment when it is split at its gaps, `lfp_part` those of the LF stream.
 
     The time: `clock` maps the samples of the concatenated segments to seconds, `lfp_clock` those of the LF stream;
     `regular_clock` says that they are counted from each segment's start, `segments_in_turn` that the segments are
@@ -64,6 +67,7 @@ class Job(BaseModel):
     part: tuple[int, int] | None = None
     lfp_part: tuple[int, int] | None = None
     group: str | None = None
+    source_group: str | None = None
     reader: Reader
     lfp_reader: Reader | None = None
     sampling_frequency_hz: float
@@ -86,6 +90,8 @@ class Job(BaseModel):
     regular_clock: bool = True
     files: list[tuple[str, int, int]] = []
     metadata_files: list[tuple[str, int, int]] = []
+    locations_file: str | None = None
+    electrode_locations: dict[str, ElectrodeLocation] = {}
     warnings: list[str] = []
     skip: str | None = None
     failure: str | None = None

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from capsules.common.electrode_locations import COORDINATES
 from capsules.common.errors import printable
 
 METRIC_EXTENSIONS = ("quality_metrics", "template_metrics")
@@ -24,7 +25,8 @@ LABELS = {
     "decoder_label": "label of the classifiers",
     "decoder_probability": "probability of the classifiers' label",
     "bombcell_label": "label by Bombcell's thresholds",
-}
+    "brain_region": "region of the brain that the unit's main channel, which has its largest peak, lies in",
+} | {name: f"main channel's {meaning}" for name, meaning in COORDINATES.items()}
 """What curation may say of the units, as properties of the sorting -> what it means."""
 REASONS = ("default_qc_reason", "suspicious_reason")
 """Those that are sentences."""

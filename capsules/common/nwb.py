@@ -13,7 +13,12 @@ def probe_name(job: Job) -> str:
 
 
 def electrode_group(job: Job) -> str:
-    """The name of a job's electrode group: its probe, and its channel group when it has one."""
+    """The name of a job's electrode group: an NWB input's own; else its probe, and its channel group if it has one."""
+    return job.source_group or series_name(job)
+
+
+def series_name(job: Job) -> str:
+    """What the names of a job's series end with."""
     return probe_name(job) if job.group is None else _clean(f"{probe_name(job)}-group{job.group}")
 
 

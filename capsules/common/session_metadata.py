@@ -46,12 +46,17 @@ def metadata_files(raw_files: Iterable[Path], session: Path) -> list[Path]:
         Files and folders of a recording, below `session`.
     session : Path
     """
+    near = folders_above(raw_files, session)
+    found = (next((folder / name for folder in near if (folder / name).is_file()), None) for name in FILES)
+    return [file for file in found if file is not None]
+
+
+def folders_above(raw_files: Iterable[Path], session: Path) -> list[Path]:
+    """The folders of a recording's files and those above them, the nearest first, up to the one above the session's."""
     folders = [folder for file in raw_files for folder in file.absolute().parents]
     top = session.absolute()
     above = [folder for folder in dict.fromkeys(folders) if folder.is_relative_to(top)]
-    near = [*sorted(above, key=lambda folder: -len(folder.parts)), top, top.parent]
-    found = (next((folder / name for folder in near if (folder / name).is_file()), None) for name in FILES)
-    return [file for file in found if file is not None]
+    return list(dict.fromkeys([*sorted(above, key=lambda folder: -len(folder.parts)), top, top.parent]))
 
 
 def read_metadata(file: Path) -> dict[str, dict[str, Any]]:

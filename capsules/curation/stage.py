@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from capsules.common import models
+from capsules.common.electrode_locations import COORDINATES, ElectrodeLocation
 from capsules.common.errors import SpikeRelayError
 from capsules.common.metrics import metric_of_column, metrics_table
 from capsules.common.task import Task, write_json
@@ -34,6 +35,7 @@ def run(task: Task) -> None:
             sorting.set_property(column.replace("unitrefine", "decoder"), decoded[column].to_numpy())
     if task.params.noise_strategy != "unitrefine":
         _label_by_bombcell(task, analyzer, metrics, sorting)
+    _locate_in_brain(task, analyzer, sorting)
     sorting.save(folder=task.out / "curated")
     write_json(task.out / "curated" / "curation.json", curation_document(sorting))
     start_s = task.input_record("postprocessing")["facts"]["start_s"]
@@ -105,6 +107,23 @@ def _mark_suspicious(task: Task, analyzer: Any, metrics: Any, sorting: Any) -> N
         suspicious_units=int(marked.sum()),
         suspicious_good_units=None if labels is None else int((marked & (labels == GOOD)).sum()),
     )
+
+
+def _locate_in_brain(task: Task, analyzer: Any, sorting: Any) -> None:
+    """Region and coordinates of each unit: those of its main channel."""
+    import numpy as np
+
+    known = task.job.electrode_locations
+    if not known:
+        return
+    places = [known.get(str(channel), ElectrodeLocation()) for channel in analyzer.get_main_channels(outputs="id")]
+    sorting.set_property("brain_region", np.array([place.region or "unknown" for place in places], dtype=str))
+    for axis in COORDINATES:
+        values = np.array([getattr(place, axis) for place in places], dtype=float)
+        if np.isfinite(values).any():
+            sorting.set_property(axis, values)
+    regions = Counter(place.region or "unknown" for place in places)
+    task.fact(locations_file=task.job.locations_file, brain_regions=dict(regions))
 
 
 def _label_by_bombcell(task: Task, analyzer: Any, metrics: Any, sorting: Any) -> None:

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from capsules.common.errors import SpikeRelayError, is_text, printable
+from capsules.common.electrode_locations import NAME, location_file, read_locations
+from capsules.common.errors import SpikeRelayError, is_text, nearest, printable
 from capsules.common.job import Job, Reader, open_reader
+from capsules.common.nwb import electrode_group, probe_name
 from capsules.common.saturation import converter_limits
-from capsules.common.session_metadata import metadata_files, read_metadata
+from capsules.common.session_metadata import folders_above, metadata_files, read_metadata
 from capsules.common.task import Task, write_json
 from capsules.job_dispatch.loaders import LOADERS
 from capsules.job_dispatch.loaders.streams import AnyStream, BrokenStream, LeftOutStream, Stream, cause
@@ -44,6 +46,9 @@ def run(task: Task) -> None:
             f"nothing to sort in {task.data}: no neural stream was found by --input {task.params.input}{reasons}"
         )
     number_collisions(jobs)
+    folders = {(task.data / path).parent for job in jobs for path, *_ in job.files}
+    for line in unused_location_files(jobs, {task.data, *sessions(task.data, task.params), *folders}, task.data):
+        task.warn(line)
     write_json(task.out / "jobs.json", [job.model_dump(mode="json") for job in jobs])
     task.fact(recordings=[job.id for job in jobs], not_sorted=left_out)
 
@@ -110,7 +115,7 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
                 first_samples = [first_samples[0] + time.part[0]]
             for group in groups:
                 channels = recording.get_num_channels() if group is None else _group_size(recording, group)
-                yield Job(
+                job = Job(
                     id=clean_id(name, stream.dataset, stream.name, part, "" if group is None else f"group{group}"),
                     session=name or data.resolve().name,
                     block=clean_id(name, stream.dataset, part),
@@ -119,6 +124,7 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
                     part=time.part,
                     lfp_part=time.lfp_part,
                     group=group,
+                    source_group=source_group(recording, stream.reader, group),
                     reader=_below(stream.reader, session, data),
                     lfp_reader=stream.lfp_reader and _below(stream.lfp_reader, session, data),
                     sampling_frequency_hz=float(recording.sampling_frequency),
@@ -147,6 +153,59 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
                     failure=found.failure,
                     warnings=[*found.warnings, *time.warnings, *pulses.get("warnings", [])],
                 )
+                set_electrode_locations(job, recording, folders_above(stream.files, session), data)
+                yield job
+
+
+def set_electrode_locations(job: Job, recording: Any, folders: list[Path], data: Path) -> None:
+    """Give a job what a file in these folders tells of where its electrodes lie in the brain.
+
+    Parameters
+    ----------
+    job : Job
+    recording : BaseRecording
+        The whole stream: a file counts all of its channels.
+    folders : list of Path
+        The nearest first.
+    data : Path
+    """
+    file = location_file(folders, [electrode_group(job), probe_name(job)])
+    if file is None:
+        return
+    depths = recording.get_channel_locations()[:, 1].tolist() if recording.has_channel_location() else None
+    numbers = channel_numbers(recording, job.reader)
+    ids = recording.get_channel_ids().tolist()
+    channels = {id: (numbers[index], None if depths is None else depths[index]) for index, id in enumerate(ids)}
+    if job.group is not None:
+        groups = [str(group) for group in recording.get_channel_groups()]
+        channels = {id: channels[id] for id, group in zip(ids, groups, strict=True) if group == job.group}
+    job.electrode_locations = read_locations(file, channels)
+    job.locations_file = str(file.relative_to(data)) if file.is_relative_to(data) else str(file)
+    if missing := len(channels) - len(job.electrode_locations):
+        job.warnings.append(f"{job.locations_file} does not tell where {missing} of the {len(channels)} electrodes lie")
+
+
+def channel_numbers(recording: Any, reader: Reader) -> list[int]:
+    """The number of each channel of a stream, from 0: SpikeGLX' own, of which some may not be saved; else its place."""
+    if reader.name == "spikeglx":
+        numbers = [re.search(r"#AP([0-9]+)$", str(id)) for id in recording.channel_ids]
+        if all(numbers):
+            return [int(number[1]) for number in numbers]
+    return list(range(recording.get_num_channels()))
+
+
+def unused_location_files(jobs: list[Job], folders: set[Path], data: Path) -> Iterator[str]:
+    """A sentence on each file of electrode locations in these folders that no job's probe is named in."""
+    used = {job.locations_file for job in jobs}
+    probes = sorted({name for job in jobs for name in (probe_name(job), electrode_group(job))})
+    for file in sorted({file for folder in folders for file in folder.glob(f"*{NAME}.*")}):
+        name = str(file.relative_to(data)) if file.is_relative_to(data) else str(file)
+        if file.suffix in (".csv", ".json") and name not in used:
+            probe = file.stem.removesuffix(NAME).rstrip("_")
+            yield (
+                f"{printable(name)} is not read: it is named for no probe of this run ({', '.join(probes)})"
+                f"{nearest(probe, probes)}"
+            )
 
 
 def looked_at(recording: Any, segments: list[int], settings: Any, limits: tuple[float, float] | None) -> Findings:
@@ -259,6 +318,14 @@ def _below(reader: Any, session: Path, data: Path) -> Any:
     }
     probe = None if reader.probe_path is None else str(prefix / reader.probe_path)
     return reader.model_copy(update={"kwargs": kwargs, "probe_path": probe})
+
+
+def source_group(recording: Any, reader: Reader, group: str | None) -> str | None:
+    """The electrode group of an NWB input that all of these channels are in, or None."""
+    if reader.name != "nwb" or recording.get_channel_groups() is None:
+        return None
+    names = {str(name) for name in recording.get_channel_groups()} if group is None else {group}
+    return names.pop() if len(names) == 1 else None
 
 
 def _group_size(recording: Any, group: str) -> int:

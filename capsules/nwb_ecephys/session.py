@@ -76,9 +76,21 @@ def nwb_metadata(file: Path) -> dict[str, dict[str, Any]]:
             "Devices": devices,
             "DeviceModels": models,
             "source_groups": groups,
+            "source_electrodes": {"ids": _electrode_ids(nwbfile)},
         }
     finally:
         nwbfile.read_io.close()
+
+
+def _electrode_ids(nwbfile: Any) -> dict[tuple[str, str], int]:
+    """Group and name of each electrode -> its id; one without a name goes by its id, as in SpikeInterface."""
+    table = nwbfile.electrodes
+    if table is None:
+        return {}
+    ids = [int(id) for id in table.id[:]]
+    names = table["channel_name"][:] if "channel_name" in table.colnames else ids
+    groups = table["group_name"][:]
+    return {(str(group), str(name)): id for group, name, id in zip(groups, names, ids, strict=True)}
 
 
 def _device(device: Any) -> dict[str, Any]:

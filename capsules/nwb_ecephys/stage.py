@@ -12,9 +12,10 @@ from typing import Any
 
 from capsules.common import full_disk, resources
 from capsules.common.clock import set_times_like
+from capsules.common.electrode_locations import COORDINATES, ElectrodeLocation
 from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError, nearest
 from capsules.common.job import Job, first_seconds, load_lfp_segments, load_segments, stream_stem
-from capsules.common.nwb import electrode_group, electrode_names, probe_name
+from capsules.common.nwb import electrode_group, electrode_names, probe_name, series_name
 from capsules.common.task import Task
 from capsules.nwb_ecephys.lfp import at_lfp_rate, in_scratch, lfp_band, pieces
 from capsules.nwb_ecephys.params import NwbEcephysParams
@@ -102,9 +103,20 @@ def write_file(task: Task, probes: list[Probe], metadata: dict[str, dict[str, An
     _add_segments(nwbfile, jobs)
     for probe in probes:
         _add_probe(nwbfile, probe, metadata, task.params)
+    keep_electrode_ids(nwbfile, metadata)
     add_devices(nwbfile, metadata)
     file = task.out / "file.nwb"
     configure_and_write_nwbfile(nwbfile, nwbfile_path=file, backend=task.params.backend)
+
+
+def keep_electrode_ids(nwbfile: Any, metadata: dict[str, dict[str, Any]]) -> None:
+    """Give the electrodes of an NWB input the ids that they have there."""
+    ids = metadata.get("source_electrodes", {}).get("ids", {})
+    table = nwbfile.electrodes
+    names = zip(table["group_name"].data, table["channel_name"].data, strict=True)
+    kept = [ids.get((str(group), str(name))) for group, name in names]
+    if None not in kept and len(set(kept)) == len(kept):
+        table.id.data[:] = kept
 
 
 def leave_out_unreadable(task: Task, probes: list[Probe], failures: list[str]) -> bool:
@@ -300,7 +312,7 @@ def probe_metadata(recording: Any, job: Job, told: dict[str, dict[str, Any]]) ->
             ("lfp", "ElectricalSeriesLFP", "local field potential"),
         ):
             series[f"{kind}{index}"] = {
-                "name": f"{title}-{name}{suffix}",
+                "name": f"{title}-{series_name(job)}{suffix}",
                 "description": f"{content} of {job.stream}{part}",
             }
     return {
@@ -309,6 +321,11 @@ def probe_metadata(recording: Any, job: Job, told: dict[str, dict[str, Any]]) ->
         "Ecephys": {
             "ElectrodeGroups": {name: group | {"device_metadata_key": device_name}},
             "ElectricalSeries": series,
+            "Electrodes": [
+                {"name": name, "description": f"{COORDINATES[name]}, as {job.locations_file} has it"}
+                for name in COORDINATES
+                if job.locations_file
+            ],
         },
     }
 
@@ -356,6 +373,13 @@ def _with_electrode_properties(recording: Any, job: Job) -> Any:
     recording.set_property("group_name", np.full(channels, electrode_group(job)))
     if recording.get_property("brain_area") is None:
         recording.set_property("brain_area", np.full(channels, "unknown"))
+    if job.electrode_locations:
+        places = [job.electrode_locations.get(str(id), ElectrodeLocation()) for id in recording.channel_ids]
+        areas = recording.get_property("brain_area").tolist()
+        areas = [place.region or area for place, area in zip(places, areas, strict=True)]
+        recording.set_property("brain_area", np.array(areas, dtype=str))
+        for axis in COORDINATES:
+            recording.set_property(axis, np.array([getattr(place, axis) for place in places], dtype=float))
     if recording.has_probe():
         locations = recording.get_channel_locations()
         recording.set_property("rel_x", locations[:, 0].astype(float))

@@ -150,6 +150,12 @@ def test_resume_sees_a_replaced_file_and_changed_code(tmp_path, tiny_session):
     told = pipeline.run("-resume")
     assert {stage for stage, _ in ran_anew(told)} == {"NWB_ECEPHYS", "NWB_UNITS", "RESULTS"}
 
+    (data / "imec1_channel_locations.csv").write_text("depth_um,acronym\n0,CA1\n4000,VISp\n")
+    located = pipeline.run("-resume")
+    of_units = {"CURATION", "VISUALIZATION", "NWB_ECEPHYS", "NWB_UNITS", "RESULTS"}
+    assert {stage for stage, _ in ran_anew(located)} == of_units
+    assert {id for _, id in ran_anew(located)} == {IMEC1, BLOCK, "run"}
+
     stage = root / "capsules" / "postprocessing" / "stage.py"
     stage.write_text(stage.read_text() + "\n# changed\n")
     upgraded = pipeline.run("-resume")

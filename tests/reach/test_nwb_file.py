@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from capsules.common.errors import RecordedFailure
+from capsules.common.errors import RecordedFailure, SpikeRelayError
 from capsules.common.job import Job, load_segments
 from capsules.job_dispatch import stage as job_dispatch
 from capsules.job_dispatch.params import PARAMS as DISPATCH
@@ -171,15 +171,76 @@ def test_an_nwb_inputs_session_is_kept(backend, tmp_path):
             nwbfile = io.read()
             nwbfile.subject = Subject(subject_id="rat7", sex="M", species="Rattus norvegicus", age="P90D")
             nwbfile.create_device("camera", description="another device")
+            nwbfile.electrodes.id.data[:] = range(100, 108)
+            nwbfile.electrodes["location"].data[:] = ["CA1"] * 4 + ["CA3"] * 4
             io.write(nwbfile)
     jobs = dispatched(data, tmp_path, input="nwb")
     _, nwbfile = export(jobs, data, tmp_path, write_raw=True, write_lfp=False)
     assert nwbfile.session_start_time.isoformat() == "2026-01-01T00:00:00+00:00"
     assert (nwbfile.identifier, nwbfile.session_description) == ("rat.nwb", "test")
-    assert nwbfile.electrode_groups["ElectricalSeriesA"].device.name == "probe"
+    assert list(nwbfile.electrode_groups) == ["ElectricalSeriesA-0"]
+    assert nwbfile.electrode_groups["ElectricalSeriesA-0"].device.name == "probe"
     if backend == "hdf5":
+        assert findings(nwbfile) == []
+        assert nwbfile.electrodes.id[:].tolist() == list(range(100, 108))
+        assert nwbfile.electrodes["location"][:].tolist() == ["CA1"] * 4 + ["CA3"] * 4
         assert nwbfile.subject.subject_id == "rat7"
         assert set(nwbfile.devices) == {"probe", "camera"}
+
+
+def test_the_groups_of_an_nwb_input_are_kept(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    formats.write_nwb(data / "rat.nwb", {"ElectricalSeriesA": 2, "ElectricalSeriesB": 1}, "hdf5")
+    jobs = dispatched(data, tmp_path, input="nwb")
+    _, nwbfile = export(jobs, data, tmp_path, write_raw=True, write_lfp=False)
+    assert set(nwbfile.electrode_groups) == {"ElectricalSeriesA-0", "ElectricalSeriesA-1", "ElectricalSeriesB-0"}
+    source = pynwb_electrodes(data / "rat.nwb")
+    assert nwbfile.electrodes.to_dataframe()[["group_name", "channel_name"]].to_dict() == source.to_dict()
+    assert set(nwbfile.acquisition) == {
+        "ElectricalSeries-ElectricalSeriesA-groupElectricalSeriesA-0",
+        "ElectricalSeries-ElectricalSeriesA-groupElectricalSeriesA-1",
+        "ElectricalSeries-ElectricalSeriesB",
+    }
+
+
+def pynwb_electrodes(file):
+    from pynwb import read_nwb
+
+    return read_nwb(file).electrodes.to_dataframe()[["group_name", "channel_name"]]
+
+
+def test_electrodes_have_the_places_that_a_file_tells(spikeglx, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(spikeglx, data)
+    file = data / "run_g0" / "run_g0_imec0" / "imec0_channel_locations.csv"
+    file.write_text("channel,acronym,ap_mm,ml_mm,dv_mm\n0,VISp,-3.1,2.5,-0.4\n1,VISl,-3.1,2.5,-0.5\n")
+    (data / "imec7_channel_locations.csv").write_text("channel,acronym\n0,VISp\n")
+    task = task_for("job_dispatch", DISPATCH.model_validate({"input": "spikeglx"}), tmp_path, data)
+    job_dispatch.run(task)
+    (unread,) = task.record["warnings"]
+    assert unread.startswith(
+        "imec7_channel_locations.csv is not read: it is named for no probe of this run (imec0, imec1"
+    )
+    jobs = [Job.model_validate(job) for job in json.loads((task.out / "jobs.json").read_text())]
+    assert any("does not tell where 6 of the 8 electrodes lie" in line for line in jobs[0].warnings)
+    _, nwbfile = export(jobs, data, tmp_path, write_lfp=False)
+    electrodes = nwbfile.electrodes.to_dataframe()
+    own = electrodes[electrodes["group_name"] == "imec0"]
+    # nwb_metadata.yaml has imec0 in CA1.
+    assert own["location"].tolist() == ["VISp", "VISl"] + ["CA1"] * 6
+    assert own["ap_um"].tolist()[:2] == [-3100.0, -3100.0]
+    assert own["dv_um"].isna().sum() == 6
+    assert set(electrodes[electrodes["group_name"] != "imec0"]["location"]) == {"unknown"}
+    assert findings(nwbfile) == []
+
+
+def test_a_broken_file_of_places_ends_the_run_before_it_sorts(spikeglx, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(spikeglx, data)
+    (data / "imec1_channel_locations.json").write_text("{}")
+    with pytest.raises(SpikeRelayError, match=r"imec1_channel_locations.json tells of no electrode"):
+        dispatched(data, tmp_path, input="spikeglx")
 
 
 def test_open_ephys_settings_tell_the_start(tmp_path):

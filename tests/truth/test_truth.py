@@ -211,6 +211,6 @@ def bare_kilosort4(traces, folder, do_car):
         results_dir=folder,
         data_dtype="int16",
         do_CAR=do_car,
-        device=torch.device("cpu"),
+        device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
     )
     return read_kilosort(folder, keep_good_only=False)

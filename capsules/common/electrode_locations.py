@@ -1,0 +1,181 @@
+"""Where electrodes lie in the brain: a file for each probe, as tools that align histology export it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from capsules.common.errors import MOST_SHOWN, SpikeRelayError, and_more
+from capsules.common.small_files import check_plain, read_small, read_small_json
+
+NAME = "channel_locations"
+"""A file is named `<probe>_channel_locations.csv` or `.json`."""
+COORDINATES = {
+    "ap_um": "position from back to front, in um",
+    "ml_um": "position from left to right, in um",
+    "dv_um": "position in height, in um",
+}
+AXES = [name.removesuffix("_um") for name in COORDINATES]
+UM_PER = {"": 1.0, "_um": 1.0, "_mm": 1000.0}
+"""Endings of a column of coordinates."""
+REGION_COLUMNS = ("acronym", "brain_region", "region")
+CHANNEL, DEPTH = "channel", "depth_um"
+IBL_AXES = {"ap_um": "y", "ml_um": "x", "dv_um": "z"}
+IBL_CHANNEL = re.compile(r"channel_([0-9]{1,6})")
+
+
+class ElectrodeLocation(BaseModel):
+    """Region and coordinates in um of one electrode, as its file has them; None is unknown."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    region: str | None = None
+    ap_um: float | None = None
+    ml_um: float | None = None
+    dv_um: float | None = None
+
+
+Places = list[tuple[float, ElectrodeLocation]]
+"""Number of the channel, or depth in um, and what lies there."""
+
+
+def location_file(folders: Iterable[Path], names: Iterable[str]) -> Path | None:
+    """The nearest file of the first of these names (of a group, of its probe) that has one; CSV goes before JSON."""
+    folders = list(folders)
+    files = [f"{name}_{NAME}{suffix}" for name in names for suffix in (".csv", ".json")]
+    candidates = (folder / file for file in files for folder in folders)
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def read_locations(file: Path, channels: dict[Any, tuple[int, float | None]]) -> dict[str, ElectrodeLocation]:
+    """What a file tells of each channel: id -> location; channels that it does not tell of are left out.
+
+    Parameters
+    ----------
+    file : Path
+        A CSV file with a column `channel` (from 0) or `depth_um`, one of REGION_COLUMNS, and, if wanted, `ap`, `ml` and
+        `dv` in um (`ap_um`), or in mm (`ap_mm`). Or JSON as the alignment tool of the International Brain Laboratory
+        writes it: `channel_<number>` -> `brain_region`, x (ML), y (AP) and z (DV) in um.
+    channels : dict
+        Channel id -> its number and its depth in um, which is None where the channels have no positions.
+
+    Raises
+    ------
+    SpikeRelayError
+        With the file's path and every line that is not right.
+    """
+    try:
+        by_depth, places = _read_json(file) if file.suffix == ".json" else _read_csv(file)
+    except (OSError, ValueError, csv.Error) as error:
+        raise SpikeRelayError(f"{file} cannot be read: {error}") from None
+    if not places:
+        raise SpikeRelayError(f"{file} tells of no electrode")
+    if by_depth:
+        if any(depth is None for _, depth in channels.values()):
+            raise SpikeRelayError(f"{file} goes by depth, but the channels have no positions: use the column {CHANNEL}")
+        return _by_depth(places, {id: depth for id, (_, depth) in channels.items()})
+    id_of = {number: str(id) for id, (number, _) in channels.items()}
+    unknown = [int(number) for number, _ in places if number not in id_of]
+    if len(unknown) == len(places):
+        raise SpikeRelayError(f"{file} tells of none of the {len(channels)} channels")
+    return {id_of[number]: location for number, location in places if number in id_of}
+
+
+def _by_depth(places: Places, depths: dict[Any, float]) -> dict[str, ElectrodeLocation]:
+    """Each channel gets what lies nearest in depth, at most as far away as two neighbouring lines of the file are."""
+    places = sorted(places, key=lambda place: place[0])
+    known = [depth for depth, _ in places]
+    reach = max((b - a for a, b in pairwise(known)), default=0.0) or 50.0
+    found = {}
+    for id, depth in depths.items():
+        nearest = min(range(len(known)), key=lambda index: abs(known[index] - depth))
+        if abs(known[nearest] - depth) <= reach:
+            found[str(id)] = places[nearest][1]
+    return found
+
+
+def _read_csv(file: Path) -> tuple[bool, Places]:
+    # Spreadsheets begin their text with a byte order mark.
+    reader = csv.DictReader(io.StringIO(read_small(file).removeprefix("\ufeff")), strict=True)
+    reader.fieldnames = [_plain_name(name) for name in reader.fieldnames or []]
+    names = reader.fieldnames
+    by = CHANNEL if CHANNEL in names else next((name for name in (DEPTH, "depth") if name in names), None)
+    region = next((name for name in REGION_COLUMNS if name in names), None)
+    if by is None or region is None:
+        raise ValueError(
+            f"the columns {CHANNEL} or {DEPTH}, and {REGION_COLUMNS[0]}, are needed; its first line has "
+            f"{', '.join(names[:10]) or 'nothing'}"
+        )
+    columns = {axis: [axis + ending for ending in UM_PER if axis + ending in names] for axis in AXES}
+    if twice := [axis for axis, found in columns.items() if len(found) > 1]:
+        raise ValueError(f"{', '.join(twice)} in two columns")
+    places, problems = [], []
+    for row in reader:
+        try:
+            location = ElectrodeLocation(
+                region=(row[region] or "").strip() or None,
+                **{
+                    f"{axis}_um": None if not (row[name] or "").strip() else UM_PER[name[2:]] * _finite(row[name])
+                    for axis, found in columns.items()
+                    for name in found
+                },
+            )
+            places.append((_channel(row[by]) if by == CHANNEL else _finite(row[by]), location))
+        except (TypeError, ValueError) as error:
+            problems.append(f"line {reader.line_num}: {error}")
+    if problems:
+        raise ValueError("; ".join(problems[:MOST_SHOWN] + and_more(len(problems))))
+    return by != CHANNEL, places
+
+
+def _plain_name(name: str) -> str:
+    """`AP (um)` and `ap_um` are one column."""
+    return re.sub(r"[ ()\[\]]+", "_", name.strip().lower().replace("µ", "u").replace("μ", "u")).strip("_")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no number")
+    return value
+
+
+def _channel(text: str) -> int:
+    value = _finite(text)
+    if value < 0 or value != int(value):
+        raise ValueError(f"{text} is no channel: they count from 0")
+    return int(value)
+
+
+def _read_json(file: Path) -> tuple[bool, Places]:
+    document = read_small_json(file)
+    check_plain(document)
+    if not isinstance(document, dict):
+        raise ValueError("a table of channels is needed")
+    places: Places = []
+    for name, told in document.items():
+        number = IBL_CHANNEL.fullmatch(name)
+        if number is None:
+            # `origin` tells where bregma lies in the atlas.
+            if name != "origin":
+                raise ValueError(f"{name} is no channel, as in channel_0")
+            continue
+        if not isinstance(told, dict):
+            raise ValueError(f"{name}: a table of names and values is needed")
+        region = told.get("brain_region", told.get("acronym"))
+        values = {axis: told.get(letter) for axis, letter in IBL_AXES.items()}
+        try:
+            coordinates = {axis: None if value is None else _finite(value) for axis, value in values.items()}
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name}: {error}") from None
+        location = ElectrodeLocation(region=None if region is None else str(region), **coordinates)
+        places.append((int(number[1]), location))
+    return False, places
