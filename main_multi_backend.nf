@@ -48,7 +48,8 @@ def dispatched(session, folder, reason) {
         def units = job.findAll { key, _value -> key != 'metadata_files' }
         // Where the electrodes lie is often known only months later.
         def traces = units.findAll { key, _value -> !(key in ['electrode_locations', 'locations_file']) }
-        tuple(meta, *[traces, units, job].collect { part -> groovy.json.JsonOutput.toJson(part) })
+        def texts = [traces, units, job].collect { part -> groovy.json.JsonOutput.toJson(part) }
+        tuple(meta, texts[0], texts[1], texts[2])
     }
 }
 

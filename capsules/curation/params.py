@@ -33,6 +33,15 @@ class Suspicious(Section):
     min_amplitude_share: float = param(
         0.1, "The smaller group of amplitudes has at least this share of the spikes.", gt=0, le=0.5
     )
+    min_waveform_separation: float | None = param(
+        4.0,
+        "A unit is marked when the waveforms of its spikes, by principal components, form two groups that are further "
+        "apart than this, in units of their width along the line between them (Ashman's D). Lower marks more.",
+        gt=0,
+    )
+    min_waveform_share: float = param(
+        0.1, "The smaller group of waveforms has at least this share of the spikes.", gt=0, le=0.5
+    )
     max_position_range_um: float | None = param(
         100,
         "A unit is marked when its position along the probe ranges over more (the metric `drift_ptp`, which needs two "

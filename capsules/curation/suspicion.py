@@ -16,31 +16,63 @@ MAX_FITTED = 5000
 """Amplitudes that the mixture is fitted to at most, evenly spread over the recording."""
 MIN_BIC_GAIN = 10
 """Two groups explain the amplitudes better than one by at least this: very strong evidence (Kass and Raftery, 1995)."""
+MIN_VARIANCE = 1e-6
+"""Of a group, so that spikes that are all equal can be fitted."""
+FEATURES = 3
+"""Dimensions in which two groups of waveforms are looked for."""
 BINS = 10
 MIN_BIN_S = 10
 MIN_SPIKES_PER_BIN = 20
 """Bins of time for the amplitude's range."""
 
 
-def two_groups(amplitudes: np.ndarray) -> tuple[float, float] | None:
+def two_groups(values: np.ndarray) -> tuple[float, float] | None:
     """Separation of two groups in a distribution and the smaller one's share; None when one group explains it as well.
 
     The separation is Ashman's D = sqrt(2) |m1 - m2| / sqrt(s1^2 + s2^2) of a mixture of two normal distributions
-    (Ashman, Bird and Zepf, 1994), chosen over one by the Bayesian information criterion.
+    (Ashman, Bird and Zepf, 1994), chosen over one by the Bayesian information criterion; in several dimensions along
+    their linear discriminant.
 
     Parameters
     ----------
-    amplitudes : array, (spikes,)
+    values : array, (spikes,) or (spikes, dimensions)
     """
     from sklearn.mixture import GaussianMixture
 
-    chosen = np.linspace(0, len(amplitudes) - 1, min(len(amplitudes), MAX_FITTED)).astype(int)
-    values = amplitudes[chosen].astype(float)[:, None]
-    one, two = (GaussianMixture(count, random_state=0).fit(values) for count in (1, 2))
+    chosen = np.linspace(0, len(values) - 1, min(len(values), MAX_FITTED)).astype(int)
+    values = values[chosen].astype(float).reshape(len(chosen), -1)
+    one, two = (GaussianMixture(count, reg_covar=MIN_VARIANCE, random_state=0).fit(values) for count in (1, 2))
     if one.bic(values) - two.bic(values) < MIN_BIC_GAIN:
         return None
-    difference, variance = np.ptp(two.means_), two.covariances_.sum()
-    return float(np.sqrt(2) * difference / np.sqrt(variance)), float(two.weights_.min())
+    difference = two.means_[1] - two.means_[0]
+    line = np.linalg.solve(np.einsum("i,ijk->jk", two.weights_, two.covariances_), difference)
+    variance = sum(line @ covariance @ line for covariance in two.covariances_)
+    return float(np.sqrt(2) * abs(line @ difference) / np.sqrt(variance)), float(two.weights_.min())
+
+
+def waveform_features(projections: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """The largest differences between the waveforms of a unit's spikes, without those that come slowly, as by drift.
+
+    Parameters
+    ----------
+    projections : array, (spikes, ...)
+        Principal components on the unit's channels.
+    times : array, (spikes,)
+        In any unit.
+
+    Returns
+    -------
+    array, (spikes, FEATURES at most)
+        Scaled to a standard deviation of one over all of them.
+    """
+    from sklearn.decomposition import PCA
+
+    values = projections.reshape(len(projections), -1).astype(float)
+    bins = np.array_split(np.argsort(times, kind="stable"), max(1, min(BINS, len(values) // MIN_SPIKES)))
+    for chosen in bins:
+        values[chosen] -= values[chosen].mean(axis=0)
+    values = PCA(min(FEATURES, values.shape[1]), random_state=0).fit_transform(values)
+    return values / (values.std() or 1.0)
 
 
 def amplitude_range(amplitudes: np.ndarray, times_s: np.ndarray, duration_s: float) -> float:
@@ -89,6 +121,11 @@ def suspicions(analyzer: Any, metrics: Any, limits: Suspicious, change: Callable
             _mark_amplitudes(reasons, analyzer, limits)
         else:
             left_out("amplitudes", "the extension amplitude_scalings")
+    if limits.min_waveform_separation is not None:
+        if analyzer.has_extension("principal_components"):
+            _mark_waveforms(reasons, analyzer, limits)
+        else:
+            left_out("waveforms", "the extension principal_components")
     return reasons
 
 
@@ -132,15 +169,32 @@ def _mark_amplitudes(reasons: list[list[str]], analyzer: Any, limits: Suspicious
         if len(amplitudes) < MIN_SPIKES:
             continue
         if limits.min_amplitude_separation is not None and (groups := two_groups(amplitudes)) is not None:
-            separation, share = groups
-            if separation > limits.min_amplitude_separation and share >= limits.min_amplitude_share:
-                marks.append(
-                    f"two groups of amplitudes: separation {separation:.1f} (limit "
-                    f"{limits.min_amplitude_separation:g}), the smaller one has {share:.0%} of the spikes (limit "
-                    f"{limits.min_amplitude_share:.0%})"
-                )
+            needed = (limits.min_amplitude_separation, limits.min_amplitude_share)
+            if groups[0] > needed[0] and groups[1] >= needed[1]:
+                marks.append(_two_groups("amplitudes", groups, *needed))
         if limits.max_amplitude_range is not None:
             times_s = analyzer.sorting.get_unit_spike_train(unit, segment_index=0) / rate
             found = amplitude_range(amplitudes, times_s, duration_s)
             if found > limits.max_amplitude_range:
                 marks.append(f"amplitude ranges over {found:.0%} (limit {limits.max_amplitude_range:.0%})")
+
+
+def _mark_waveforms(reasons: list[list[str]], analyzer: Any, limits: Suspicious) -> None:
+    components = analyzer.get_extension("principal_components")
+    spikes = analyzer.get_extension("random_spikes").get_random_spikes()
+    for index, (marks, unit) in enumerate(zip(reasons, analyzer.unit_ids, strict=True)):
+        times = spikes["sample_index"][spikes["unit_index"] == index]
+        if len(times) < MIN_SPIKES:
+            continue
+        projections, _ = components.get_projections_one_unit(unit, sparse=analyzer.sparsity is not None)
+        groups = two_groups(waveform_features(projections, times))
+        if groups is not None and groups[0] > limits.min_waveform_separation and groups[1] >= limits.min_waveform_share:
+            marks.append(_two_groups("waveforms", groups, limits.min_waveform_separation, limits.min_waveform_share))
+
+
+def _two_groups(of: str, groups: tuple[float, float], min_separation: float, min_share: float) -> str:
+    separation, share = groups
+    return (
+        f"two groups of {of}: separation {separation:.1f} (limit {min_separation:g}), the smaller one has {share:.0%} "
+        f"of the spikes (limit {min_share:.0%})"
+    )

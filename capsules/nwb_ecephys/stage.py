@@ -321,13 +321,20 @@ def probe_metadata(recording: Any, job: Job, told: dict[str, dict[str, Any]]) ->
         "Ecephys": {
             "ElectrodeGroups": {name: group | {"device_metadata_key": device_name}},
             "ElectricalSeries": series,
-            "Electrodes": [
-                {"name": name, "description": f"{COORDINATES[name]}, as {job.locations_file} has it"}
-                for name in COORDINATES
-                if job.locations_file
-            ],
+            "Electrodes": [{"name": name, "description": text} for name, text in electrode_columns(job).items()],
         },
     }
+
+
+def electrode_columns(job: Job) -> dict[str, str]:
+    """What our columns of the electrodes table hold: name -> description."""
+    own = {
+        "rel_x": "x of the electrode on its probe, in um",
+        "rel_y": "y of the electrode on its probe, in um",
+        "shank": "shank of the probe that the electrode is on",
+        "inter_sample_shift": "when the channel is sampled, as a fraction of the time between two samples",
+    }
+    return own | {name: f"{meaning}, as {job.locations_file} has it" for name, meaning in COORDINATES.items()}
 
 
 def groups_by_hand(told: dict[str, dict[str, Any]]) -> dict[str, dict[str, str]]:

@@ -75,6 +75,8 @@ SUSPICIONS = {
     "max_contamination": (0.1, 0.3, "contamination at least"),
     "min_amplitude_separation": (3.0, 5.0, "two groups of amplitudes"),
     "min_amplitude_share": (0.2, 0.4, "two groups of amplitudes"),
+    "min_waveform_separation": (4.0, 12.0, "two groups of waveforms"),
+    "min_waveform_share": (0.2, 0.4, "two groups of waveforms"),
     "max_position_range_um": (50.0, 70.0, "position ranges over 60 um"),
     "min_nn_hit_rate": (0.5, 0.3, "40% of nearest neighbours are its own (limit 50%)"),
     "max_amplitude_range": (0.5, 0.9, "amplitude ranges over"),
@@ -84,7 +86,8 @@ SUSPICIONS = {
 
 @pytest.mark.parametrize("name", SUSPICIONS)
 def test_suspicious(name, monkeypatch):
-    """A unit of 600 spikes in 60 s, 5 violations, moving by 60 um, with two groups of amplitudes or fading ones."""
+    """A unit of 600 spikes in 60 s, 5 violations, moving by 60 um, with two groups of waveforms, and of amplitudes or
+    fading ones."""
     import numpy as np
     import pandas as pd
 
@@ -95,11 +98,12 @@ def test_suspicious(name, monkeypatch):
     amplitudes = (fading if name == "max_amplitude_range" else groups) + draw.normal(0, 0.1, 600)
     metrics = pd.DataFrame({"rp_violations": [5], "drift_ptp": [60.0], "nn_hit_rate": [0.4]})
     marking, sparing, reason = SUSPICIONS[name]
-    off = dict.fromkeys(limit for limit in SUSPICIONS if limit != "min_amplitude_share")
-    if name == "min_amplitude_share":
-        off["min_amplitude_separation"] = 2.0
+    components = draw.normal(0, 1.0, (600, 3, 2)) + np.where(groups < 1, 6.0, 0.0)[:, None, None] * [[1, 0]]
+    off = dict.fromkeys(limit for limit in SUSPICIONS if not limit.endswith("_share"))
+    if name.endswith("_share"):
+        off[name.replace("_share", "_separation")] = 2.0
     found = [
-        suspicions(_Unit(times, amplitudes), metrics, Suspicious(**off | {name: value}), pytest.fail)
+        suspicions(_Unit(times, amplitudes, components), metrics, Suspicious(**off | {name: value}), pytest.fail)
         for value in (marking, sparing)
     ]
     assert reason in found[0][0][0]
@@ -111,13 +115,21 @@ class _Unit:
 
     unit_ids, sampling_frequency = ["0"], 30000.0
 
-    def __init__(self, times_s, amplitudes):
+    sparsity = None
+
+    def __init__(self, times_s, amplitudes, components):
         from types import SimpleNamespace
 
-        self.times_s, self.sorting = times_s, self
+        import numpy as np
+
+        self.times_s, self.sorting = np.asarray(times_s), self
+        spikes = np.zeros(len(times_s), dtype=[("sample_index", "int64"), ("unit_index", "int64")])
+        spikes["sample_index"] = self.get_unit_spike_train("0", 0)
         self._extensions = {
             "amplitude_scalings": SimpleNamespace(get_data=lambda **_: {"0": amplitudes}),
             "quality_metrics": SimpleNamespace(params={"metric_params": {}}),
+            "principal_components": SimpleNamespace(get_projections_one_unit=lambda unit, sparse: (components, [0])),
+            "random_spikes": SimpleNamespace(get_random_spikes=lambda: spikes),
         }
 
     def has_extension(self, name):
@@ -136,6 +148,24 @@ class _Unit:
         return [len(self.times_s)]
 
 
+def test_slow_changes_of_waveforms_are_no_two_groups():
+    """A probe that moves once gives each half of the recording its own waveforms."""
+    import numpy as np
+
+    from capsules.curation.suspicion import two_groups, waveform_features
+
+    draw = np.random.default_rng(0)
+    times = np.arange(600)
+    components = draw.normal(0, 1.0, (600, 4, 3))
+    moved = components + np.where(times < 300, 0.0, 8.0)[:, None, None]
+    mixed = components + np.where(draw.random(600) < 0.5, 0.0, 8.0)[:, None, None]
+    found = {name: two_groups(waveform_features(one, times)) for name, one in (("moved", moved), ("mixed", mixed))}
+    assert found["moved"] is None or found["moved"][0] < Suspicious().min_waveform_separation
+    assert found["mixed"][0] > 10
+    assert found["mixed"][1] == pytest.approx(0.5, abs=0.05)
+    assert two_groups(waveform_features(np.ones((60, 4, 3)), times[:60])) is None
+
+
 def test_one_violation_marks_no_unit():
     """Not even a unit of so few spikes that any number of violations is improbable."""
     import numpy as np
@@ -144,19 +174,19 @@ def test_one_violation_marks_no_unit():
     times = np.linspace(0, 60, 60)
     for violations, marked in ((1, False), (2, True)):
         metrics = pd.DataFrame({"rp_violations": [violations], "drift_ptp": [0.0], "nn_hit_rate": [1.0]})
-        (reasons,) = suspicions(_Unit(times, np.ones(60)), metrics, Suspicious(), pytest.fail)
+        (reasons,) = suspicions(_Unit(times, np.ones(60), np.ones((60, 3, 2))), metrics, Suspicious(), pytest.fail)
         assert bool(reasons) == marked
 
 
 def test_a_test_without_what_it_needs_is_said(analyzed, tmp_path):
     import pandas as pd
 
-    unit = _Unit([0.0], None)
-    del unit._extensions["amplitude_scalings"]
+    unit = _Unit([0.0], None, None)
+    del unit._extensions["amplitude_scalings"], unit._extensions["principal_components"]
     changes = []
     assert suspicions(unit, pd.DataFrame(index=["0"]), Suspicious(), changes.append) == [[]]
     assert [change.split(" is not tested")[0].removeprefix("suspicious: ") for change in changes] == [
-        "max_contamination", "max_position_range_um", "min_nn_hit_rate", "amplitudes"
+        "max_contamination", "max_position_range_um", "min_nn_hit_rate", "amplitudes", "waveforms"
     ]  # fmt: skip
 
 

@@ -56,14 +56,16 @@ def export(jobs, data, folder, **settings):
 
 
 def findings(nwbfile):
-    """nwbinspector's findings that count, and pynwb's errors."""
-    from nwbinspector import Importance, inspect_nwbfile_object
+    """nwbinspector's findings that count, by DANDI's configuration, and pynwb's errors."""
+    from nwbinspector import Importance, inspect_nwbfile_object, load_config
     from pynwb import validate
 
     found = [
         f"{message.importance.name} {message.check_function_name} {message.object_name}: {message.message}"
-        for message in inspect_nwbfile_object(nwbfile)
+        # The form of names is DANDI's own schema's, which is not installed.
+        for message in inspect_nwbfile_object(nwbfile, config=load_config("dandi"), ignore=["check_experimenter_form"])
         if message.importance in (Importance.CRITICAL, Importance.BEST_PRACTICE_VIOLATION, Importance.ERROR)
+        or "no description" in message.message
     ]
     return [*found, *map(str, validate(io=nwbfile.read_io))]
 
