@@ -64,6 +64,7 @@ CODE = (ROOT / "capsules", ROOT / "pipeline")
 GPU = {"docker": ["--gpus", "all"], "apptainer": ["--nv"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("engine", "variant"), list(zip(GPU, (VARIANTS[0], VARIANTS[-1]), strict=True)), ids=list(GPU))
 def test_kilosort25_alone_runs_in_its_image(pipeline, calls, engine, variant):
     run = pipeline.run("-profile", engine, sorter="kilosort25", variant=variant)
@@ -84,6 +85,7 @@ def test_kilosort25_alone_runs_in_its_image(pipeline, calls, engine, variant):
     assert note.startswith(f"kilosort25 runs in its container image, by {engine}")
 
 
+@pytest.mark.slow
 def test_the_sessions_of_a_sheet_need_no_data_folder_of_the_run(pipeline, calls):
     (pipeline.folder / "sheet.csv").write_text(f"session,data\none,{pipeline.data}\n")
     pipeline.data = ""
@@ -93,6 +95,7 @@ def test_the_sessions_of_a_sheet_need_no_data_folder_of_the_run(pipeline, calls)
     assert [call[call.index("/bin/bash") - 1] for call in started] == [IMAGES["apptainer"]] * 2
 
 
+@pytest.mark.slow
 def test_other_sorters_run_in_none(pipeline, calls):
     run = pipeline.run("-profile", "docker")
     assert run.code == 0, run.output
@@ -102,6 +105,7 @@ def test_other_sorters_run_in_none(pipeline, calls):
     assert not any("container image" in note for note in notes)
 
 
+@pytest.mark.slow
 def test_without_an_engine_the_run_is_refused_before_any_other_task(pipeline, calls):
     run = pipeline.run(sorter="kilosort25")
     assert run.code != 0
@@ -125,6 +129,7 @@ def test_the_dockerfile_copies_what_is_there():
         assert os.access(ROOT / script, os.X_OK)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("engine", "variant"), list(zip(GPU, (VARIANTS[0], VARIANTS[-1]), strict=True)), ids=list(GPU))
 def test_every_job_of_a_cluster_runs_in_an_image(pipeline, calls, engine, variant):
     """With stand-ins for SLURM too."""

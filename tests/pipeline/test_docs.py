@@ -68,6 +68,7 @@ def test_adding_a_sorter(tmp_path):
     assert record["facts"]["units"] >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.pipeline
 def test_adding_a_stage(tmp_path, tiny_session):
     """docs/extending.md: its files and its diff make a stage that works alone and in the workflow."""

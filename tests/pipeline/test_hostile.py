@@ -33,6 +33,7 @@ def harmed(*folders: Path) -> list[Path]:
     return [path for folder in folders for path in folder.rglob("harmed*")]
 
 
+@pytest.mark.slow
 def test_as_names_of_probes_in_params_and_in_arguments(tmp_path):
     """Each string names a probe's folder and file; all of them stand in the params file and in the arguments."""
     write_spikeglx(tmp_path / "made", [ProbeSpec("imec0", channels=4, units=1, duration_s=1.0)])
@@ -75,6 +76,7 @@ def test_as_values_of_options(tmp_path, tiny_session):
     assert not harmed(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["max_memory", "max_time"])
 def test_as_a_size_that_the_configuration_reads(tmp_path, tiny_session, option):
     run = Pipeline(tmp_path, tiny_session).run(f"--{option}={HOSTILE[0]}")
@@ -83,6 +85,7 @@ def test_as_a_size_that_the_configuration_reads(tmp_path, tiny_session, option):
     assert not harmed(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS[:2], ids="-".join)
 def test_as_the_path_of_the_checkout(tmp_path, tiny_session, variant):
     checkout = tmp_path / """it's "here" $(touch harmed) `touch harmed` \\ 数据"""

@@ -113,6 +113,7 @@ def test_status_and_record_are_complete(sorted_session):
     assert (sorted_session.results / "report.html").read_text().count("<figure>") >= 8
 
 
+@pytest.mark.slow
 def test_spikes_equal_plain_spikeinterface_with_the_same_parameters(sorted_session, tmp_path):
     """A script without this package, in its own process, on the written traces; and the capsule with another n_jobs."""
     (task,) = sorted_session.tasks(process="PREPROCESSING", tag=IMEC1)
@@ -146,6 +147,7 @@ si.NumpySorting.from_sorting(sorting).save(folder={str(tmp_path / "plain")!r})
         assert np.array_equal(*vectors)
 
 
+@pytest.mark.slow
 def test_kilosort4_on_the_cpu(tmp_path, capsys):
     """One probe of 16 channels and 30 s, with the settings that make Kilosort4 fast on a CPU."""
     probes = [ProbeSpec("imec0", channels=16, units=5, duration_s=30.0, seed=3)]
@@ -167,6 +169,7 @@ def test_kilosort4_on_the_cpu(tmp_path, capsys):
     assert record["facts"]["arguments"]["batch_size"] == 15000
 
 
+@pytest.mark.slow
 def test_a_probe_without_signal_does_not_stop_the_other(tmp_path):
     """One probe's file holds zeros: it ends with its cause, the other one is sorted and published."""
     probes = [

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tests import formats
-from tests.pipeline.nextflow_runs import VARIANTS, Pipeline
+from tests.pipeline.nextflow_runs import EACH_VARIANT, Pipeline
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def params_of(finished, name):
     return json.loads((finished.results / name / "params.json").read_text())["params"]
 
 
-@pytest.mark.parametrize("variant", [VARIANTS[0], VARIANTS[2]], ids="-".join)
+@pytest.mark.parametrize("variant", EACH_VARIANT)
 def test_each_session_has_its_own_results(pipeline, variant):
     write_sheet(pipeline.folder, "broken,data/none,")
     finished = pipeline.run("--sessions", "sheet.csv", variant=variant)
@@ -53,6 +53,7 @@ def test_each_session_has_its_own_results(pipeline, variant):
             assert (finished.results / name / place).exists(), place
 
 
+@pytest.mark.slow
 def test_a_further_session_leaves_the_others_as_they_are(pipeline):
     first = pipeline.run("--sessions", "sheet.csv")
     assert first.code == 0, first.output
@@ -68,6 +69,7 @@ def test_a_further_session_leaves_the_others_as_they_are(pipeline):
 NEVER_CACHED = {"RESOLVE_PARAMS", "JOB_DISPATCH", "OVERVIEW"}
 
 
+@pytest.mark.slow
 def test_a_sheet_with_mistakes_is_refused_before_any_task(pipeline):
     (pipeline.folder / "sheet.csv").write_text("data,ssession\ndata/none,x\n")
     finished = pipeline.run("--sessions", "sheet.csv")

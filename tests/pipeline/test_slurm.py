@@ -11,7 +11,7 @@ import pytest
 
 from capsules.commands.rerun import rerun_command
 from tests.pipeline import slurm_stand_in
-from tests.pipeline.nextflow_runs import ROOT, VARIANTS, Pipeline
+from tests.pipeline.nextflow_runs import EACH_VARIANT, ROOT, VARIANTS, Pipeline
 
 pytestmark = pytest.mark.pipeline
 OPTIONS = (
@@ -40,7 +40,7 @@ def header(row: dict[str, str]) -> list[str]:
     return [words for words in asked if not words.startswith(("-J", "-o", "--no-requeue", "--signal"))]
 
 
-@pytest.mark.parametrize("variant", [VARIANTS[0], VARIANTS[-1]], ids="-".join)
+@pytest.mark.parametrize("variant", EACH_VARIANT)
 def test_jobs_ask_for_what_the_options_and_their_recordings_say(pipeline, variant):
     run = run_here(pipeline, *OPTIONS, sorter="kilosort4", variant=variant)
     assert run.code == 0, run.output
@@ -65,6 +65,7 @@ def test_jobs_ask_for_what_the_options_and_their_recordings_say(pipeline, varian
     assert header(row) == []
 
 
+@pytest.mark.slow
 def test_a_rerun_names_the_configuration_and_the_options(pipeline):
     assert run_here(pipeline, *OPTIONS, sorter="kilosort4").code == 0
     words = shlex.split(rerun_command(pipeline.results))
@@ -77,6 +78,7 @@ def test_a_rerun_names_the_configuration_and_the_options(pipeline):
     assert "./nextflow -C nextflow_slurm.config run main_multi_backend.nf -profile apptainer " in again
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -97,6 +99,7 @@ def test_what_the_cluster_would_not_take_is_refused_before_any_job(pipeline, arg
     assert not list(pipeline.folder.rglob("harmed"))
 
 
+@pytest.mark.slow
 def test_a_killed_job_without_an_exit_code_is_tried_again_with_more(pipeline):
     """As SLURM ends a job above its memory: all its processes at once."""
     kill = "process { withName: 'CURATION' { beforeScript = { task.attempt < 3 ? 'kill -9 $$' : '' } } }"
@@ -109,6 +112,7 @@ def test_a_killed_job_without_an_exit_code_is_tried_again_with_more(pipeline):
         assert [int(one) // int(asked[0]) for one in asked] == [1, 2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", [VARIANTS[0], VARIANTS[-1]], ids="-".join)
 def test_a_job_that_sbatch_refuses_ends_the_run_with_the_reason(pipeline, variant):
     """Nextflow would wait for ever for a job whose submission failed and was ignored."""
@@ -121,6 +125,7 @@ def test_a_job_that_sbatch_refuses_ends_the_run_with_the_reason(pipeline, varian
     assert again.tasks(process="SPIKESORTING", status="CACHED")
 
 
+@pytest.mark.slow
 def test_scratch_leaves_the_same_results(pipeline):
     scratch = pipeline.folder / "scratch"
     scratch.mkdir()

@@ -17,7 +17,7 @@ import pytest
 from tests.data import ProbeSpec, write_spikeglx
 from tests.docs_pages import unnamed
 from tests.formats import write_aind
-from tests.pipeline.nextflow_runs import ROOT, VARIANTS, Pipeline, checkout
+from tests.pipeline.nextflow_runs import EACH_VARIANT, ROOT, VARIANTS, Pipeline, checkout
 
 IMEC0, IMEC1 = "run_g0_imec0.ap_recording1", "run_g0_imec1.ap_recording1"
 BLOCK = "run_g0_recording1"
@@ -35,7 +35,7 @@ def ran_anew(run) -> set[tuple[str, str]]:
     return {(row["process"], row["tag"]) for row in done}
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids="-".join)
+@pytest.mark.parametrize("variant", EACH_VARIANT)
 def test_every_stage_runs_for_every_probe(pipeline, variant):
     run = pipeline.run(variant=variant)
     assert run.code == 0, run.output
@@ -68,6 +68,7 @@ def test_several_sorters_share_the_preprocessing(pipeline):
     assert {path.name for path in (alone.results / "curated").iterdir()} == {IMEC0, IMEC1}
 
 
+@pytest.mark.slow
 def test_a_preprocessing_that_fails_fails_every_sorting_of_it(pipeline):
     broken = pipeline.config_with("process { withName: 'PREPROCESSING' { beforeScript = 'exit 3' } }")
     run = pipeline.run(sorter="spykingcircus2,lupin", config=broken)
@@ -81,8 +82,8 @@ def test_a_preprocessing_that_fails_fails_every_sorting_of_it(pipeline):
     ("sorter", "gpus", "settings", "process"),
     [
         ("kilosort4", 1, "", "SPIKESORTING_GPU"),
-        ("kilosort4", 1, "--kilosort4.sorter.torch_device cpu", "SPIKESORTING"),
-        ("spykingcircus2", 1, "", "SPIKESORTING"),
+        pytest.param("kilosort4", 1, "--kilosort4.sorter.torch_device cpu", "SPIKESORTING", marks=pytest.mark.slow),
+        pytest.param("spykingcircus2", 1, "", "SPIKESORTING", marks=pytest.mark.slow),
     ],
 )
 def test_sorting_tasks_share_the_gpus(pipeline, sorter, gpus, settings, process):
@@ -115,16 +116,14 @@ def test_lint_finds_nothing():
 
 
 def test_resume_does_only_what_changed(pipeline):
-    """Nothing changed; then the query; then one raw file; then one capsule's code."""
+    """Nothing changed, also by another run in between; then the query."""
     assert pipeline.run().code == 0
+    # Another run in between, with results of its own.
+    assert replace(pipeline, results_name="other results").run().code == 0
     start = time.monotonic()
     again = pipeline.run("-resume")
     assert time.monotonic() - start < 30
     assert ran_anew(again) == set()
-
-    other = replace(pipeline, results_name="other results")
-    assert other.run().code == 0
-    assert ran_anew(pipeline.run("-resume")) == set()
 
     query = "snr > 5\nand (firing_rate < 1e3 or not num_spikes == 0)"
     changed = pipeline.run("-resume", "--curation_args", f"--query '{query}'")
@@ -134,6 +133,7 @@ def test_resume_does_only_what_changed(pipeline):
     assert changed.record("curation", IMEC1)["params"]["query"] == query
 
 
+@pytest.mark.slow
 def test_resume_sees_a_replaced_file_and_changed_code(tmp_path, tiny_session):
     data = tmp_path / "session"
     shutil.copytree(tiny_session, data)
@@ -209,6 +209,7 @@ def test_the_manuals_example(pipeline):
     assert cores >= 16 or f"--n_jobs 16: this machine has {cores} cores" in run.output
 
 
+@pytest.mark.slow
 def test_hostile_text_reaches_the_capsule_unchanged(pipeline):
     text = """it's "quoted" $(touch harmed) `touch harmed`; touch harmed\nSPIKERELAY_JSON\n\\ ${HOME} %s"""
     file = pipeline.folder / "params.json"
@@ -232,6 +233,7 @@ def test_paths_with_blanks_quotes_and_other_alphabets(tmp_path, tiny_session):
     assert not list(tmp_path.rglob("harmed"))
 
 
+@pytest.mark.slow
 def test_relative_folders_start_where_the_run_is_launched(tmp_path, tiny_session):
     shutil.copytree(tiny_session, tmp_path / "session")
     pipeline = Pipeline(tmp_path, Path("session"))
@@ -243,6 +245,7 @@ def test_relative_folders_start_where_the_run_is_launched(tmp_path, tiny_session
     assert (tmp_path / "results" / "status.json").exists()
 
 
+@pytest.mark.slow
 def test_ids_are_matched_exactly(tmp_path):
     """recording1 is not recording10: one probe with ten segments."""
     data = tmp_path / "session"
@@ -283,6 +286,7 @@ def test_a_failed_probe_leaves_the_others_alone(pipeline):
     assert {id for stage, id in ran_anew(again) if stage == "SPIKESORTING"} == {IMEC0}
 
 
+@pytest.mark.slow
 def test_units_are_handed_on_to_be_shown_when_their_curation_failed(pipeline):
     run = pipeline.run(config=pipeline.config_with("process { withName: 'CURATION' { beforeScript = 'exit 3' } }"))
     assert {entry["stage"] for entry in run.status["recordings"].values()} == {"curation"}
@@ -291,6 +295,7 @@ def test_units_are_handed_on_to_be_shown_when_their_curation_failed(pipeline):
         assert staged == {f"{stage}_{row['tag']}" for stage in ("preprocessing", "postprocessing")}
 
 
+@pytest.mark.slow
 def test_a_broken_file_fails_its_probe_alone(tmp_path, tiny_session):
     data = tmp_path / "session"
     shutil.copytree(tiny_session, data)
@@ -319,7 +324,7 @@ def test_an_nwb_file_without_one_probes_lfp_makes_the_exit_code_1(tmp_path, tiny
     assert run.tasks(process="INCOMPLETE", tag=BLOCK)
 
 
-@pytest.mark.parametrize("code", [137, 140, 143])
+@pytest.mark.parametrize("code", [137, *(pytest.param(code, marks=pytest.mark.slow) for code in (140, 143))])
 def test_a_killed_task_is_retried_twice_with_more(pipeline, code):
     config = pipeline.config_with(
         "process { withName: 'SPIKESORTING' { beforeScript = { task.tag == '%s' ? 'exit %d' : '' } } }" % (IMEC0, code)
@@ -334,6 +339,7 @@ def test_a_killed_task_is_retried_twice_with_more(pipeline, code):
     assert run.status["recordings"][IMEC1]["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_what_a_task_asks_for_is_capped(pipeline):
     config = pipeline.config_with("process { withName: 'SPIKESORTING' { beforeScript = 'exit 137' } }")
     run = pipeline.run("--max_memory", "4 GB", "--max_cpus", "1", "--n_jobs", "8", config=config)
@@ -350,6 +356,7 @@ def test_skipped_recordings_are_listed_and_exit_0(pipeline):
     assert f"{IMEC0}: skipped" in run.output
 
 
+@pytest.mark.slow
 def test_nothing_waits_for_the_slow_probe(pipeline):
     """With one core a task, the quick probe is postprocessed while the slow one is still being sorted.
 
@@ -381,7 +388,7 @@ def two_runs(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids="-".join)
+@pytest.mark.parametrize("variant", EACH_VARIANT)
 def test_a_blocks_file_waits_for_no_other_block(tmp_path, two_runs, variant):
     """Block `a` gets its units while `b` is still being sorted, with a probe of `b` failed; both get all they have.
 
@@ -439,41 +446,51 @@ def test_killed_and_resumed(pipeline):
     assert resumed.tasks(process="PREPROCESSING", status="CACHED")
 
 
+MISTAKES = {
+    "--sorter=kilosort9": "did you mean 'kilosort4'",
+    "--preprocesing_args=--motion skip": "--preprocesing_args: unknown option; did you mean",
+    "--curation_args=--querry 1": "unknown argument '--querry'; did you mean '--query'",
+    "--runmode=quick": "--runmode: one of full, fast",
+    "--spikesorting_args=--sorter.seed -1": "--sorter.seed: must be integer or null >= 0; got -1",
+    "--params_file=wrong.json": "line 2, column 20: preprocessing.filter_type: must be one of highpass, bandpass",
+}
+"""Option -> what is said of it."""
+
+
+def test_mistakes_end_the_run_before_any_task_but_the_first(pipeline):
+    (pipeline.folder / "wrong.json").write_text('{\n "preprocessing": {"filter_type": "lowpass"}}')
+    run = pipeline.run(*MISTAKES)
+    assert run.code != 0
+    for option, message in MISTAKES.items():
+        assert message in run.output, option
+    assert {row["process"] for row in run.trace} <= {"RESOLVE_PARAMS"}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("text", "message"),
     [
-        (("--sorter", "kilosort9"), "did you mean 'kilosort4'"),
-        (("--preprocesing_args", "--motion skip"), "--preprocesing_args: unknown option; did you mean"),
-        (("--curation_args", "--querry 1"), "unknown argument '--querry'; did you mean '--query'"),
-        (("--curation_args", "--query 'snr >'"), "curation.query: cannot be read"),
-        (("--runmode", "quick"), "--runmode: one of full, fast"),
-        (("--spikesorting_args", "--sorter.seed -1"), "--sorter.seed: must be integer or null >= 0; got -1"),
+        ('{"curation": {},}', "line 1, column 17: a comma before the closing bracket"),
+        ('{"curation": {"query": "snr >"}}', "curation.query: cannot be read"),
         (
-            ("--params_file", "wrong.json"),
-            "line 2, column 20: preprocessing.filter_type: must be one of highpass, bandpass",
+            '{"preprocessing": {"t_start": 9, "t_stop": 3}}',
+            "preprocessing.t_start: must be below preprocessing.t_stop; got 9 and 3",
         ),
-        (("--params_file", "text.json"), "line 1, column 17: a comma before the closing bracket"),
-        (("--params_file", "crossed.json"), "preprocessing.t_start: must be below preprocessing.t_stop; got 9 and 3"),
-        (("--params_file", "library.json"), "ms_befor: no such setting in the library; did you mean 'ms_before'"),
+        (
+            '{"postprocessing": {"extensions": {"waveforms": {"ms_befor": 1}}}}',
+            "ms_befor: no such setting in the library; did you mean 'ms_before'",
+        ),
     ],
 )
-def test_mistakes_end_the_run_before_any_task_but_the_first(pipeline, arguments, message):
-    for name, text in WRONG_FILES.items():
-        (pipeline.folder / name).write_text(text)
-    run = pipeline.run(*arguments)
+def test_a_params_file_with_a_mistake_ends_the_run(pipeline, text, message):
+    (pipeline.folder / "wrong.json").write_text(text)
+    run = pipeline.run("--params_file=wrong.json")
     assert run.code != 0
     assert message in run.output
     assert {row["process"] for row in run.trace} <= {"RESOLVE_PARAMS"}
 
 
-WRONG_FILES = {
-    "wrong.json": '{\n "preprocessing": {"filter_type": "lowpass"}}',
-    "text.json": '{"curation": {},}',
-    "crossed.json": '{"preprocessing": {"t_start": 9, "t_stop": 3}}',
-    "library.json": '{"postprocessing": {"extensions": {"waveforms": {"ms_befor": 1}}}}',
-}
-
-
+@pytest.mark.slow
 def test_wrong_folders_end_the_run_with_one_clear_line(tmp_path, tiny_session):
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -499,6 +516,7 @@ def test_the_format_is_found_when_none_is_named(tmp_path):
     assert origins["job_dispatch.input"] == "found in the data folder"
 
 
+@pytest.mark.slow
 def test_data_without_recordings_end_the_run_with_the_reason(tmp_path):
     data = tmp_path / "session"
     data.mkdir()
@@ -510,6 +528,7 @@ def test_data_without_recordings_end_the_run_with_the_reason(tmp_path):
     assert {row["process"] for row in run.trace} == {"RESOLVE_PARAMS", "JOB_DISPATCH"}
 
 
+@pytest.mark.slow
 def test_results_of_other_data_are_not_mixed(tmp_path, tiny_session):
     assert Pipeline(tmp_path, tiny_session).run().code == 0
     other = tmp_path / "other"

@@ -22,7 +22,8 @@ CHANNELS, DEAD, NOISY, LOUD, OUT = 32, 5, 9, 16, (28, 29, 30, 31)
 
 PREFIX = "preprocessing"
 MOTION = "motion_correction"
-BASE = {"min_preprocessing_duration": 0, f"{MOTION}.compute": False}
+# Looking for artefacts takes as long as all else.
+BASE = {"min_preprocessing_duration": 0, f"{MOTION}.compute": False, "artifacts.detect": False}
 DESTRIPE = {"denoising_strategy": "destripe", "highpass_spatial_filter.n_channel_pad": 8}
 MOVING = {f"{MOTION}.compute": True}
 APPLIED = MOVING | {f"{MOTION}.apply": True}
@@ -30,7 +31,7 @@ APPLIED = MOVING | {f"{MOTION}.apply": True}
 ALIGNED = {"phase_shift.margin_ms": 1.0}
 
 # Parameter -> (what else is set, the changed value, what differs then).
-FOUND = {"artifacts.blank": True, "artifacts.detect_threshold": 1.0}
+FOUND = {"artifacts.detect": True, "artifacts.blank": True, "artifacts.detect_threshold": 1.0}
 TIMED = {"artifacts.times": "times.csv"}
 CASES = {
     "job_kwargs.chunk_duration": ({}, "0.5s", "nothing"),
@@ -60,7 +61,7 @@ CASES = {
     "max_bad_channel_fraction": ({}, 0.1, "skip"),
     "common_reference.reference": ({}, "local", "traces"),
     "common_reference.operator": ({}, "average", "traces"),
-    "artifacts.detect": (FOUND, False, "traces"),
+    "artifacts.detect": (FOUND, True, "traces"),
     "artifacts.detect_threshold": (FOUND, 2.0, "traces"),
     "artifacts.freq_max": (FOUND, 5.0, "traces"),
     "artifacts.blank": (FOUND, True, "traces"),
