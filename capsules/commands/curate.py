@@ -11,9 +11,9 @@ from typing import Any
 from capsules.commands.curation_file import check_labels, checked_curation, name_new_units, new_units, read_curation
 from capsules.common.errors import Refused
 from capsules.common.metrics import LABELS, METRIC_EXTENSIONS, labels_of, metrics_table, write_table
+from capsules.common.patches.template_metrics import mend_template_metrics
 from capsules.common.places import inside
 from capsules.common.resources import use_numba_cache
-from capsules.postprocessing.template_metrics import mend_template_metrics
 from capsules.results.published import chosen_recording, labelled_analyzer, refuse_existing, whole_folder
 
 

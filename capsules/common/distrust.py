@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.errors import SpikeRelayError
+from capsules.common.patches.classes import look_classes_up_by
 from capsules.common.small_files import read_small_json
 
 PLAIN = {
@@ -60,7 +61,7 @@ def distrust_files() -> None:
     """From now on, what this process reads with numpy, zarr and SpikeInterface cannot have anything run."""
     # One for every way to unpickle, also those that an upgrade adds. It cannot be removed again.
     sys.addaudithook(_check_unpickling)
-    _distrust_classes()
+    look_classes_up_by(_extractor_class)
 
 
 def _check_unpickling(event: str, arguments: tuple) -> None:
@@ -73,13 +74,6 @@ def _check_unpickling(event: str, arguments: tuple) -> None:
     caller = "" if frame is None else str(frame.f_globals.get("__name__"))
     if caller.split(".")[0] in READERS:
         raise ForeignCode(f"the file holds a pickle that would run {'.'.join(map(str, arguments))}: it is not read")
-
-
-def _distrust_classes() -> None:
-    from spikeinterface.core import base, zarrextractors
-
-    for module in (base, zarrextractors):
-        module._get_class_from_string = _extractor_class
 
 
 def _extractor_class(name: str) -> type:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import json
-import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
+
+from capsules.common.patches.torch_left_out import without_torch
 
 WINDOW_MS = {"ms_before": 0.1, "ms_after": 0.3}
 """The traces around a peak that SpikeInterface's `compute_motion` tells its place from."""
@@ -70,15 +72,8 @@ def noise_levels(recording: Any) -> Any:
 
 def _detection_methods(asked: str) -> dict[str, Any]:
     """SpikeInterface's methods of peak detection by name; those with torch work only when such a one is asked for."""
-    # Torch is imported wherever it is found, and takes 1.5 s and 270 MB, which other methods need not pay.
-    hidden = not asked.endswith("_torch") and "torch" not in sys.modules
-    if hidden:
-        sys.modules["torch"] = None  # which Python takes for one that is not there
-    try:
+    with nullcontext() if asked.endswith("_torch") else without_torch():
         from spikeinterface.sortingcomponents.peak_detection.method_list import detect_peak_methods
-    finally:
-        if hidden:
-            del sys.modules["torch"]
     return detect_peak_methods
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import resource
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.params import JobKwargs
+from capsules.common.patches.compiled_code import cache_compiled_code
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -30,7 +30,7 @@ def job_kwargs(n_jobs: int, settings: JobKwargs, pool_engine: str = "thread") ->
     """SpikeInterface's `job_kwargs` for a task with `n_jobs` cores and a section's `job_kwargs`.
 
     Threads rather than processes: they share the traces and start at once, and are as fast on numpy and numba work.
-    `show_progress` says what becomes of the progress that is asked for here.
+    `patches.progress` says what becomes of the progress that is asked for here.
     """
     return {
         "n_jobs": n_jobs,
@@ -38,33 +38,6 @@ def job_kwargs(n_jobs: int, settings: JobKwargs, pool_engine: str = "thread") ->
         "chunk_duration": settings.chunk_duration,
         "progress_bar": True,
     }
-
-
-PROGRESS_INTERVAL_S = 30
-
-
-def show_progress(bars: bool, log: logging.Logger) -> None:
-    """Show SpikeInterface's progress as bars, or as a line in the log every PROGRESS_INTERVAL_S.
-
-    Parameters
-    ----------
-    bars : bool
-        Whether bars are wanted; without a terminal to draw them in, it is lines nevertheless.
-    log : logging.Logger
-    """
-    from spikeinterface.core import job_tools
-    from tqdm import tqdm
-
-    class Lines(tqdm):
-        def __init__(self, *args: Any, **kwargs: Any):
-            super().__init__(
-                *args, **(kwargs | dict.fromkeys(("mininterval", "maxinterval", "delay"), PROGRESS_INTERVAL_S))
-            )
-
-        def display(self, *args: Any, **kwargs: Any) -> None:
-            log.info("%s: %d of %d chunks", self.desc, self.n, self.total)
-
-    job_tools.tqdm = tqdm if bars and sys.stderr.isatty() else Lines
 
 
 def peak_memory_mb() -> float:
@@ -82,23 +55,7 @@ def numba_cache_folder() -> Path:
 
 
 def use_numba_cache() -> None:
-    """Point numba at the lasting cache and make every function that it compiles from now on use it.
-
-    SpikeInterface compiles its functions without a cache, which costs a short task more than its work. Their
-    decorators ask numba for a dispatcher, so the cache is turned on where dispatchers are made.
-    """
+    """Point numba at the lasting cache and make every function that it compiles from now on use it."""
     os.environ.setdefault("NUMBA_CACHE_DIR", str(numba_cache_folder()))
     Path(os.environ["NUMBA_CACHE_DIR"]).mkdir(parents=True, exist_ok=True)
-    from numba.core.registry import CPUDispatcher
-
-    if getattr(CPUDispatcher.__init__, "caches", False):
-        return
-    plain_init = CPUDispatcher.__init__
-
-    def init_with_cache(self, py_func, *args, **kwargs):
-        plain_init(self, py_func, *args, **kwargs)
-        if py_func.__module__ and py_func.__module__.startswith("spikeinterface"):
-            self.enable_caching()
-
-    init_with_cache.caches = True
-    CPUDispatcher.__init__ = init_with_cache
+    cache_compiled_code()

@@ -25,6 +25,7 @@ from capsules.common.errors import RecordedFailure, Refused, Skip, SpikeRelayErr
 from capsules.common.job import ID, Job, read_jobs
 from capsules.common.orphan import end_with_nextflow
 from capsules.common.params import JobKwargs, set_dotted
+from capsules.common.patches import progress
 from capsules.common.places import unused_name
 from capsules.common.problems import problems_of
 from capsules.common.versions import code_fingerprint, library_versions
@@ -128,7 +129,7 @@ class Task:
 
         job_kwargs = resources.job_kwargs(self.n_jobs, settings)
         spikeinterface.set_global_job_kwargs(**job_kwargs)
-        resources.show_progress(settings.progress_bar, self.log)
+        progress.show_progress(settings.progress_bar, self.log)
         return job_kwargs
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from capsules.common import full_disk, resources
+from capsules.common import full_disk
 from capsules.common.clock import set_times_like
 from capsules.common.electrode_locations import COORDINATES, ElectrodeLocation
 from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError, nearest
 from capsules.common.job import Job, first_seconds, load_lfp_segments, load_segments, stream_stem
 from capsules.common.nwb import electrode_group, electrode_names, probe_name, series_name
+from capsules.common.patches import progress
 from capsules.common.task import Task
 from capsules.nwb_ecephys.lfp import at_lfp_rate, in_scratch, lfp_band, pieces
 from capsules.nwb_ecephys.params import NwbEcephysParams
@@ -46,7 +47,7 @@ def run(task: Task) -> None:
             task.warn(f"{job.id} is left out: {job.skip or job.failure}")
     if not jobs:
         raise Skip("no recording of this block can be written")
-    resources.show_progress(False, task.log)
+    progress.show_progress(False, task.log)
     agar = agar_surfaces(task.params.surface_channel_agar_probes_indices, task.jobs)
     metadata = session_metadata(task, jobs)
     for problem in unknown_groups(metadata, task.jobs):

@@ -7,12 +7,12 @@ from typing import Any
 
 from capsules.common.errors import Skip
 from capsules.common.motion import motion_corrected
+from capsules.common.patches.template_metrics import mend_template_metrics
 from capsules.common.task import Task, write_json
 from capsules.common.traces import written_traces
 from capsules.postprocessing.empty_metrics import empty_metrics, sentences
 from capsules.postprocessing.extension_params import refractory_period_ms
 from capsules.postprocessing.params import Sparsity
-from capsules.postprocessing.template_metrics import mend_template_metrics
 from capsules.postprocessing.translation import extension_arguments, peak_sign, seeds
 
 MIN_SPATIAL_CHANNELS = 3

@@ -2,8 +2,9 @@
 
 import pytest
 
-from capsules.common import models, resources
+from capsules.common import models
 from capsules.common.errors import SpikeRelayError
+from capsules.common.patches import progress
 from capsules.curation import classifiers, stage
 from capsules.curation.params import PARAMS, Bombcell, Suspicious
 from capsules.curation.suspicion import suspicions
@@ -288,7 +289,7 @@ def test_job_kwargs(analyzed, tmp_path, monkeypatch):
 
     spy = Spy(monkeypatch)
     spy.watch(si, "set_global_job_kwargs")
-    spy.watch(resources, "show_progress")
+    spy.watch(progress, "show_progress")
     run(analyzed, tmp_path, job_kwargs={"chunk_duration": "2s", "progress_bar": True})
     assert spy.saw("set_global_job_kwargs", "chunk_duration", "2s")
     assert spy.saw("show_progress", "bars", True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from capsules.common import resources
+from capsules.common.patches import progress
 from capsules.postprocessing import stage
 from capsules.postprocessing.extension_params import DEFAULT_METRICS, PrincipalComponents
 from capsules.postprocessing.params import PARAMS
@@ -37,7 +37,7 @@ def seen(spy, inputs, tmp_path_factory):
     spy.watch(si.SortingAnalyzer, "compute", compute_what_is_needed)
     spy.watch(si, "create_sorting_analyzer")
     spy.watch(si, "set_global_job_kwargs")
-    spy.watch(resources, "show_progress")
+    spy.watch(progress, "show_progress")
     for variant, overrides in {
         # In counts there are no template metrics.
         "radius": {"sparsity__method": "radius", "return_in_uV": True},

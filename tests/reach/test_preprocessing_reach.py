@@ -2,8 +2,8 @@
 
 import pytest
 
-from capsules.common import resources
 from capsules.common.errors import Skip
+from capsules.common.patches import progress
 from capsules.preprocessing import drift, stage
 from capsules.preprocessing.params import PARAMS
 from tests.leaf_values import LEAVES, other_value
@@ -56,7 +56,7 @@ def seen(spy, data, tmp_path_factory):
     spy.watch(drift, "find_peaks")
     spy.watch(motion, "estimate_motion")
     spy.watch(si, "set_global_job_kwargs")
-    spy.watch(resources, "show_progress")
+    spy.watch(progress, "show_progress")
     spy.watch(motion, "interpolate_motion")
     spy.watch(selection, "select_peaks")
     tasks = {}

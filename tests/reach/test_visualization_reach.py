@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capsules.common import resources
+from capsules.common.patches import progress
 from capsules.common.peaks import complete_settings, find_peaks
 from capsules.common.problems import problems_of
 from capsules.common.task import perform
@@ -55,7 +55,7 @@ def seen(curated, data, tmp_path_factory, module_patch):
     spy = Spy(module_patch)
     spy.watch(si, "set_global_job_kwargs")
     spy.watch(stage, "find_peaks")
-    spy.watch(resources, "show_progress")
+    spy.watch(progress, "show_progress")
     spy.watch(figures, "drift_figure")
     spy.watch(figures, "motion_figure")
     spy.watch(figures, "traces_figure")

@@ -69,11 +69,11 @@ def test_a_task_ends_with_its_nextflow(tmp_path):
 PASS = """
 import logging, sys, time
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-from capsules.common import resources
-resources.PROGRESS_INTERVAL_S = 0.2
+from capsules.common.patches import progress
+progress.PROGRESS_INTERVAL_S = 0.2
 if sys.argv[1] == "terminal":
     sys.stderr.isatty = lambda: True
-resources.show_progress(sys.argv[2] == "bars", logging.getLogger())
+progress.show_progress(sys.argv[2] == "bars", logging.getLogger())
 from spikeinterface.core import generate_recording
 from spikeinterface.core.job_tools import TimeSeriesChunkExecutor
 recording = generate_recording(durations=[8.0], num_channels=2)

@@ -10,10 +10,10 @@ import jsonschema
 import numpy as np
 import pytest
 
+from capsules.common.patches.repeatable_sorters import stopping_in_order
 from capsules.spikesorting.params import SpikesortingParams
 from capsules.spikesorting.sorters import SORTERS
 from capsules.spikesorting.sorters.base import JOB_KWARGS_REPLACED, Context
-from capsules.spikesorting.sorters.components import stopping_in_order
 from capsules.spikesorting.sorters.kilosort4 import REPLACED
 from capsules.spikesorting.sorters.kilosort4_parameters import (
     DEFAULT_SETTINGS,

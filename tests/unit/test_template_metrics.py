@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from capsules.postprocessing.template_metrics import mend_template_metrics
+from capsules.common.patches.template_metrics import mend_template_metrics
 
 
 @pytest.fixture(scope="module")

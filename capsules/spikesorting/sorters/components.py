@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, ClassVar, Literal
 
 from capsules.common.params import Section, param
+from capsules.common.patches.repeatable_sorters import seed_draws, stop_in_order, sum_in_order
 from capsules.spikesorting.sorters.base import Context, SorterParams
-
-FIRST_CHUNKS = 16
-"""How many chunks tell how many peaks a chunk has."""
-LONGEST_SEGMENT = 2**40
-"""In samples; a year at 30 kHz."""
 
 
 class ComponentSettings(Section):
@@ -89,85 +84,9 @@ def repeatable(sums_in: str | None = None) -> Callable[[dict[str, Any]], dict[st
     """
 
     def pin(arguments: dict[str, Any]) -> dict[str, Any]:
-        _stop_in_order()
+        stop_in_order()
         if sums_in is not None:
-            _sum_in_order(import_module(f"spikeinterface.sorters.internal.{sums_in}"))
-        return _pin_seeds(arguments["seed"])
+            sum_in_order(import_module(f"spikeinterface.sorters.internal.{sums_in}"))
+        return seed_draws(arguments["seed"])
 
     return pin
-
-
-def _sum_in_order(module: Any) -> None:
-    """Let one worker sum the templates: each sums its own part in float32, and parts add up to other last digits."""
-    plain = module.estimate_templates_with_accumulator
-    module.estimate_templates_with_accumulator = lambda *args, **kwargs: plain(*args, **(kwargs | {"n_jobs": 1}))
-
-
-def _stop_in_order() -> None:
-    """Let a search that stops at a number of peaks look at the same chunks each time.
-
-    SpikeInterface (0.105.3) lets each worker stop at its share, so that which chunks are looked at depends on which
-    worker was faster. Here they are those up to the one that reaches the number, in their order, as with one worker.
-    """
-    from spikeinterface.core import node_pipeline
-    from spikeinterface.sortingcomponents.peak_detection import main
-
-    node_pipeline.run_node_pipeline = main.run_node_pipeline = stopping_in_order(node_pipeline.run_node_pipeline)
-
-
-def stopping_in_order(plain: Callable[..., Any]) -> Callable[..., Any]:
-    """SpikeInterface's `run_node_pipeline`, which looks at the same `slices` for any number of workers."""
-    import numpy as np
-    from spikeinterface.core.job_tools import fix_job_kwargs
-
-    def run(
-        recording: Any, nodes: Any, job_kwargs: Any, skip_after_n_peaks: Any = None, slices: Any = None, **gather: Any
-    ) -> Any:
-        if skip_after_n_peaks is None or slices is None:
-            rest = {"skip_after_n_peaks": skip_after_n_peaks, "slices": slices}
-            return plain(recording, nodes, job_kwargs, **rest, **gather)
-        squeeze, workers = gather.pop("squeeze_output", True), fix_job_kwargs(job_kwargs)["n_jobs"]
-        parts: list[Any] = []
-        counts = np.zeros(0, int)
-        while counts.sum() <= skip_after_n_peaks and len(counts) < len(slices):
-            # As many as are likely to be enough: a second round costs the start of the workers.
-            lacking = (skip_after_n_peaks - counts.sum()) / max(counts.mean(), 1) if len(counts) else FIRST_CHUNKS
-            several = slices[len(counts) :][: max(workers, round(1.1 * lacking) + 1)]
-            parts.append(plain(recording, nodes, job_kwargs, slices=several, squeeze_output=False, **gather))
-            counts = np.append(counts, _peaks_in(several, parts[-1][0]))
-        # A chunk is looked at when those before it have not reached the number.
-        kept = counts[np.cumsum(counts) - counts <= skip_after_n_peaks].sum()
-        outputs = tuple(np.concatenate(output)[:kept] for output in zip(*parts, strict=True))
-        return outputs[0] if squeeze and len(outputs) == 1 else outputs
-
-    return run
-
-
-def _peaks_in(slices: Any, peaks: Any) -> Any:
-    """How many peaks lie in each slice (segment, first sample, end): an array of int."""
-    import numpy as np
-
-    starts = slices[:, 0] * LONGEST_SEGMENT + slices[:, 1]
-    samples = peaks["segment_index"] * LONGEST_SEGMENT + peaks["sample_index"]
-    order = np.argsort(starts)
-    owners = order[np.searchsorted(starts, samples, side="right", sorter=order) - 1]
-    return np.bincount(owners, minlength=len(slices))
-
-
-def _pin_seeds(seed: int) -> dict[str, Any]:
-    """Seed the random draws that the sorter's own `seed` does not reach.
-
-    SpikeInterface's sorters (0.105.3) call these functions without a seed in places: the chunks that noise and
-    whitening are told from, and the choice of the peaks that are clustered. A default of theirs is what remains.
-    """
-    from spikeinterface.core.time_series_tools import get_random_sample_slices
-    from spikeinterface.sortingcomponents.peak_selection import select_peaks
-
-    for function in (get_random_sample_slices, select_peaks):
-        parameters = inspect.signature(function).parameters.values()
-        with_default = [one.name for one in parameters if one.default is not one.empty]
-        function.__defaults__ = tuple(
-            seed if name == "seed" else default
-            for name, default in zip(with_default, function.__defaults__, strict=True)
-        )
-    return {"seed": seed, "get_random_sample_slices.seed": seed, "select_peaks.seed": seed}

@@ -1,0 +1,35 @@
+"""SpikeInterface's progress as lines in a log, which has no terminal to draw bars in."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+PROGRESS_INTERVAL_S = 30
+
+
+def show_progress(bars: bool, log: logging.Logger) -> None:
+    """Show SpikeInterface's progress as bars, or as a line in the log every PROGRESS_INTERVAL_S.
+
+    SpikeInterface (0.105.3) knows tqdm's bars alone.
+
+    Parameters
+    ----------
+    bars : bool
+        Whether bars are wanted; without a terminal to draw them in, it is lines nevertheless.
+    log : logging.Logger
+    """
+    from spikeinterface.core import job_tools
+    from tqdm import tqdm
+
+    class Lines(tqdm):
+        def __init__(self, *args: Any, **kwargs: Any):
+            super().__init__(
+                *args, **(kwargs | dict.fromkeys(("mininterval", "maxinterval", "delay"), PROGRESS_INTERVAL_S))
+            )
+
+        def display(self, *args: Any, **kwargs: Any) -> None:
+            log.info("%s: %d of %d chunks", self.desc, self.n, self.total)
+
+    job_tools.tqdm = tqdm if bars and sys.stderr.isatty() else Lines
