@@ -193,5 +193,6 @@ def test_versions_agree():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
-    assert {citation["version"], newest} == {version}
+    manifest = re.search(r"version = '([^']+)'", (ROOT / "pipeline" / "base.config").read_text())[1]
+    assert {citation["version"], newest, manifest} == {version}
     assert {"cff-version", "message", "title", "authors", "license"} <= set(citation)
