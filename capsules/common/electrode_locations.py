@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import re
+from bisect import bisect_left
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +29,8 @@ UM_PER = {"": 1.0, "_um": 1.0, "_mm": 1000.0}
 """Endings of a column of coordinates."""
 REGION_COLUMNS = ("acronym", "brain_region", "region")
 CHANNEL, DEPTH = "channel", "depth_um"
+ALONE_UM = 50.0
+"""How far a line of depth reaches that has no neighbour."""
 IBL_AXES = {"ap_um": "y", "ml_um": "x", "dv_um": "z"}
 IBL_CHANNEL = re.compile(r"channel_([0-9]{1,6})")
 
@@ -93,10 +96,11 @@ def _by_depth(places: Places, depths: dict[Any, float]) -> dict[str, ElectrodeLo
     """Each channel gets what lies nearest in depth, at most as far away as two neighbouring lines of the file are."""
     places = sorted(places, key=lambda place: place[0])
     known = [depth for depth, _ in places]
-    reach = max((b - a for a, b in pairwise(known)), default=0.0) or 50.0
+    reach = max((b - a for a, b in pairwise(known)), default=0.0) or ALONE_UM
     found = {}
     for id, depth in depths.items():
-        nearest = min(range(len(known)), key=lambda index: abs(known[index] - depth))
+        above = bisect_left(known, depth)
+        nearest = min(range(max(above - 1, 0), min(above + 1, len(known))), key=lambda index: abs(known[index] - depth))
         if abs(known[nearest] - depth) <= reach:
             found[str(id)] = places[nearest][1]
     return found

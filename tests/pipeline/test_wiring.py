@@ -447,21 +447,26 @@ def test_killed_and_resumed(pipeline):
 
 
 MISTAKES = {
-    "--sorter=kilosort9": "did you mean 'kilosort4'",
-    "--preprocesing_args=--motion skip": "--preprocesing_args: unknown option; did you mean",
-    "--curation_args=--querry 1": "unknown argument '--querry'; did you mean '--query'",
-    "--runmode=quick": "--runmode: one of full, fast",
-    "--spikesorting_args=--sorter.seed -1": "--sorter.seed: must be integer or null >= 0; got -1",
-    "--params_file=wrong.json": "line 2, column 20: preprocessing.filter_type: must be one of highpass, bandpass",
+    "words": {
+        "--sorter=kilosort9": "did you mean 'kilosort4'",
+        "--preprocesing_args=--motion skip": "--preprocesing_args: unknown option; did you mean",
+        "--curation_args=--querry 1": "unknown argument '--querry'; did you mean '--query'",
+        "--runmode=quick": "--runmode: one of full, fast",
+    },
+    "values": {
+        "--spikesorting_args=--sorter.seed -1": "--sorter.seed: must be integer or null >= 0; got -1",
+        "--params_file=wrong.json": "line 2, column 20: preprocessing.filter_type: must be one of highpass, bandpass",
+    },
 }
-"""Option -> what is said of it."""
+"""Option -> what is said of it; values are looked at once the words are right."""
 
 
-def test_mistakes_end_the_run_before_any_task_but_the_first(pipeline):
+@pytest.mark.parametrize("kind", MISTAKES)
+def test_mistakes_end_the_run_before_any_task_but_the_first(pipeline, kind):
     (pipeline.folder / "wrong.json").write_text('{\n "preprocessing": {"filter_type": "lowpass"}}')
-    run = pipeline.run(*MISTAKES)
+    run = pipeline.run(*MISTAKES[kind])
     assert run.code != 0
-    for option, message in MISTAKES.items():
+    for option, message in MISTAKES[kind].items():
         assert message in run.output, option
     assert {row["process"] for row in run.trace} <= {"RESOLVE_PARAMS"}
 
