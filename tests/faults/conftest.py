@@ -14,7 +14,7 @@ from tests.faults.cases import CASES
 from tests.faults.faulty import PROBE, Faulty, contents, digest, mounted
 from tests.pipeline.nextflow_runs import Finished
 
-CHEAP = ("test_second_run_into_the_folder", "test_run_too_large_for_the_disk")
+CHEAP = ("test_run_too_large_for_the_disk",)
 """What `make test` tries too, besides what has no Nextflow in it."""
 
 

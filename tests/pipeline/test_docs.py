@@ -35,6 +35,7 @@ def test_adding_a_parameter(tmp_path):
     assert subprocess.run([*generate, "--check"], check=False, cwd=tmp_path).returncode == 0
 
 
+@pytest.mark.slow
 def test_adding_a_sorter(tmp_path):
     """docs/sorters.md: its file is all that a further sorter needs, from the schema to the sorted units."""
     from spikeinterface.core import generate_ground_truth_recording

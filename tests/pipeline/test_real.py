@@ -21,7 +21,10 @@ from tests.score import score, table
 pytestmark = pytest.mark.pipeline
 
 SHORT = "--min-duration-for-preprocessing 20"
-PROBES = [ProbeSpec("imec0", duration_s=65.0, seed=7), ProbeSpec("imec1", duration_s=65.0, seed=8)]
+CHANNELS, DURATION_S = 16, 45.0
+PROBES = [
+    ProbeSpec(f"imec{index}", channels=CHANNELS, units=6, duration_s=DURATION_S, seed=7 + index) for index in (0, 1)
+]
 IMEC0, IMEC1 = "run_g0_imec0.ap_recording1", "run_g0_imec1.ap_recording1"
 BLOCK = "run_g0_recording1"
 
@@ -72,7 +75,7 @@ def test_every_part_of_the_results_loads_by_the_call_it_names(sorted_session, se
 
     results = sorted_session.results
     lazy = si.load(results / "preprocessed" / f"{IMEC0}.json", base_folder=session.parent)
-    assert lazy.get_num_samples() == 65 * 30000
+    assert lazy.get_num_samples() == DURATION_S * 30000
     (task,) = sorted_session.tasks(process="PREPROCESSING", tag=IMEC0)
     written = si.load(Path(task["workdir"]) / f"preprocessing_{IMEC0}" / "traces")
     np.testing.assert_allclose(
@@ -95,7 +98,7 @@ def test_every_part_of_the_results_loads_by_the_call_it_names(sorted_session, se
     both = sum(si.load(results / "curated" / id).get_num_units() for id in (IMEC0, IMEC1))
     assert len(nwbfile.units) == both
     assert set(nwbfile.devices) == {"imec0", "imec1"}
-    assert len(nwbfile.electrodes) == 64
+    assert len(nwbfile.electrodes) == 2 * CHANNELS
     first = nwbfile.units["spike_times"][0]
     np.testing.assert_allclose(first, curated.get_unit_spike_train(curated.unit_ids[0]) / 30000)
 

@@ -40,6 +40,7 @@ def header(row: dict[str, str]) -> list[str]:
     return [words for words in asked if not words.startswith(("-J", "-o", "--no-requeue", "--signal"))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", EACH_VARIANT)
 def test_jobs_ask_for_what_the_options_and_their_recordings_say(pipeline, variant):
     run = run_here(pipeline, *OPTIONS, sorter="kilosort4", variant=variant)

@@ -197,6 +197,7 @@ def test_the_manuals_example_planned(pipeline):
         assert text in planned.stdout
 
 
+@pytest.mark.slow
 def test_the_manuals_example(pipeline):
     run = pipeline.run(*EXAMPLE, sorter="kilosort4")
     assert run.code == 0, run.output
@@ -511,6 +512,7 @@ def test_wrong_folders_end_the_run_with_one_clear_line(tmp_path, tiny_session):
         assert "JOB_DISPATCH" not in run.output
 
 
+@pytest.mark.slow
 def test_the_format_is_found_when_none_is_named(tmp_path):
     write_aind(tmp_path / "session")
     run = Pipeline(tmp_path, tmp_path / "session").run("--job_dispatch_args=--no-split-groups")

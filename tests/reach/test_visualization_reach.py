@@ -14,6 +14,7 @@ from capsules.common.task import perform
 from capsules.visualization import stage
 from capsules.visualization.params import PARAMS
 from capsules.visualization.pictures import Gallery
+from tests.halves import rest_is_slow
 from tests.leaf_values import LEAVES, other_value
 from tests.reach.conftest import write_record
 from tests.reach.spy import Spy, changed_section, stage_leaves, task_for
@@ -131,7 +132,7 @@ def test_a_figure_that_no_picture_can_hold_is_refused(figure):
     assert "100" in str(problem)
 
 
-@pytest.mark.parametrize("form", ["png", "svg", "pdf"])
+@pytest.mark.parametrize("form", rest_is_slow(["png", "svg", "pdf"]))
 def test_equal_figures_are_equal_files(form, curated, data, tmp_path):
     written = []
     for name in ("a", "b"):
@@ -193,7 +194,7 @@ def test_a_recording_that_cannot_be_read_is_skipped(data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kept", "taken"), [({}, True), ({"detect_threshold": 6}, False), ({"motion_applied": True}, False)]
+    ("kept", "taken"), rest_is_slow([({}, True), ({"detect_threshold": 6}, False), ({"motion_applied": True}, False)])
 )
 def test_peaks_kept_by_preprocessing_are_drawn_when_they_are_the_same(kept, taken, curated, data, tmp_path):
     """Settings that differ in one number, or traces that were moved since, are other peaks."""

@@ -16,6 +16,7 @@ from capsules.job_dispatch import stage
 from capsules.job_dispatch.loaders import LOADERS, guess_format
 from capsules.job_dispatch.params import PARAMS
 from tests import formats
+from tests.halves import rest_is_slow
 from tests.reach.spy import task_for
 
 OE = "experiment1_Record-Node-101-Neuropix-PXI-100."
@@ -109,7 +110,7 @@ def test_a_moved_folder_loads(name, folders, tmp_path):
         assert load_recording(job, moved).get_num_channels() == job.num_channels
 
 
-@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize("name", rest_is_slow(READ))
 def test_preprocessed_traces_load_after_data_and_results_moved(name, folders, tmp_path):
     """The lazy traces in the results open from the moved data, and are those that were sorted."""
     import spikeinterface as si

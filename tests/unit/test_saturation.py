@@ -15,6 +15,7 @@ from capsules.preprocessing import drift, stage
 from capsules.preprocessing.params import PARAMS, MotionCorrection
 from tests.data import neuropixels_probe
 from tests.formats import write_spikeglx_segments
+from tests.halves import rest_is_slow
 from tests.reach.spy import task_for
 from tests.unit.test_job_dispatch import jobs_of
 
@@ -121,7 +122,7 @@ def test_job_dispatch_skips_a_probe_on_the_rail(tmp_path):
     assert JobDispatchParams().data_check.max_saturated_fraction == 0.2
 
 
-@pytest.mark.parametrize("converter", CONVERTERS)
+@pytest.mark.parametrize("converter", rest_is_slow(CONVERTERS))
 def test_saturated_time_is_reported_and_not_silence(converter, tmp_path):
     record = preprocessed(converter, "3 s", tmp_path).record
     found = record["facts"]["saturation"]
@@ -135,7 +136,7 @@ def test_saturated_time_is_reported_and_not_silence(converter, tmp_path):
     assert record["facts"]["bad_channels"] == {}
 
 
-@pytest.mark.parametrize("converter", CONVERTERS)
+@pytest.mark.parametrize("converter", rest_is_slow(CONVERTERS))
 def test_railed_channels_are_bad_one_by_one(converter, tmp_path):
     facts = preprocessed(converter, "5 channels", tmp_path).record["facts"]
     railed = [str(index) for index in range(8, 13)]
@@ -145,7 +146,7 @@ def test_railed_channels_are_bad_one_by_one(converter, tmp_path):
     assert facts["channels"] == CHANNELS - 5
 
 
-@pytest.mark.parametrize("converter", CONVERTERS)
+@pytest.mark.parametrize("converter", rest_is_slow(CONVERTERS))
 def test_a_probe_on_the_rail_for_most_of_the_time_is_skipped(converter, tmp_path):
     with pytest.raises(Skip, match="32 of 32 channels are at the converter's limits"):
         preprocessed(converter, "60 %", tmp_path)

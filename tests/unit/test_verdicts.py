@@ -15,6 +15,7 @@ from capsules.common.problems import problems_of
 from capsules.resolve_params.params import SECTION_OF_STAGE, PipelineParams
 from capsules.resolve_params.resolve import resolve
 from capsules.spikesorting.sorters import SORTERS
+from tests.halves import rest_is_slow
 from tests.leaf_values import LEAVES, bad_values, is_fixed, other_value
 
 ROOT = generate.ROOT
@@ -22,7 +23,6 @@ SCHEMA = json.loads((ROOT / "pipeline" / "default_params_schema.json").read_text
 DEFAULTS = json.loads((ROOT / "pipeline" / "default_params.json").read_text())
 VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
 SORTER = {"sorter": "spykingcircus2"}
-MUTANTS = 3000
 
 
 def verdicts(document):
@@ -78,17 +78,18 @@ def mutate(document, chance):
     return document
 
 
-def test_3000_mutants_of_the_defaults_have_equal_verdicts():
+@pytest.mark.parametrize("mutants", rest_is_slow([300, 3000]))
+def test_mutants_of_the_defaults_have_equal_verdicts(mutants):
     chance = random.Random(4)
     taken = 0
-    for _ in range(MUTANTS):
+    for _ in range(mutants):
         mutant = DEFAULTS
         for _ in range(chance.choice([1, 1, 1, 2, 3])):
             mutant = mutate(mutant, chance)
         ours, schemas = verdicts(mutant)
         assert ours == schemas, problems_of(PipelineParams, mutant) or list(VALIDATOR.iter_errors(mutant))
         taken += ours
-    assert MUTANTS / 10 < taken < MUTANTS * 9 / 10
+    assert mutants / 10 < taken < mutants * 9 / 10
 
 
 @pytest.mark.parametrize("document", [None, 5, "x", [], True, {"$schema": 5}, {"$schema": "x"}, {}, {"schema_": "x"}])
@@ -376,9 +377,10 @@ BAD_LINES += [
 ]
 
 
-def test_malformed_command_lines_are_refused_each_naming_its_flag(tmp_path):
+@pytest.mark.parametrize("every", rest_is_slow([6, 1]))
+def test_malformed_command_lines_are_refused_each_naming_its_flag(tmp_path, every):
     assert len(BAD_LINES) > 100
-    for options in BAD_LINES:
+    for options in BAD_LINES[::every]:
         problems = refused(options, tmp_path)
         given = [name for name in options if name != "sorter" or len(options) == 1]
         told = (f"--{given[0]}", str(options[given[0]]))

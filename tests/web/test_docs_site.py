@@ -12,6 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from tests.docs_pages import OUTSIDE, ROOT
+from tests.halves import rest_is_slow
 
 MKDOCS = ROOT / ".docs" / "venv" / "bin" / "mkdocs"
 SHOWN = ("index.html", "parameters.html", "extending.html")
@@ -59,7 +60,7 @@ def test_nothing_is_fetched_from_elsewhere(site):
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", rest_is_slow(["light", "dark"]))
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_page(site, visit, name, scheme):
     page, seen = visit(site / name, color_scheme=scheme, viewport={"width": 1300, "height": 900})

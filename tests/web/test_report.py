@@ -13,6 +13,7 @@ from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES
 from capsules.common.job import Job, Reader
 from capsules.results import report
 from capsules.results.stage import planned_memory, status_document
+from tests.halves import rest_is_slow
 
 SORTERS = [{"name": "spykingcircus2", "suffix": ""}]
 HOSTILE = "</script><script>document.title='taken'</script><b>\"'&"
@@ -266,7 +267,7 @@ def test_what_was_not_computed_is_said(shown, visit, tmp_path):
     assert seen.console == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", rest_is_slow(["light", "dark"]))
 def test_axe_finds_nothing(file, visit, scheme):
     page, _ = visit(file, bypass_csp=True, color_scheme=scheme)
     found = Axe().run(page)
