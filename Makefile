@@ -5,7 +5,7 @@ LINT_NEXTFLOW := 25.04.4
 # the pipeline, do not come last.
 SPREAD := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test setup-dev setup-web setup-docs test-faults test-full setup-cluster test-cluster bench truth truth-full lint generate docs clean
+.PHONY: help setup demo test setup-dev setup-web setup-docs test-quick test-faults test-full setup-cluster test-cluster bench truth truth-full lint generate docs clean
 help:        ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' Makefile | column -t -l 2
 setup:       ## .venv with the pinned packages, Nextflow and compiled code (once)
@@ -19,11 +19,15 @@ setup-docs:  ## what builds the site, in .docs/venv
 	@pipeline/setup/docs.sh
 demo: setup  ## make a two-probe SpikeGLX session, sort it, score it against the truth
 	@$(PY) -m tests.demo
-test: setup-dev setup-web setup-docs  ## what CI runs
+test: setup-dev setup-web setup-docs  ## the quick half, which CI runs (12 minutes on 2 cores)
 	$(PY) -m pytest -q -m "not slow and not cluster and not faults" --durations=20 $(SPREAD)
+# Those of tests/unit that run stages or processes.
+LONGER := artifacts command commands docs_site electrode_locations formats load noise nwb_clock nwb_units patches preprocessing resources saturation verdicts
+test-quick: setup  ## a minute of them, while you write: no Nextflow, no sorter
+	$(PY) -m pytest -q -m "not slow" $(SPREAD) tests/unit $(LONGER:%=--ignore=tests/unit/test_%.py)
 test-faults: setup  ## kills, full disks, lost files: real runs are harmed and brought back (as root, to mount small disks)
 	$(PY) -m pytest -q --durations=10 $(SPREAD) tests/faults
-test-full: setup-dev setup-web setup-docs  ## everything
+test-full: setup-dev setup-web setup-docs  ## everything, the slow half and the faults too (an hour and a half)
 	$(PY) -m pytest -q -m "not cluster" --durations=40 $(SPREAD)
 truth: setup  ## recordings of known units through the whole chain, scored stage by stage (40 minutes)
 	@$(PY) -m tests.truth.scoreboard
