@@ -137,6 +137,7 @@ def _read_csv(file: Path) -> tuple[bool, Places]:
             problems.append(f"line {reader.line_num}: {error}")
     if problems:
         raise ValueError("; ".join(problems[:MOST_SHOWN] + and_more(len(problems))))
+    check_plain([location.region for _, location in places])
     return by != CHANNEL, places
 
 

@@ -297,6 +297,28 @@ def openephys_structure_and_settings(sandbox, strings):
 
 
 @entrance(every=2)
+def electrode_locations(sandbox, strings):
+    """A region, a coordinate and a column of a probe's file; its regions come out as they went in."""
+    from capsules.common.electrode_locations import read_locations
+
+    channels = {"AP0": (0, 0.0)}
+    for index, text in sandbox.numbered(strings):
+        as_read = text.encode("utf-8", "surrogatepass").decode(errors="replace")
+        as_read = as_read.replace("\r\n", "\n").replace("\r", "\n")
+        quoted = text.replace('"', '""')
+        lines = (f'channel,acronym\n0,"{quoted}"\n', f'channel,acronym,ap\n0,CA1,"{quoted}"\n', f'"{quoted}"\n', text)
+        file = sandbox.file("imec0_channel_locations.csv", lines[index % 4])
+        told = sandbox.file(
+            "imec0_channel_locations.json", json.dumps({"channel_0": {"brain_region": text, "x": text}})
+        )
+        for one in (file, told):
+            with contextlib.suppress(SpikeRelayError):
+                (location,) = read_locations(one, channels).values()
+                assert "\0" not in (location.region or "")
+                assert location.region in (None, "CA1") or location.region in text or location.region in as_read
+
+
+@entrance(every=2)
 def session_metadata(sandbox, strings):
     """Values, keys and the whole text of the three files."""
     from capsules.common.session_metadata import read_metadata
