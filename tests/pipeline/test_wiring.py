@@ -52,6 +52,7 @@ def test_every_stage_runs_for_every_probe(pipeline, variant):
     assert unnamed(run.results) == []
 
 
+@pytest.mark.slow
 def test_several_sorters_share_the_preprocessing(pipeline):
     run = pipeline.run(sorter="spykingcircus2,lupin")
     assert run.code == 0, run.output
@@ -78,6 +79,7 @@ def test_a_preprocessing_that_fails_fails_every_sorting_of_it(pipeline):
     assert set(states.values()) == {("failed", "preprocessing")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sorter", "gpus", "settings", "process"),
     [
@@ -312,6 +314,7 @@ def test_a_broken_file_fails_its_probe_alone(tmp_path, tiny_session):
     assert list((run.results / "visualization" / IMEC1).glob("traces_*.png"))
 
 
+@pytest.mark.slow
 def test_an_nwb_file_without_one_probes_lfp_makes_the_exit_code_1(tmp_path, tiny_session):
     data = tmp_path / "session"
     shutil.copytree(tiny_session, data)
@@ -348,6 +351,7 @@ def test_what_a_task_asks_for_is_capped(pipeline):
     assert max(float(row["memory"].split()[0]) for row in run.tasks(process="SPIKESORTING")) == 4
 
 
+@pytest.mark.slow
 def test_skipped_recordings_are_listed_and_exit_0(pipeline):
     run = pipeline.run("--job_dispatch_args", "--input spikeglx --min-recording-duration 60", stub=False)
     assert run.code == 0, run.output
@@ -425,6 +429,7 @@ def test_a_blocks_file_waits_for_no_other_block(tmp_path, two_runs, variant):
         assert staged == {f"nwb_ecephys_{name}_g0_recording1", *stages}
 
 
+@pytest.mark.slow
 def test_killed_and_resumed(pipeline):
     """Nextflow killed with -9 in the middle; the same command with -resume finishes with the same content."""
     config = pipeline.config_with("process { withName: 'POSTPROCESSING' { beforeScript = 'sleep 1' } }")

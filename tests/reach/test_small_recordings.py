@@ -82,6 +82,7 @@ def units_of(folder):
     return read_nwb(folder / "nwb_units_b" / "file.nwb").units
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("channels", "gains", "settings", "expected"),
     rest_is_slow(
@@ -147,6 +148,7 @@ def test_metrics_that_need_more_are_named_with_what_they_need(units, seconds, re
     assert len(units_of(tmp_path)) == len(units)
 
 
+@pytest.mark.slow
 def test_units_on_one_channel_each_end_well(records, tmp_path):
     """Contacts further apart than the sparsity's radius, as on many probes of a few channels and on arrays."""
     write(tmp_path / "data", 4, pitch_um=200)
@@ -158,6 +160,7 @@ def test_units_on_one_channel_each_end_well(records, tmp_path):
     assert len(units_of(tmp_path)) == 2
 
 
+@pytest.mark.slow
 def test_a_metric_without_its_extension_is_named(records, tmp_path):
     write(tmp_path / "data", 4)
     ended = records(TWO_UNITS, extensions={"principal_components": None, "spike_locations": None})

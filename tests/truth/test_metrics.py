@@ -149,6 +149,7 @@ def plain(folder, task):
     return analyzer
 
 
+@pytest.mark.slow
 def test_the_whole_manual_is_computed(task):
     assert task.record["facts"]["extensions"] == COMPUTED
     assert task.record["facts"]["units"] == SPEC.units

@@ -46,6 +46,7 @@ def by_hand(data: Path, shank: int, bad: list[str]):
     return spre.common_reference(traces).get_traces()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shank", rest_is_slow([0, 1]))
 def test_traces_of_a_real_shank_are_those_by_hand(shank, data, jobs, tmp_path):
     import spikeinterface as si

@@ -171,6 +171,7 @@ def session(results, run_folder, tmp_path):
     return folder / "data"
 
 
+@pytest.mark.slow
 def test_the_lines_that_load_the_outputs(session, results, monkeypatch):
     """docs/outputs.md: its Python, run as it stands but for the place of the data; and every file is in its table."""
     assert unnamed(results) == []

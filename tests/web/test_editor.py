@@ -504,6 +504,7 @@ def test_the_presets_are_valid_and_name_their_sources(editor):
 # --- for everybody
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", rest_is_slow(["light", "dark"]))
 def test_axe_finds_nothing(visit, scheme):
     page, _ = visit(PAGE, bypass_csp=True, color_scheme=scheme)
