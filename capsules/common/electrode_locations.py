@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 import re
 from bisect import bisect_left
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
 from capsules.common.errors import MOST_SHOWN, SpikeRelayError, and_more
-from capsules.common.small_files import check_plain, read_small, read_small_json
+from capsules.common.small_files import check_plain, read_small_csv, read_small_json
+
+if TYPE_CHECKING:
+    import numpy as np
 
 NAME = "channel_locations"
 """A file is named `<probe>_channel_locations.csv` or `.json`."""
@@ -59,7 +61,7 @@ def location_file(folders: Iterable[Path], names: Iterable[str]) -> Path | None:
 
 
 def read_locations(file: Path, channels: dict[Any, tuple[int, float | None]]) -> dict[str, ElectrodeLocation]:
-    """What a file tells of each channel: id -> location; channels that it does not tell of are left out.
+    """Read the location of each channel: id -> location, without the channels that the file does not list.
 
     Parameters
     ----------
@@ -80,16 +82,16 @@ def read_locations(file: Path, channels: dict[Any, tuple[int, float | None]]) ->
     except (OSError, ValueError, csv.Error) as error:
         raise SpikeRelayError(f"{file} cannot be read: {error}") from None
     if not places:
-        raise SpikeRelayError(f"{file} tells of no electrode")
+        raise SpikeRelayError(f"{file} lists no electrode")
     if by_depth:
         if any(depth is None for _, depth in channels.values()):
             raise SpikeRelayError(f"{file} goes by depth, but the channels have no positions: use the column {CHANNEL}")
         return _by_depth(places, {id: depth for id, (_, depth) in channels.items()})
     id_of = {number: str(id) for id, (number, _) in channels.items()}
-    unknown = [int(number) for number, _ in places if number not in id_of]
-    if len(unknown) == len(places):
-        raise SpikeRelayError(f"{file} tells of none of the {len(channels)} channels")
-    return {id_of[number]: location for number, location in places if number in id_of}
+    locations = {id_of[number]: location for number, location in places if number in id_of}
+    if not locations:
+        raise SpikeRelayError(f"{file} lists none of the {len(channels)} channels")
+    return locations
 
 
 def _by_depth(places: Places, depths: dict[Any, float]) -> dict[str, ElectrodeLocation]:
@@ -107,8 +109,7 @@ def _by_depth(places: Places, depths: dict[Any, float]) -> dict[str, ElectrodeLo
 
 
 def _read_csv(file: Path) -> tuple[bool, Places]:
-    # Spreadsheets begin their text with a byte order mark.
-    reader = csv.DictReader(io.StringIO(read_small(file).removeprefix("\ufeff")), strict=True)
+    reader = read_small_csv(file)
     reader.fieldnames = [_plain_name(name) for name in reader.fieldnames or []]
     names = reader.fieldnames
     by = CHANNEL if CHANNEL in names else next((name for name in (DEPTH, "depth") if name in names), None)
@@ -147,16 +148,19 @@ def _plain_name(name: str) -> str:
 
 
 def _finite(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not math.isfinite(value):
-        raise ValueError(f"{text} is no number")
+        raise ValueError(f"{text} is not a number")
     return value
 
 
 def _channel(text: str) -> int:
     value = _finite(text)
     if value < 0 or value != int(value):
-        raise ValueError(f"{text} is no channel: they count from 0")
+        raise ValueError(f"{text} is not a channel number: use 0, 1, 2 and so on")
     return int(value)
 
 
@@ -166,17 +170,17 @@ def _read_json(file: Path) -> tuple[bool, Places]:
     if not isinstance(document, dict):
         raise ValueError("a table of channels is needed")
     places: Places = []
-    for name, told in document.items():
+    for name, fields in document.items():
         number = IBL_CHANNEL.fullmatch(name)
         if number is None:
-            # `origin` tells where bregma lies in the atlas.
+            # `origin` is the position of bregma in the atlas.
             if name != "origin":
-                raise ValueError(f"{name} is no channel, as in channel_0")
+                raise ValueError(f"{name} is not a channel name such as channel_0")
             continue
-        if not isinstance(told, dict):
+        if not isinstance(fields, dict):
             raise ValueError(f"{name}: a table of names and values is needed")
-        region = told.get("brain_region", told.get("acronym"))
-        values = {axis: told.get(letter) for axis, letter in IBL_AXES.items()}
+        region = fields.get("brain_region", fields.get("acronym"))
+        values = {axis: fields.get(letter) for axis, letter in IBL_AXES.items()}
         try:
             coordinates = {axis: None if value is None else _finite(value) for axis, value in values.items()}
         except (TypeError, ValueError) as error:
@@ -184,3 +188,14 @@ def _read_json(file: Path) -> tuple[bool, Places]:
         location = ElectrodeLocation(region=None if region is None else str(region), **coordinates)
         places.append((int(number[1]), location))
     return False, places
+
+
+def regions_and_coordinates(
+    locations: dict[str, ElectrodeLocation], channel_ids: Iterable[Any]
+) -> tuple[list[str | None], dict[str, np.ndarray]]:
+    """Region of each of these channels, and coordinate -> value of each in um (NaN: unknown), for properties."""
+    import numpy as np
+
+    own = [locations.get(str(id), ElectrodeLocation()) for id in channel_ids]
+    values = {name: np.array([getattr(location, name) for location in own], dtype=float) for name in COORDINATES}
+    return [location.region for location in own], values

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,12 @@ def read_small_json(file: Path, most: int = MAX_BYTES) -> Any:
         return json.loads(read_small(file, most))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def read_small_csv(file: Path) -> csv.DictReader:
+    """The rows of a CSV file, by the names in its first line; raises as `read_small` does, and csv.Error while read."""
+    # Spreadsheets begin their text with a byte order mark.
+    return csv.DictReader(io.StringIO(read_small(file).removeprefix("\ufeff")), strict=True)
 
 
 def check_plain(document: Any) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from capsules.common import models
-from capsules.common.electrode_locations import COORDINATES, ElectrodeLocation
+from capsules.common.electrode_locations import regions_and_coordinates
 from capsules.common.errors import SpikeRelayError
 from capsules.common.metrics import metric_of_column, metrics_table
 from capsules.common.task import Task, write_json
@@ -113,17 +113,16 @@ def _locate_in_brain(task: Task, analyzer: Any, sorting: Any) -> None:
     """Region and coordinates of each unit: those of its main channel."""
     import numpy as np
 
-    known = task.job.electrode_locations
-    if not known:
+    if not task.job.electrode_locations:
         return
-    places = [known.get(str(channel), ElectrodeLocation()) for channel in analyzer.get_main_channels(outputs="id")]
-    sorting.set_property("brain_region", np.array([place.region or "unknown" for place in places], dtype=str))
-    for axis in COORDINATES:
-        values = np.array([getattr(place, axis) for place in places], dtype=float)
+    channels = analyzer.get_main_channels(outputs="id")
+    known, coordinates = regions_and_coordinates(task.job.electrode_locations, channels)
+    regions = [region or "unknown" for region in known]
+    sorting.set_property("brain_region", np.array(regions, dtype=str))
+    for name, values in coordinates.items():
         if np.isfinite(values).any():
-            sorting.set_property(axis, values)
-    regions = Counter(place.region or "unknown" for place in places)
-    task.fact(locations_file=task.job.locations_file, brain_regions=dict(regions))
+            sorting.set_property(name, values)
+    task.fact(locations_file=task.job.locations_file, brain_regions=dict(Counter(regions)))
 
 
 def _label_by_bombcell(task: Task, analyzer: Any, metrics: Any, sorting: Any) -> None:

@@ -168,10 +168,9 @@ def _mark_amplitudes(reasons: list[list[str]], analyzer: Any, limits: Suspicious
         amplitudes = by_unit[unit]
         if len(amplitudes) < MIN_SPIKES:
             continue
-        if limits.min_amplitude_separation is not None and (groups := two_groups(amplitudes)) is not None:
+        if limits.min_amplitude_separation is not None:
             needed = (limits.min_amplitude_separation, limits.min_amplitude_share)
-            if groups[0] > needed[0] and groups[1] >= needed[1]:
-                marks.append(_two_groups("amplitudes", groups, *needed))
+            marks.extend(_two_groups("amplitudes", amplitudes, *needed))
         if limits.max_amplitude_range is not None:
             times_s = analyzer.sorting.get_unit_spike_train(unit, segment_index=0) / rate
             found = amplitude_range(amplitudes, times_s, duration_s)
@@ -187,14 +186,16 @@ def _mark_waveforms(reasons: list[list[str]], analyzer: Any, limits: Suspicious)
         if len(times) < MIN_SPIKES:
             continue
         projections, _ = components.get_projections_one_unit(unit, sparse=analyzer.sparsity is not None)
-        groups = two_groups(waveform_features(projections, times))
-        if groups is not None and groups[0] > limits.min_waveform_separation and groups[1] >= limits.min_waveform_share:
-            marks.append(_two_groups("waveforms", groups, limits.min_waveform_separation, limits.min_waveform_share))
+        needed = (limits.min_waveform_separation, limits.min_waveform_share)
+        marks.extend(_two_groups("waveforms", waveform_features(projections, times), *needed))
 
 
-def _two_groups(of: str, groups: tuple[float, float], min_separation: float, min_share: float) -> str:
-    separation, share = groups
-    return (
+def _two_groups(of: str, values: np.ndarray, min_separation: float, min_share: float) -> list[str]:
+    """The reason to mark a unit whose values form two groups, if they do."""
+    separation, share = two_groups(values) or (0.0, 0.0)
+    if separation <= min_separation or share < min_share:
+        return []
+    return [
         f"two groups of {of}: separation {separation:.1f} (limit {min_separation:g}), the smaller one has {share:.0%} "
         f"of the spikes (limit {min_share:.0%})"
-    )
+    ]

@@ -87,6 +87,7 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
     segments = list(range(recording.get_num_segments()))
     name = id_prefix(session, data)
     groups = channel_groups(recording) if params.split_groups else [None]
+    folders = folders_above(stream.files, session)
     told = metadata_files(stream.files, session)
     for file in told:
         # Refused now, and not after the sorting.
@@ -153,18 +154,18 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
                     failure=found.failure,
                     warnings=[*found.warnings, *time.warnings, *pulses.get("warnings", [])],
                 )
-                set_electrode_locations(job, recording, folders_above(stream.files, session), data)
+                set_electrode_locations(job, recording, folders, data)
                 yield job
 
 
 def set_electrode_locations(job: Job, recording: Any, folders: list[Path], data: Path) -> None:
-    """Give a job what a file in these folders tells of where its electrodes lie in the brain.
+    """Set the locations of a job's electrodes in the brain, when one of these folders has a file of them.
 
     Parameters
     ----------
     job : Job
     recording : BaseRecording
-        The whole stream: a file counts all of its channels.
+        The whole stream: the file lists channels of all its groups.
     folders : list of Path
         The nearest first.
     data : Path
@@ -172,17 +173,21 @@ def set_electrode_locations(job: Job, recording: Any, folders: list[Path], data:
     file = location_file(folders, [electrode_group(job), probe_name(job)])
     if file is None:
         return
-    depths = recording.get_channel_locations()[:, 1].tolist() if recording.has_channel_location() else None
-    numbers = channel_numbers(recording, job.reader)
-    ids = recording.get_channel_ids().tolist()
-    channels = {id: (numbers[index], None if depths is None else depths[index]) for index, id in enumerate(ids)}
-    if job.group is not None:
-        groups = [str(group) for group in recording.get_channel_groups()]
-        channels = {id: channels[id] for id, group in zip(ids, groups, strict=True) if group == job.group}
-    job.electrode_locations = read_locations(file, channels)
-    job.locations_file = str(file.relative_to(data)) if file.is_relative_to(data) else str(file)
-    if missing := len(channels) - len(job.electrode_locations):
-        job.warnings.append(f"{job.locations_file} does not tell where {missing} of the {len(channels)} electrodes lie")
+    ids, count = recording.get_channel_ids().tolist(), recording.get_num_channels()
+    depths = recording.get_channel_locations()[:, 1].tolist() if recording.has_channel_location() else [None] * count
+    locations = read_locations(
+        file, dict(zip(ids, zip(channel_numbers(recording, job.reader), depths, strict=True), strict=True))
+    )
+    groups = [None] * count if job.group is None else [str(group) for group in recording.get_channel_groups()]
+    own = [str(id) for id, group in zip(ids, groups, strict=True) if group == job.group]
+    job.electrode_locations = {id: locations[id] for id in own if id in locations}
+    job.locations_file = _shown(file, data)
+    if missing := len(own) - len(job.electrode_locations):
+        job.warnings.append(f"{job.locations_file} has no location for {missing} of the {len(own)} electrodes")
+
+
+def _shown(file: Path, data: Path) -> str:
+    return str(file.relative_to(data)) if file.is_relative_to(data) else str(file)
 
 
 def channel_numbers(recording: Any, reader: Reader) -> list[int]:
@@ -195,15 +200,15 @@ def channel_numbers(recording: Any, reader: Reader) -> list[int]:
 
 
 def unused_location_files(jobs: list[Job], folders: set[Path], data: Path) -> Iterator[str]:
-    """A sentence on each file of electrode locations in these folders that no job's probe is named in."""
+    """A warning for each file of electrode locations in these folders that has the name of no job's probe."""
     used = {job.locations_file for job in jobs}
     probes = sorted({name for job in jobs for name in (probe_name(job), electrode_group(job))})
     for file in sorted({file for folder in folders for file in folder.glob(f"*{NAME}.*")}):
-        name = str(file.relative_to(data)) if file.is_relative_to(data) else str(file)
+        name = _shown(file, data)
         if file.suffix in (".csv", ".json") and name not in used:
             probe = file.stem.removesuffix(NAME).rstrip("_")
             yield (
-                f"{printable(name)} is not read: it is named for no probe of this run ({', '.join(probes)})"
+                f"{printable(name)} is not read: its name has no probe of this run ({', '.join(probes)})"
                 f"{nearest(probe, probes)}"
             )
 

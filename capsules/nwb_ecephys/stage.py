@@ -12,7 +12,7 @@ from typing import Any
 
 from capsules.common import full_disk
 from capsules.common.clock import set_times_like
-from capsules.common.electrode_locations import COORDINATES, ElectrodeLocation
+from capsules.common.electrode_locations import COORDINATES, regions_and_coordinates
 from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError, nearest
 from capsules.common.job import Job, first_seconds, load_lfp_segments, load_segments, stream_stem
 from capsules.common.nwb import electrode_group, electrode_names, probe_name, series_name
@@ -382,12 +382,12 @@ def _with_electrode_properties(recording: Any, job: Job) -> Any:
     if recording.get_property("brain_area") is None:
         recording.set_property("brain_area", np.full(channels, "unknown"))
     if job.electrode_locations:
-        places = [job.electrode_locations.get(str(id), ElectrodeLocation()) for id in recording.channel_ids]
+        regions, coordinates = regions_and_coordinates(job.electrode_locations, recording.channel_ids)
         areas = recording.get_property("brain_area").tolist()
-        areas = [place.region or area for place, area in zip(places, areas, strict=True)]
+        areas = [region or area for region, area in zip(regions, areas, strict=True)]
         recording.set_property("brain_area", np.array(areas, dtype=str))
-        for axis in COORDINATES:
-            recording.set_property(axis, np.array([getattr(place, axis) for place in places], dtype=float))
+        for name, values in coordinates.items():
+            recording.set_property(name, values)
     if recording.has_probe():
         locations = recording.get_channel_locations()
         recording.set_property("rel_x", locations[:, 0].astype(float))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import math
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from capsules.common.clock import Clock
 from capsules.common.errors import MOST_SHOWN, Refused, and_more
 from capsules.common.saturation import Frames, joined_frames
-from capsules.common.small_files import read_small
+from capsules.common.small_files import read_small_csv
 from capsules.preprocessing.params import Artifacts
 
 COLUMNS = ("start_s", "stop_s")
@@ -61,8 +60,7 @@ def read_artifact_times(file: Path) -> Periods:
         When it cannot be read, lacks the column `start_s`, or has values that are not times: each of them.
     """
     try:
-        # Spreadsheets begin their text with a byte order mark.
-        reader = csv.DictReader(io.StringIO(read_small(file).removeprefix("\ufeff")), strict=True)
+        reader = read_small_csv(file)
         names = [name.strip() for name in reader.fieldnames or []]
         if "start_s" not in names or set(names) - set(COLUMNS):
             shown = ", ".join(names[:5]) or "none"

@@ -10,15 +10,12 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from tests.halves import rest_is_slow
 
 ROOT = Path(__file__).parents[2]
 VARIANTS = [("24.10.0", "v1"), ("25.04.4", "v1"), ("25.04.4", "v2")]
 """Nextflow release and syntax parser."""
-EACH_VARIANT = [
-    pytest.param(variant, id="-".join(variant), marks=[pytest.mark.slow] * (variant != VARIANTS[0]))
-    for variant in VARIANTS
-]
+EACH_VARIANT = rest_is_slow([(variant,) for variant in VARIANTS])
 """For tests of the workflow by each of them: `make test` takes the first, `make test-full` all."""
 TIMEOUT_S = 900
 

@@ -35,7 +35,7 @@ def params_of(finished, name):
     return json.loads((finished.results / name / "params.json").read_text())["params"]
 
 
-@pytest.mark.parametrize("variant", EACH_VARIANT)
+@pytest.mark.parametrize("variant", EACH_VARIANT, ids="-".join)
 def test_each_session_has_its_own_results(pipeline, variant):
     write_sheet(pipeline.folder, "broken,data/none,")
     finished = pipeline.run("--sessions", "sheet.csv", variant=variant)

@@ -17,6 +17,7 @@ import pytest
 from tests.data import ProbeSpec, write_spikeglx
 from tests.docs_pages import unnamed
 from tests.formats import write_aind
+from tests.halves import rest_is_slow
 from tests.pipeline.nextflow_runs import EACH_VARIANT, ROOT, VARIANTS, Pipeline, checkout
 
 IMEC0, IMEC1 = "run_g0_imec0.ap_recording1", "run_g0_imec1.ap_recording1"
@@ -35,7 +36,7 @@ def ran_anew(run) -> set[tuple[str, str]]:
     return {(row["process"], row["tag"]) for row in done}
 
 
-@pytest.mark.parametrize("variant", EACH_VARIANT)
+@pytest.mark.parametrize("variant", EACH_VARIANT, ids="-".join)
 def test_every_stage_runs_for_every_probe(pipeline, variant):
     run = pipeline.run(variant=variant)
     assert run.code == 0, run.output
@@ -84,8 +85,8 @@ def test_a_preprocessing_that_fails_fails_every_sorting_of_it(pipeline):
     ("sorter", "gpus", "settings", "process"),
     [
         ("kilosort4", 1, "", "SPIKESORTING_GPU"),
-        pytest.param("kilosort4", 1, "--kilosort4.sorter.torch_device cpu", "SPIKESORTING", marks=pytest.mark.slow),
-        pytest.param("spykingcircus2", 1, "", "SPIKESORTING", marks=pytest.mark.slow),
+        ("kilosort4", 1, "--kilosort4.sorter.torch_device cpu", "SPIKESORTING"),
+        ("spykingcircus2", 1, "", "SPIKESORTING"),
     ],
 )
 def test_sorting_tasks_share_the_gpus(pipeline, sorter, gpus, settings, process):
@@ -328,7 +329,7 @@ def test_an_nwb_file_without_one_probes_lfp_makes_the_exit_code_1(tmp_path, tiny
     assert run.tasks(process="INCOMPLETE", tag=BLOCK)
 
 
-@pytest.mark.parametrize("code", [137, *(pytest.param(code, marks=pytest.mark.slow) for code in (140, 143))])
+@pytest.mark.parametrize("code", rest_is_slow([137, 140, 143]))
 def test_a_killed_task_is_retried_twice_with_more(pipeline, code):
     config = pipeline.config_with(
         "process { withName: 'SPIKESORTING' { beforeScript = { task.tag == '%s' ? 'exit %d' : '' } } }" % (IMEC0, code)
@@ -393,7 +394,7 @@ def two_runs(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("variant", EACH_VARIANT)
+@pytest.mark.parametrize("variant", EACH_VARIANT, ids="-".join)
 def test_a_blocks_file_waits_for_no_other_block(tmp_path, two_runs, variant):
     """Block `a` gets its units while `b` is still being sorted, with a probe of `b` failed; both get all they have.
 

@@ -221,11 +221,9 @@ def test_electrodes_have_the_places_that_a_file_tells(spikeglx, tmp_path):
     task = task_for("job_dispatch", DISPATCH.model_validate({"input": "spikeglx"}), tmp_path, data)
     job_dispatch.run(task)
     (unread,) = task.record["warnings"]
-    assert unread.startswith(
-        "imec7_channel_locations.csv is not read: it is named for no probe of this run (imec0, imec1"
-    )
+    assert unread.startswith("imec7_channel_locations.csv is not read: its name has no probe of this run (imec0, imec1")
     jobs = [Job.model_validate(job) for job in json.loads((task.out / "jobs.json").read_text())]
-    assert any("does not tell where 6 of the 8 electrodes lie" in line for line in jobs[0].warnings)
+    assert any("has no location for 6 of the 8 electrodes" in line for line in jobs[0].warnings)
     _, nwbfile = export(jobs, data, tmp_path, write_lfp=False)
     electrodes = nwbfile.electrodes.to_dataframe()
     own = electrodes[electrodes["group_name"] == "imec0"]
@@ -237,11 +235,22 @@ def test_electrodes_have_the_places_that_a_file_tells(spikeglx, tmp_path):
     assert findings(nwbfile) == []
 
 
+def test_a_file_of_some_shanks_leaves_the_others_without_places(spikeglx, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(spikeglx, data)
+    (data / "imec1_channel_locations.csv").write_text("channel,acronym\n0,CA1\n1,CA1\n")
+    shanks = [job for job in dispatched(data, tmp_path, input="spikeglx") if "imec1" in job.stream]
+    first, *others = [job for job in shanks if job.segments == [0]]
+    assert [place.region for place in first.electrode_locations.values()] == ["CA1", "CA1"]
+    assert [job.electrode_locations for job in others] == [{}, {}, {}]
+    assert all("has no location for 2 of the 2 electrodes" in job.warnings[-1] for job in others)
+
+
 def test_a_broken_file_of_places_ends_the_run_before_it_sorts(spikeglx, tmp_path):
     data = tmp_path / "data"
     shutil.copytree(spikeglx, data)
     (data / "imec1_channel_locations.json").write_text("{}")
-    with pytest.raises(SpikeRelayError, match=r"imec1_channel_locations.json tells of no electrode"):
+    with pytest.raises(SpikeRelayError, match=r"imec1_channel_locations.json lists no electrode"):
         dispatched(data, tmp_path, input="spikeglx")
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from capsules.common import task as tasks
 from capsules.common.job import Job
-from tests.halves import rest_is_slow
 from tests.reach.conftest import write_record
 from tests.reach.spy import task_for
 
@@ -85,14 +84,12 @@ def units_of(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("channels", "gains", "settings", "expected"),
-    rest_is_slow(
-        [
-            (1, True, {}, ["one channel has no neighbours", "fewer than 3 channels"]),
-            (2, True, {}, ["fewer than 3 channels"]),
-            (4, False, {}, ["the recording has no gains", "return_in_uV = false", "microvolts alone"]),
-            (4, True, {"return_in_uV": False}, ["microvolts alone"]),
-        ]
-    ),
+    [
+        (1, True, {}, ["one channel has no neighbours", "fewer than 3 channels"]),
+        (2, True, {}, ["fewer than 3 channels"]),
+        (4, False, {}, ["the recording has no gains", "return_in_uV = false", "microvolts alone"]),
+        (4, True, {"return_in_uV": False}, ["microvolts alone"]),
+    ],
 )
 def test_every_stage_ends_well_and_says_what_it_left_out(channels, gains, settings, expected, records, tmp_path):
     write(tmp_path / "data", channels, gains)

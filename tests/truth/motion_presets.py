@@ -20,7 +20,7 @@ from tests.truth.scoreboard import drift_error, made
 PRESETS = get_args(MotionCorrection.model_fields["preset"].annotation)
 WINDOW_WORDS = {"default": (), "half of the span": WINDOWS}
 RECORDINGS = ("drift-0", "drift-30")
-HEAD = ("recording", "windows", "preset", "error (um rms)", "range told (um)", "its interval (um)")
+HEAD = ("recording", "windows", "preset", "error (um rms)", "estimated range (um)", "its interval (um)")
 
 
 def main() -> None:

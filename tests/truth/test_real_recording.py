@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.halves import rest_is_slow
 from tests.truth.chain import preprocess, stage
 
 SESSION = "examples/example_tiny_data/spikeglx/rawdata/sub-001/ses-001/ephys"
@@ -47,7 +46,7 @@ def by_hand(data: Path, shank: int, bad: list[str]):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shank", rest_is_slow([0, 1]))
+@pytest.mark.parametrize("shank", [0, 1])
 def test_traces_of_a_real_shank_are_those_by_hand(shank, data, jobs, tmp_path):
     import spikeinterface as si
 

@@ -505,7 +505,7 @@ def test_the_presets_are_valid_and_name_their_sources(editor):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", rest_is_slow(["light", "dark"]))
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(visit, scheme):
     page, _ = visit(PAGE, bypass_csp=True, color_scheme=scheme)
     import_text(page, '{"curation": {"query": 5}, "other": 1, "preprocessing": {"t_start": 3, "highpass_filter": 1}}')
