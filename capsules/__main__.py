@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TextIO
 
 from capsules.commands import doctor
-from capsules.common.errors import Refused, SpikeRelayError, printable
+from capsules.common.errors import Rejected, SpikeRelayError, printable
 
 
 def main() -> int:
@@ -67,7 +67,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         return arguments.run(arguments)
-    except Refused as refusal:
+    except Rejected as refusal:
         _show(refusal.problems, sys.stderr)
         return 2
     except SpikeRelayError as error:
@@ -113,7 +113,7 @@ def _diff(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from capsules.resolve_params.plan import plan_sessions
+    from capsules.commands.plan import plan_sessions
     from capsules.resolve_params.resolve import OPTIONS
 
     options = {name: value for name in OPTIONS if (value := getattr(arguments, name)) is not None}
@@ -125,15 +125,15 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    from capsules.common import cli
-    from capsules.common.task import read_section
+    from capsules.commands.plan import inspect
+    from capsules.common.tasks.command_line import read_section
     from capsules.job_dispatch.params import PARAMS
-    from capsules.resolve_params.folders import data_problems
-    from capsules.resolve_params.plan import inspect
+    from capsules.parameters import flags as cli
+    from capsules.resolve_params.machine.folders import data_problems
 
     data = arguments.data.absolute()
     if problems := data_problems(str(data)):
-        raise Refused(problems)
+        raise Rejected(problems)
     parser = cli.Parser(prog="spikerelay inspect", add_help=False)
     cli.add_params(parser, PARAMS)
     given = cli.parse(parser, arguments.arguments)

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from capsules.common.metrics import LIBRARY_NAMES, METRICS
-from capsules.common.rules import rules
-from capsules.common.schema import draft07_schema, parameter_page
-from capsules.resolve_params import library_names
+from capsules.common.units.metrics import LIBRARY_NAMES, METRICS
+from capsules.parameters.rules import rules
+from capsules.parameters.schema import draft07_schema, parameter_page
+from capsules.resolve_params.names import library_names
 from capsules.resolve_params.params import PipelineParams
 
 ROOT = Path(__file__).parent.parent

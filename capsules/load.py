@@ -14,11 +14,12 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from capsules.common.clock import Clock, register_clock, timed
 from capsules.common.contract import RUN_RECORD
-from capsules.common.distrust import load_analyzer, load_motion, load_preprocessed, load_sorting
-from capsules.common.errors import Refused
-from capsules.common.metrics import labels_of, metrics_table, units_table
+from capsules.common.errors import Rejected
+from capsules.common.recordings.clock import Clock
+from capsules.common.recordings.times import register_clock, timed
+from capsules.common.units.metrics import labels_of, metrics_table, units_table
+from capsules.common.untrusted.distrust import load_analyzer, load_motion, load_preprocessed, load_sorting
 from capsules.results.published import clock_of, place, read_record, status_of
 
 
@@ -112,13 +113,13 @@ def load(results: str | Path, data: str | Path | None = None) -> Session:
 
     Raises
     ------
-    Refused
+    Rejected
         When `results` is no results folder of a finished run, or `data` no folder.
     """
     results = Path(results).absolute()
     status = status_of(results)
     if data is not None and not os.path.isdir(data):
-        raise Refused([f"{data}: no such folder"])
+        raise Rejected([f"{data}: no such folder"])
     data = _data_of_run(results) if data is None else Path(data).absolute()
     ids = list(status["recordings"])
     recordings = list(dict.fromkeys(entry["recording"] for entry in status["recordings"].values()))

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from capsules.common.tasks.resources import use_numba_cache
 from tests.data import ProbeSpec, write_spikeglx
 
+# As a stage's command line does: before SpikeInterface is imported.
+use_numba_cache()
 os.environ["HF_HUB_OFFLINE"] = "1"
 """No test asks the real hub, nor does any process that a test starts."""
 
@@ -17,7 +20,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 def one_count_of_threads():
     """Numba refuses another number of threads once it has started some, and one process runs many tests' tasks."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("capsules.common.resources.limit_threads", lambda n_jobs: None)
+        patch.setattr("capsules.common.tasks.resources.limit_threads", lambda n_jobs: None)
         yield
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from capsules.common.params import Leaf, leaves
+from capsules.parameters.model import Leaf, leaves
 from capsules.resolve_params.params import PipelineParams
 
 LEAVES = {leaf.dotted: leaf for leaf in leaves(PipelineParams) if leaf.path != ("schema_",)}

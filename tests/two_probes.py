@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from capsules.common import task as tasks
 from capsules.common.contract import STAGES
-from capsules.common.job import Job, Reader
+from capsules.common.recordings.job import Job, Reader
+from capsules.common.tasks import perform as performing
+from capsules.common.tasks.task import Task
 from tests.data import ProbeSpec, as_counts, ground_truth
 
 IDS = ("day_imec0_recording1", "day_imec1_recording1")
@@ -29,7 +30,7 @@ SECTIONS = {
 def quiet_tasks() -> Iterator[None]:
     """Stages that run in this process leave its log alone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tasks, "_start_log", lambda task: (task.out / "log.txt").touch())
+        patch.setattr(performing, "_start_log", lambda task: (task.out / "log.txt").touch())
         yield
 
 
@@ -67,21 +68,21 @@ def job(index: int) -> Job:
     )  # fmt: skip
 
 
-def task_of(stage: str, id: str, jobs: list[Job], folder: Path, **params) -> tasks.Task:
+def task_of(stage: str, id: str, jobs: list[Job], folder: Path, **params) -> Task:
     """A task of a stage; `params` are laid over SECTIONS."""
     section = "nwb_ecephys" if stage == "nwb_units" else stage
     model = importlib.import_module(f"capsules.{section}.params").PARAMS
     out = folder / f".{stage}_{id}.partial"
     out.mkdir()
     given = model.model_validate(SECTIONS.get(section, {}) | params)
-    return tasks.Task(STAGES[stage], id, jobs, given, folder, folder / "data", out, 1)
+    return Task(STAGES[stage], id, jobs, given, folder, folder / "data", out, 1)
 
 
 def perform(stage: str, id: str, jobs: list[Job], folder: Path, **params) -> dict:
     """Run a stage, which must end well; returns its record."""
     task = task_of(stage, id, jobs, folder, **params)
     run = importlib.import_module(f"capsules.{stage}.stage").run
-    assert tasks.perform(task, run, folder) == 0, task.record
+    assert performing.perform(task, run, folder) == 0, task.record
     return task.record
 
 

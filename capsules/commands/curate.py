@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from capsules.commands.curation_file import check_labels, checked_curation, name_new_units, new_units, read_curation
-from capsules.common.errors import Refused
-from capsules.common.metrics import LABELS, METRIC_EXTENSIONS, labels_of, metrics_table, write_table
+from capsules.common.errors import Rejected
 from capsules.common.patches.template_metrics import mend_template_metrics
-from capsules.common.places import inside
-from capsules.common.resources import use_numba_cache
+from capsules.common.tasks.resources import use_numba_cache
+from capsules.common.units.metrics import LABELS, METRIC_EXTENSIONS, labels_of, metrics_table, write_table
+from capsules.common.untrusted.places import inside
 from capsules.results.published import chosen_recording, labelled_analyzer, refuse_existing, whole_folder
 
 
@@ -68,14 +68,14 @@ def applied(analyzer: Any, curation: Any) -> Any:
 
     Raises
     ------
-    Refused
+    Rejected
         When units of a merge have no channel in common.
     """
     from spikeinterface.curation import apply_curation
 
     for merge in curation.merges:
         if not analyzer.sparsity.mask[analyzer.sorting.ids_to_indices(merge.unit_ids)].all(axis=0).any():
-            raise Refused([f"units {', '.join(map(str, merge.unit_ids))} have no channel in common: not to be merged"])
+            raise Rejected([f"units {', '.join(map(str, merge.unit_ids))} have no channel in common: not to be merged"])
     mend_template_metrics()
     with warnings.catch_warnings():
         # Of metrics that new units have no value for, which `run` tells.

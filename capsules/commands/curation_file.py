@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from capsules.common import strict_json
-from capsules.common.errors import Refused, nearest
-from capsules.common.problems import shown
+from capsules.common.errors import Rejected, nearest
+from capsules.parameters import strict_json
+from capsules.parameters.problems import shown
 
 VERSIONS = ("1", "2")
 """Of SpikeInterface's curation format; it reads the older one as well."""
@@ -26,16 +26,16 @@ def read_curation(file: Path) -> dict[str, Any]:
 
     Raises
     ------
-    Refused
+    Rejected
         When it cannot be read, is no JSON object, or is of a version that SpikeInterface's model does not have.
     """
     try:
         document = strict_json.read_file(file).value
     except OSError as error:
-        raise Refused([f"{file}: {error.strerror}"]) from None
+        raise Rejected([f"{file}: {error.strerror}"]) from None
     version = document.get("format_version") if isinstance(document, dict) else None
     if version not in VERSIONS:
-        raise Refused([f"{file}: not a curation of SpikeInterface's format, version {' or '.join(VERSIONS)}"])
+        raise Rejected([f"{file}: not a curation of SpikeInterface's format, version {' or '.join(VERSIONS)}"])
     return document
 
 
@@ -44,7 +44,7 @@ def checked_curation(document: dict[str, Any], file: Path, id: str, units: list[
 
     Raises
     ------
-    Refused
+    Rejected
         When it is about other units than the recording's, breaks the model's rules, or holds what the model ignores.
     """
     from pydantic import ValidationError
@@ -52,17 +52,17 @@ def checked_curation(document: dict[str, Any], file: Path, id: str, units: list[
 
     named = document.get("unit_ids")
     if not isinstance(named, list) or set(map(repr, named)) != set(map(repr, units)):
-        raise Refused([f"{file}: its unit_ids are not the units of {id}; is it another recording's curation?"])
+        raise Rejected([f"{file}: its unit_ids are not the units of {id}; is it another recording's curation?"])
     known = [*Curation.model_fields, *OLDER]
     if unknown := [name for name in document if name not in known]:
-        raise Refused([f"{file}: {shown(name)} is not in the format{nearest(name, known)}" for name in unknown])
+        raise Rejected([f"{file}: {shown(name)} is not in the format{nearest(name, known)}" for name in unknown])
     try:
         return Curation.model_validate(document)
     except (TypeError, KeyError, AttributeError, IndexError) as error:
         # The model's own checks take the types for granted.
-        raise Refused([f"{file}: not in the format: {type(error).__name__}: {error}"]) from None
+        raise Rejected([f"{file}: not in the format: {type(error).__name__}: {error}"]) from None
     except ValidationError as error:
-        raise Refused(
+        raise Rejected(
             [f"{file}: {problem['msg'].removeprefix('Value error, ')}" for problem in error.errors()]
         ) from None
 
@@ -72,7 +72,7 @@ def check_labels(curation: Any, file: Path, taken: Iterable[str]) -> None:
 
     Raises
     ------
-    Refused
+    Rejected
         When a column cannot have a label's name, or a unit's label is not among the options.
     """
     definitions = curation.label_definitions
@@ -90,7 +90,7 @@ def check_labels(curation: Any, file: Path, taken: Iterable[str]) -> None:
         if value not in definitions[key].label_options
     ]
     if problems:
-        raise Refused([f"{file}: {problem}" for problem in problems])
+        raise Rejected([f"{file}: {problem}" for problem in problems])
 
 
 def new_units(curation: Any) -> list[Any]:
@@ -106,14 +106,14 @@ def name_new_units(curation: Any, file: Path, sorting: Any) -> None:
 
     Raises
     ------
-    Refused
+    Rejected
         When a split does not fit its spikes, or a new id is a number where the others are
         texts or the other way round.
     """
     from spikeinterface.core.sorting_tools import generate_unit_ids_for_merge_group, generate_unit_ids_for_split
 
     if problems := change_problems(curation, sorting):
-        raise Refused([f"{file}: {problem}" for problem in problems])
+        raise Rejected([f"{file}: {problem}" for problem in problems])
     taken = list(curation.unit_ids)
     for merge in curation.merges:
         if merge.new_unit_id is None:

@@ -173,7 +173,7 @@ def sorters(places: Places) -> Iterator[Finding]:
 
 def caches(places: Places) -> Iterator[Finding]:
     """Where compiled code and matplotlib's lists of fonts last."""
-    from capsules.common.resources import numba_cache_folder
+    from capsules.common.tasks.resources import numba_cache_folder
 
     numba = Path(os.environ.get("NUMBA_CACHE_DIR") or numba_cache_folder())
     if problem := unwritable(nearest_folder(numba)):
@@ -193,7 +193,7 @@ def _user_cache(name: str) -> Path:
 
 def models(places: Places) -> Iterator[Finding]:
     """The classifiers' models of the default parameters, and the hub that they come from when one is missing."""
-    from capsules.common import models as known
+    from capsules.common import classifier_models as known
     from capsules.curation.params import CurationParams
 
     missing = []
@@ -233,7 +233,7 @@ def cores(places: Places) -> Iterator[Finding]:
 def memory(places: Places) -> Iterator[Finding]:
     """The machine's memory, what the container or scheduler allows of it, and what a task asks for at least."""
     from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES
-    from capsules.common.sizes import task_size
+    from capsules.common.tasks.sizes import task_size
 
     least_gb = max(task_size(stage, channels=1, megabytes=1)[0] for stage in (*RECORDING_STAGES, *BLOCK_STAGES))
     total_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIGABYTE

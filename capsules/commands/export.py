@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from capsules.common.clock import Clock
-from capsules.common.distrust import load_preprocessed, one_line
-from capsules.common.errors import Refused, SpikeRelayError
-from capsules.common.metrics import labels_of
-from capsules.common.params import JobKwargs
-from capsules.common.places import inside
-from capsules.common.resources import job_kwargs, use_numba_cache
+from capsules.common.errors import Rejected, SpikeRelayError
+from capsules.common.recordings.clock import Clock
+from capsules.common.tasks.resources import job_kwargs, use_numba_cache
+from capsules.common.units.metrics import labels_of
+from capsules.common.untrusted.distrust import load_preprocessed, one_line
+from capsules.common.untrusted.places import inside
+from capsules.parameters.model import JobKwargs
 from capsules.results.published import (
     chosen_recording,
     clock_of,
@@ -43,9 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
     output = arguments.output or inside(arguments.results, arguments.results / "phy" / id)
     refuse_existing(output)
     if arguments.data is not None and not os.path.isdir(arguments.data):
-        raise Refused([f"--data {arguments.data}: no such folder"])
+        raise Rejected([f"--data {arguments.data}: no such folder"])
     if arguments.n_jobs < 1:
-        raise Refused([f"--n_jobs: a whole number of at least 1 is needed; got {arguments.n_jobs}"])
+        raise Rejected([f"--n_jobs: a whole number of at least 1 is needed; got {arguments.n_jobs}"])
     use_numba_cache()
     analyzer = labelled_analyzer(arguments.results, id)
     if not analyzer.has_extension("templates"):

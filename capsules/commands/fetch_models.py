@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from capsules.common import models
+from capsules.common import classifier_models as models
 from capsules.resolve_params.params import PipelineParams
 from capsules.resolve_params.params_file import validate_file
 
@@ -21,7 +21,7 @@ def fetch_models(params_file: Path | None) -> tuple[list[str], bool]:
 
     Raises
     ------
-    Refused
+    Rejected
         With every problem of the params file.
     """
     params = PipelineParams() if params_file is None else validate_file(params_file)

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from capsules.common.distrust import distrust_files, one_line
+from capsules.common.untrusted.distrust import distrust_files, one_line
 from capsules.nwb_units.columns import Column, SortedUnits, label_columns, sorted_units
 from capsules.nwb_units.stage import copy_file, open_io
 from capsules.nwb_units.table import joined, read_units, write_units

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.contract import RUN_RECORD
-from capsules.common.errors import Refused, printable
-from capsules.common.task import write_json
+from capsules.common.errors import Rejected, printable
+from capsules.common.files import write_json
 from capsules.resolve_params.resolve import MACHINE_OPTIONS
 from capsules.results.published import read_record, status_of
 
@@ -34,23 +34,23 @@ def rerun_command(results: Path) -> str:
 
     Raises
     ------
-    Refused
+    Rejected
         When the folder does not hold what a run leaves, or cannot be written.
     """
     status_of(results)
     if missing := [name for name in ("params.json", RUN_RECORD) if not (results / name).exists()]:
-        raise Refused([f"{results} has no {' and no '.join(missing)}: the run cannot be told from it"])
+        raise Rejected([f"{results} has no {' and no '.join(missing)}: the run cannot be told from it"])
     record, made = read_record(results / "params.json"), read_record(results / RUN_RECORD)
     try:
         params, data = record["params"], str(made["data"])
         options = {"params_file": results / PARAMS_FILE} | sorter_option(record) | machine_options(made)
         words = ["./nextflow", *configuration(made), "run", "main_multi_backend.nf", *profile(made)]
     except (KeyError, TypeError, AttributeError):
-        raise Refused([f"{results}: params.json or {RUN_RECORD} is not what a run leaves"]) from None
+        raise Rejected([f"{results}: params.json or {RUN_RECORD} is not what a run leaves"]) from None
     try:
         write_json(results / PARAMS_FILE, params)
     except OSError as error:
-        raise Refused([f"{results / PARAMS_FILE} cannot be written: {error.strerror}"]) from None
+        raise Rejected([f"{results / PARAMS_FILE} cannot be written: {error.strerror}"]) from None
     # Joined by =, since a value of its own may begin with a dash.
     words += [f"--{name}={value}" for name, value in options.items()]
     folders = {"DATA_PATH": data, "RESULTS_PATH": unused(results)}

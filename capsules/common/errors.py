@@ -9,7 +9,7 @@ class SpikeRelayError(Exception):
     """Something that the user can put right; its text says how, and is shown without a traceback."""
 
 
-class Refused(SpikeRelayError):
+class Rejected(SpikeRelayError):
     """Bad parameters or command line: `problems` holds every one of them."""
 
     def __init__(self, problems: list[str]):

@@ -1,7 +1,6 @@
 import sys
 
-from capsules.common.task import main
+from capsules.common.tasks.command_line import main
 from capsules.curation.params import PARAMS
-from capsules.curation.stage import run
 
-sys.exit(main("curation", run, params=PARAMS))
+sys.exit(main("curation", PARAMS))

@@ -16,9 +16,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from capsules.common.classifier_models import INFO
 from capsules.common.errors import SpikeRelayError
-from capsules.common.metrics import metric_of_column
-from capsules.common.models import INFO
+from capsules.common.units.metrics import metric_of_column
 
 REVIEWED = {
     "numpy.dtype": "the type of an array's numbers",

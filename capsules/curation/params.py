@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import create_model
 
-from capsules.common.params import JobKwargs, Section, param
+from capsules.parameters.model import JobKwargs, Section, param
 
 CLASSIFIERS = ("noise_neural_classifier", "sua_mua_classifier")
 """The parameters that name a model, in the order in which the models are applied."""

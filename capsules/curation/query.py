@@ -20,7 +20,7 @@ from enum import Enum
 from typing import Any
 
 from capsules.common.errors import SpikeRelayError, nearest
-from capsules.common.problems import shown
+from capsules.parameters.problems import shown
 
 MAX_LENGTH = 10_000
 MAX_DEPTH = 100

@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from capsules.common import models
-from capsules.common.electrode_locations import regions_and_coordinates
+from capsules.common import classifier_models as models
 from capsules.common.errors import SpikeRelayError
-from capsules.common.metrics import metric_of_column, metrics_table
-from capsules.common.task import Task, write_json
+from capsules.common.files import write_json
+from capsules.common.recordings.electrode_locations import regions_and_coordinates
+from capsules.common.tasks.spikeinterface_jobs import set_job_kwargs
+from capsules.common.tasks.task import Task
+from capsules.common.units.metrics import metric_of_column, metrics_table
 from capsules.curation import classifiers
 from capsules.curation.labels import BAD, GOOD, UNDETERMINED, label_units
 from capsules.curation.params import CLASSIFIERS
@@ -20,7 +22,7 @@ LABELS = {"noise_neural_classifier": {"noise", "neural"}, "sua_mua_classifier": 
 
 
 def run(task: Task) -> None:
-    task.use_spikeinterface(task.params.job_kwargs)
+    set_job_kwargs(task, task.params.job_kwargs)
     import spikeinterface as si
 
     # Each extension is read when it is asked for: waveforms and principal components, the largest, are not.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from capsules.common.contamination import contamination_bounds
+from capsules.common.units.contamination import contamination_bounds
 from capsules.curation.params import Suspicious
 
 MIN_SPIKES = 50

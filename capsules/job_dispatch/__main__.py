@@ -1,7 +1,6 @@
 import sys
 
-from capsules.common.task import main
+from capsules.common.tasks.command_line import main
 from capsules.job_dispatch.params import PARAMS
-from capsules.job_dispatch.stage import run
 
-sys.exit(main("job_dispatch", run, PARAMS))
+sys.exit(main("job_dispatch", PARAMS))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from capsules.common.saturation import at_limit
+from capsules.common.recordings.saturation import at_limit
 from capsules.job_dispatch.params import DataCheck
 
 HIGHPASS_HZ = 300.0

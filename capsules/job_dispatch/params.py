@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from capsules.common.params import Section, param
+from capsules.parameters.model import Section, param
 
 InputFormat = Literal["aind", "spikeglx", "openephys", "nwb", "spikeinterface"]
 

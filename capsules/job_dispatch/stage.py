@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from capsules.common.electrode_locations import NAME, location_file, read_locations
 from capsules.common.errors import SpikeRelayError, is_text, nearest, printable
-from capsules.common.job import Job, Reader, open_reader
-from capsules.common.nwb import electrode_group, probe_name
-from capsules.common.saturation import converter_limits
-from capsules.common.session_metadata import folders_above, metadata_files, read_metadata
-from capsules.common.task import Task, write_json
+from capsules.common.files import write_json
+from capsules.common.recordings.electrode_locations import NAME, location_file, read_locations
+from capsules.common.recordings.job import Job, Reader
+from capsules.common.recordings.probe_names import electrode_group, probe_name
+from capsules.common.recordings.reading import open_reader
+from capsules.common.recordings.saturation import converter_limits
+from capsules.common.recordings.session_metadata import folders_above, metadata_files, read_metadata
+from capsules.common.tasks.task import Task
 from capsules.job_dispatch.loaders import LOADERS
 from capsules.job_dispatch.loaders.streams import AnyStream, BrokenStream, LeftOutStream, Stream, cause
 from capsules.job_dispatch.look import Findings, look
@@ -90,7 +92,7 @@ def jobs_of_stream(stream: Stream | BrokenStream, session: Path, data: Path, par
     folders = folders_above(stream.files, session)
     told = metadata_files(stream.files, session)
     for file in told:
-        # Refused now, and not after the sorting.
+        # Rejected now, and not after the sorting.
         read_metadata(file)
     metadata = [entry for file in told for entry in stat_files(file, data)]
     sync = None if stream.sync_reader is None else open_reader(stream.sync_reader, session)

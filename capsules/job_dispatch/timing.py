@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from capsules.common.clock import Clock, concatenated, counted, fit_clock, overlap
-from capsules.common.job import open_reader
+from capsules.common.recordings.clock import Clock, concatenated, counted, fit_clock, overlap
+from capsules.common.recordings.reading import open_reader
 from capsules.job_dispatch.loaders.streams import Stream, cause
 
 MOST_SHOWN = 5

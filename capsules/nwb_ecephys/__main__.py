@@ -1,7 +1,6 @@
 import sys
 
-from capsules.common.task import main
+from capsules.common.tasks.command_line import main
 from capsules.nwb_ecephys.params import PARAMS
-from capsules.nwb_ecephys.stage import run
 
-sys.exit(main("nwb_ecephys", run, params=PARAMS))
+sys.exit(main("nwb_ecephys", PARAMS))

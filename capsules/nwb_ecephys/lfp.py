@@ -13,8 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from capsules.common.clock import counted, timed
 from capsules.common.errors import SpikeRelayError
+from capsules.common.recordings.clock import counted
+from capsules.common.recordings.times import timed
 from capsules.nwb_ecephys.params import NwbEcephysParams
 
 SCRATCH_BYTES = 160e6

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from capsules.common.params import Section, param
+from capsules.parameters.model import Section, param
 
 
 class LfpFilter(Section):

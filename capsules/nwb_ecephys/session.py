@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from capsules.common.distrust import distrust_files
 from capsules.common.errors import SpikeRelayError
-from capsules.common.job import Job
-from capsules.common.session_metadata import merged, read_metadata, unknown
-from capsules.common.task import Task
+from capsules.common.recordings.job import Job
+from capsules.common.recordings.session_metadata import merged, read_metadata, unknown
+from capsules.common.tasks.task import Task
+from capsules.common.untrusted.distrust import distrust_files
 
 UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
 SESSION_FIELDS = (

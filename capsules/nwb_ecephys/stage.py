@@ -10,14 +10,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from capsules.common import full_disk
-from capsules.common.clock import set_times_like
-from capsules.common.electrode_locations import COORDINATES, regions_and_coordinates
 from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError, nearest
-from capsules.common.job import Job, first_seconds, load_lfp_segments, load_segments, stream_stem
-from capsules.common.nwb import electrode_group, electrode_names, probe_name, series_name
 from capsules.common.patches import progress
-from capsules.common.task import Task
+from capsules.common.recordings.electrode_locations import COORDINATES, regions_and_coordinates
+from capsules.common.recordings.job import Job, stream_stem
+from capsules.common.recordings.probe_names import electrode_group, electrode_names, probe_name, series_name
+from capsules.common.recordings.reading import first_seconds, load_lfp_segments, load_segments
+from capsules.common.recordings.times import set_times_like
+from capsules.common.tasks import full_disk
+from capsules.common.tasks.task import Task
 from capsules.nwb_ecephys.lfp import at_lfp_rate, in_scratch, lfp_band, pieces
 from capsules.nwb_ecephys.params import NwbEcephysParams
 from capsules.nwb_ecephys.session import add_devices, make_nwbfile, session_metadata

@@ -1,6 +1,5 @@
 import sys
 
-from capsules.common.task import main
-from capsules.nwb_units.stage import run
+from capsules.common.tasks.command_line import main
 
-sys.exit(main("nwb_units", run))
+sys.exit(main("nwb_units"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from capsules.common.metrics import LABELS, METRIC_EXTENSIONS, labels_of
+from capsules.common.units.metrics import LABELS, METRIC_EXTENSIONS, labels_of
 
 
 @dataclass(frozen=True)

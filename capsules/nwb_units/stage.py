@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.errors import Skip, SpikeRelayError
-from capsules.common.job import Job
-from capsules.common.nwb import electrode_group, electrode_names
-from capsules.common.resources import use_numba_cache
-from capsules.common.task import Task, link_or_copy
+from capsules.common.files import link_or_copy
+from capsules.common.recordings.job import Job
+from capsules.common.recordings.probe_names import electrode_group, electrode_names
+from capsules.common.tasks.task import Task
 from capsules.nwb_units.columns import SortedUnits, label_columns, sorted_units
 from capsules.nwb_units.table import joined, write_units
 
@@ -24,7 +24,6 @@ def run(task: Task) -> None:
     # A failed one has left a file when only parts of it are missing.
     if not task.input("nwb_ecephys", "file.nwb").exists():
         raise Skip(f"nwb_ecephys {source['status']}: {source['reason']}")
-    use_numba_cache()
     found, remarks = curated_sortings(task)
     target = task.out / "file.nwb"
     copy_file(task.input("nwb_ecephys", "file.nwb"), target)

@@ -1,7 +1,6 @@
 import sys
 
-from capsules.common.task import main
+from capsules.common.tasks.command_line import main
 from capsules.postprocessing.params import PARAMS
-from capsules.postprocessing.stage import run
 
-sys.exit(main("postprocessing", run, params=PARAMS))
+sys.exit(main("postprocessing", PARAMS))

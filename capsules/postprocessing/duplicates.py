@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from capsules.common.contamination import contamination_bounds
+from capsules.common.units.contamination import contamination_bounds
 
 LAG_MS = 0.3
 """Templates are compared at shifts up to this."""

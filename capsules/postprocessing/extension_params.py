@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from capsules.common.params import OpenSection, Section, param
+from capsules.parameters.model import OpenSection, Section, param
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 PeakSign = Literal["neg", "pos", "both"]

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from capsules.common.params import JobKwargs, Section, param
+from capsules.parameters.model import JobKwargs, Section, param
 from capsules.postprocessing.extension_params import Extensions
 
 

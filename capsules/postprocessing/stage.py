@@ -6,10 +6,12 @@ import warnings
 from typing import Any
 
 from capsules.common.errors import Skip
-from capsules.common.motion import motion_corrected
+from capsules.common.files import write_json
 from capsules.common.patches.template_metrics import mend_template_metrics
-from capsules.common.task import Task, write_json
-from capsules.common.traces import written_traces
+from capsules.common.recordings.motion import motion_corrected
+from capsules.common.recordings.traces import written_traces
+from capsules.common.tasks.spikeinterface_jobs import set_job_kwargs
+from capsules.common.tasks.task import Task
 from capsules.postprocessing.empty_metrics import empty_metrics, sentences
 from capsules.postprocessing.extension_params import refractory_period_ms
 from capsules.postprocessing.params import Sparsity
@@ -24,7 +26,7 @@ SEED = 0
 
 
 def run(task: Task) -> None:
-    task.use_spikeinterface(task.params.job_kwargs)
+    set_job_kwargs(task, task.params.job_kwargs)
     import spikeinterface as si
 
     recording = _traces(task)

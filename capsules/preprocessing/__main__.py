@@ -1,7 +1,6 @@
 import sys
 
-from capsules.common.task import main
+from capsules.common.tasks.command_line import main
 from capsules.preprocessing.params import PARAMS
-from capsules.preprocessing.stage import run
 
-sys.exit(main("preprocessing", run, params=PARAMS))
+sys.exit(main("preprocessing", PARAMS))

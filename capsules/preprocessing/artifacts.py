@@ -8,10 +8,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-from capsules.common.clock import Clock
-from capsules.common.errors import MOST_SHOWN, Refused, and_more
-from capsules.common.saturation import Frames, joined_frames
-from capsules.common.small_files import read_small_csv
+from capsules.common.errors import MOST_SHOWN, Rejected, and_more
+from capsules.common.recordings.clock import Clock
+from capsules.common.recordings.saturation import Frames, joined_frames
+from capsules.common.untrusted.small_files import read_small_csv
 from capsules.preprocessing.params import Artifacts
 
 COLUMNS = ("start_s", "stop_s")
@@ -56,7 +56,7 @@ def read_artifact_times(file: Path) -> Periods:
 
     Raises
     ------
-    Refused
+    Rejected
         When it cannot be read, lacks the column `start_s`, or has values that are not times: each of them.
     """
     try:
@@ -64,13 +64,13 @@ def read_artifact_times(file: Path) -> Periods:
         names = [name.strip() for name in reader.fieldnames or []]
         if "start_s" not in names or set(names) - set(COLUMNS):
             shown = ", ".join(names[:5]) or "none"
-            raise Refused(
+            raise Rejected(
                 [f"{file}: the columns start_s and, if wanted, stop_s are needed; its first line has {shown}"]
             )
         reader.fieldnames = names
         rows = [(reader.line_num, row) for row in reader]
     except (OSError, ValueError, csv.Error) as error:
-        raise Refused([f"{file} cannot be read: {error}"]) from None
+        raise Rejected([f"{file} cannot be read: {error}"]) from None
     periods, problems = [], []
     for line, row in rows:
         period = _period(row)
@@ -79,9 +79,9 @@ def read_artifact_times(file: Path) -> Periods:
         else:
             periods.append(period)
     if problems:
-        raise Refused(problems[:MOST_SHOWN] + and_more(len(problems)))
+        raise Rejected(problems[:MOST_SHOWN] + and_more(len(problems)))
     if not periods:
-        raise Refused([f"{file} holds no times"])
+        raise Rejected([f"{file} holds no times"])
     return periods
 
 
@@ -100,12 +100,12 @@ def times_file(data: Path, session: str, name: str) -> Path:
 
     Raises
     ------
-    Refused
+    Rejected
         When it is not inside the data folder: containers see no other.
     """
     file = next((file for file in (data / session / name, data / name) if file.exists()), data / name)
     if not file.resolve().is_relative_to(data.resolve()):
-        raise Refused([f"preprocessing.artifacts.times: {name} is not in the data folder: put the file there"])
+        raise Rejected([f"preprocessing.artifacts.times: {name} is not in the data folder: put the file there"])
     return file
 
 
@@ -114,7 +114,7 @@ def times_digest(data: Path, name: str | None) -> str:
 
     Raises
     ------
-    Refused
+    Rejected
         When there is no such file, or one is invalid.
     """
     if name is None:
@@ -122,7 +122,7 @@ def times_digest(data: Path, name: str | None) -> str:
     files = {times_file(data, folder.name, name) for folder in data.iterdir() if folder.is_dir()}
     files = {file for file in files | {times_file(data, "", name)} if file.exists()}
     if not files:
-        raise Refused([f"preprocessing.artifacts.times: no file {name} in {data}"])
+        raise Rejected([f"preprocessing.artifacts.times: no file {name} in {data}"])
     for file in files:
         read_artifact_times(file)
     return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()[:16]

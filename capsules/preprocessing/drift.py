@@ -7,8 +7,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from capsules.common.peaks import complete_settings, find_peaks, locate
-from capsules.common.saturation import without_frames
+from capsules.common.recordings.peaks import complete_settings, find_peaks, locate
+from capsules.common.recordings.saturation import without_frames
 from capsules.preprocessing.params import MotionCorrection
 
 LONG_S = 2000.0

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
-from capsules.common.params import JobKwargs, OpenSection, Section, param
+from capsules.parameters.model import JobKwargs, OpenSection, Section, param
 
 
 class HighpassFilter(Section):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from capsules.common.errors import Skip, SpikeRelayError
-from capsules.common.job import load_recording
-from capsules.common.motion import motion_corrected
-from capsules.common.nwb import electrode_names
-from capsules.common.reference import MIN_REFERENCE_CHANNELS
-from capsules.common.rules import check_rate
-from capsules.common.saturation import (
+from capsules.common.files import write_json
+from capsules.common.recordings.motion import motion_corrected
+from capsules.common.recordings.probe_names import electrode_names
+from capsules.common.recordings.reading import load_recording
+from capsules.common.recordings.saturation import (
     RAILED_FRACTION,
     Frames,
     Saturation,
@@ -18,8 +17,11 @@ from capsules.common.saturation import (
     joined_frames,
     without_frames,
 )
-from capsules.common.task import Task, write_json
-from capsules.common.traces import traces_digest
+from capsules.common.recordings.traces import traces_digest
+from capsules.common.reference import MIN_REFERENCE_CHANNELS
+from capsules.common.tasks.spikeinterface_jobs import set_job_kwargs
+from capsules.common.tasks.task import Task
+from capsules.parameters.rules import check_rate
 from capsules.preprocessing import drift, steps
 from capsules.preprocessing.artifacts import (
     artifact_frames,
@@ -40,7 +42,7 @@ MIN_MOTION_CHANNELS = 6
 
 
 def run(task: Task) -> None:
-    task.use_spikeinterface(task.params.job_kwargs)
+    set_job_kwargs(task, task.params.job_kwargs)
     import spikeinterface as si
 
     for warning in task.job.warnings:

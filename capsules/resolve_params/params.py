@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from capsules.common.params import Section, param
 from capsules.curation.params import CurationParams
 from capsules.job_dispatch.params import JobDispatchParams
 from capsules.nwb_ecephys.params import NwbEcephysParams
+from capsules.parameters.model import Section, param
 from capsules.postprocessing.params import PostprocessingParams
 from capsules.preprocessing.params import PreprocessingParams
 from capsules.spikesorting.params import SpikesortingParams

@@ -7,15 +7,15 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from capsules.common import strict_json
-from capsules.common.errors import MOST_SHOWN, Refused, and_more
-from capsules.common.params import leaves
-from capsules.common.problems import Problem, problems_of
-from capsules.common.rules import rule_problems
+from capsules.common.errors import MOST_SHOWN, Rejected, and_more
 from capsules.job_dispatch.params import SpikeInterfaceInfo
-from capsules.resolve_params.library_names import name_problems
+from capsules.parameters import strict_json
+from capsules.parameters.model import leaves
+from capsules.parameters.problems import Problem, problems_of
+from capsules.parameters.rules import rule_problems
+from capsules.resolve_params.names.library_names import name_problems
+from capsules.resolve_params.names.query_names import query_problems
 from capsules.resolve_params.params import PipelineParams
-from capsules.resolve_params.query_names import query_problems
 
 MAX_PARTS = 20_000
 """Of a params file: pydantic needs a kilobyte or more for each that it does not know."""
@@ -32,25 +32,25 @@ def read_params_file(file: Path, name: str) -> strict_json.Document:
 
     Raises
     ------
-    Refused
+    Rejected
         With every problem of the file, each with line and column.
     """
     try:
         document = strict_json.read_file(file, name)
     except OSError as error:
-        raise Refused([f"{name}: {error.strerror}"]) from None
+        raise Rejected([f"{name}: {error.strerror}"]) from None
     if not isinstance(document.value, dict):
-        raise Refused([f"{name}: a JSON object is needed, with one section per stage"])
+        raise Rejected([f"{name}: a JSON object is needed, with one section per stage"])
     if (parts := _parts(document.value)) > MAX_PARTS:
-        raise Refused([f"{name}: has {parts} keys and values (limit: {MAX_PARTS})"])
+        raise Rejected([f"{name}: has {parts} keys and values (limit: {MAX_PARTS})"])
     if problems := problems_of(PipelineParams, document.value):
         if more := and_more(len(problems)):
             listed = [f"{name}, {document.place(problem.path)}: {problem}" for problem in problems[:MOST_SHOWN]]
-            raise Refused([*listed, f"{name}: {more[0]}"])
+            raise Rejected([*listed, f"{name}: {more[0]}"])
         # What is right by itself is held against the rules as well, so that all mistakes are told at once.
         rest = PipelineParams.model_validate(_without(document.value, problems))
         broken = [problem for problem in whole_file_problems(rest) if document.holds(problem.path)]
-        raise Refused([f"{name}, {document.place(problem.path)}: {problem}" for problem in problems + broken])
+        raise Rejected([f"{name}, {document.place(problem.path)}: {problem}" for problem in problems + broken])
     return document
 
 
@@ -85,13 +85,13 @@ def validate_file(file: Path) -> PipelineParams:
 
     Raises
     ------
-    Refused
+    Rejected
         With every problem of the file.
     """
     document = read_params_file(file, str(file))
     params = PipelineParams.model_validate(document.value)
     if problems := whole_file_problems(params):
-        raise Refused([placed(problem, str(file), document) for problem in problems])
+        raise Rejected([placed(problem, str(file), document) for problem in problems])
     return params
 
 
@@ -134,6 +134,6 @@ def _text_problems(params: PipelineParams) -> list[Problem]:
         try:
             found = problems_of(SpikeInterfaceInfo, strict_json.read(info).value)
             problems += [Problem((*path, *problem.path), problem.text) for problem in found]
-        except Refused as refusal:
+        except Rejected as refusal:
             problems.append(Problem(path, f"not JSON: {refusal}"))
     return problems

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from capsules.common import cli, strict_json
-from capsules.common.errors import Refused, nearest
-from capsules.common.params import get_dotted, set_dotted
-from capsules.common.problems import Problem, problems_of
+from capsules.common.errors import Rejected, nearest
 from capsules.job_dispatch.loaders import guess_format
-from capsules.resolve_params import cluster
+from capsules.parameters import flags as cli
+from capsules.parameters import strict_json
+from capsules.parameters.model import get_dotted, set_dotted
+from capsules.parameters.problems import Problem, problems_of
+from capsules.resolve_params.machine import cluster
 from capsules.resolve_params.params import SECTION_OF_STAGE, PipelineParams
 from capsules.resolve_params.params_file import differences, dump, placed, read_params_file, whole_file_problems
 from capsules.spikesorting.sorters import SORTERS
@@ -127,7 +128,7 @@ def resolve(options: dict[str, Any], launch_folder: Path, container_engine: str 
 
     Raises
     ------
-    Refused
+    Rejected
         With every problem of the options, the file and the arguments.
     """
     problems = _option_problems(options)
@@ -136,13 +137,13 @@ def resolve(options: dict[str, Any], launch_folder: Path, container_engine: str 
     if name is not None:
         try:
             file = read_params_file(launch_folder / str(name), str(name))
-        except Refused as refusal:
+        except Rejected as refusal:
             problems += refusal.problems
     overrides = _runmode_overrides(options) + _sorter_override(options, file.value)
     sorters: list[str] = []
     try:
         sorters = _chosen_sorters(options, file.value)
-    except Refused as refusal:
+    except Rejected as refusal:
         problems += refusal.problems
     for stage in SECTION_OF_STAGE:
         if stage == "spikesorting" and not sorters:
@@ -151,11 +152,11 @@ def resolve(options: dict[str, Any], launch_folder: Path, container_engine: str 
             continue
         try:
             overrides += _arguments(stage, options.get(f"{stage}_args"), sorters)
-        except Refused as refusal:
+        except Rejected as refusal:
             problems += refusal.problems
     problems += _override_problems(overrides)
     if problems:
-        raise Refused(list(dict.fromkeys(problems)))
+        raise Rejected(list(dict.fromkeys(problems)))
     document = deepcopy(file.value)
     for override in overrides:
         set_dotted(document, override.dotted, override.value)
@@ -164,7 +165,7 @@ def resolve(options: dict[str, Any], launch_folder: Path, container_engine: str 
     resolved = Resolved(params, sorters, _origins(params, file.value, overrides), given)
     in_image = [name for name in sorters if container_engine and SORTERS[name].has_image]
     if problems := [_placed(problem, name, file, overrides) for problem in _whole_problems(resolved, in_image)]:
-        raise Refused(list(dict.fromkeys(problems)))
+        raise Rejected(list(dict.fromkeys(problems)))
     if (asked := options.get("sorter")) not in (None, ",".join(sorters)):
         resolved.notes.append(f"--sorter {asked} has no effect: the parameters name {', '.join(sorters)}")
     if len(sorters) > 1:
@@ -241,7 +242,7 @@ def _chosen_sorters(options: dict[str, Any], document: dict[str, Any]) -> list[s
 
     Raises
     ------
-    Refused
+    Rejected
         When the arguments name one that there is not, or cannot be split into words.
     """
     parser = cli.Parser(prog="--spikesorting_args", add_help=False)
@@ -250,7 +251,7 @@ def _chosen_sorters(options: dict[str, Any], document: dict[str, Any]) -> list[s
     if named is not None and named not in SORTERS:
         known = list(SORTERS)
         text = f"--sorter: must be one of {', '.join(known)}; got {named!r}{nearest(named, known)}"
-        raise Refused([f"--spikesorting_args: {text}"])
+        raise Rejected([f"--spikesorting_args: {text}"])
     chosen = named or get_dotted(document, "spikesorting.sorter") or options.get("sorter") or ""
     names = str(chosen).split(",")
     return names if all(name in SORTERS for name in names) else []
@@ -261,7 +262,7 @@ def _arguments(stage: str, text: Any, sorters: list[str]) -> list[Override]:
 
     Raises
     ------
-    Refused
+    Rejected
         With every argument that cannot be read.
     """
     if text in (None, ""):
@@ -276,7 +277,7 @@ def _split(stage: str, text: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError as error:
-        raise Refused([f"--{stage}_args: {error}: {text!r}"]) from None
+        raise Rejected([f"--{stage}_args: {error}: {text!r}"]) from None
 
 
 def _parser(stage: str, sorters: list[str]) -> cli.Parser:

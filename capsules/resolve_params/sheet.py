@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capsules.common.errors import Refused, nearest
+from capsules.common.errors import Rejected, nearest
 
 COLUMNS = ("data", "session", "params_file")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -41,7 +41,7 @@ def sessions_of(options: dict[str, Any], launch_folder: Path, data: str | None) 
 
     Raises
     ------
-    Refused
+    Rejected
         With every problem of the sheet.
     """
     sheet, params_file = options.get("sessions"), options.get("params_file")
@@ -66,7 +66,7 @@ def read_sheet(file: Path, shown: str, params_file: str | None) -> list[Session]
 
     Raises
     ------
-    Refused
+    Rejected
         With every problem of the sheet, and its line.
     """
     rows = _rows(file, shown)
@@ -96,7 +96,7 @@ def read_sheet(file: Path, shown: str, params_file: str | None) -> list[Session]
     if not sessions and not problems:
         problems.append(f"{shown}: no session in it; its columns are {', '.join(COLUMNS)}")
     if problems:
-        raise Refused(problems)
+        raise Rejected(problems)
     return sessions
 
 
@@ -105,7 +105,7 @@ def _rows(file: Path, shown: str) -> list[tuple[int, dict[str, str]]]:
 
     Raises
     ------
-    Refused
+    Rejected
         When the file is no such table.
     """
     rows, problems = [], []
@@ -115,11 +115,11 @@ def _rows(file: Path, shown: str) -> list[tuple[int, dict[str, str]]]:
             # No more than is taken: /dev/zero has no end.
             text = stream.read(MAX_LENGTH + 1)
         if len(text) > MAX_LENGTH:
-            raise Refused([f"--sessions {shown}: longer than {MAX_LENGTH} letters, as no sheet is"])
+            raise Rejected([f"--sessions {shown}: longer than {MAX_LENGTH} letters, as no sheet is"])
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         header = [name.strip() for name in next(reader, [])]
         if problem := _header_problem(header):
-            raise Refused([f"{shown}, line 1: {problem}"])
+            raise Rejected([f"{shown}, line 1: {problem}"])
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
@@ -132,15 +132,15 @@ def _rows(file: Path, shown: str) -> list[tuple[int, dict[str, str]]]:
                 continue
             rows.append((reader.line_num, row))
     except OSError as error:
-        raise Refused([f"--sessions {shown}: cannot be read: {error.strerror}"]) from None
+        raise Rejected([f"--sessions {shown}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError:
-        raise Refused([f"--sessions {shown}: not a text file in UTF-8: save the sheet as CSV, UTF-8"]) from None
+        raise Rejected([f"--sessions {shown}: not a text file in UTF-8: save the sheet as CSV, UTF-8"]) from None
     except csv.Error as error:
-        raise Refused([f"{shown}: not a CSV file with commas: {error}"]) from None
+        raise Rejected([f"{shown}: not a CSV file with commas: {error}"]) from None
     except ValueError:
-        raise Refused([f"--sessions {shown}: no file can have this name"]) from None
+        raise Rejected([f"--sessions {shown}: no file can have this name"]) from None
     if problems:
-        raise Refused(problems)
+        raise Rejected(problems)
     return rows
 
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.contract import RUN_RECORD, STAGES
-from capsules.common.errors import Refused, printable
-from capsules.common.task import write_json
-from capsules.common.versions import code_fingerprint
+from capsules.common.errors import Rejected, printable
+from capsules.common.files import write_json
+from capsules.common.tasks.versions import code_fingerprint
 from capsules.preprocessing.artifacts import times_digest
-from capsules.resolve_params import cluster
-from capsules.resolve_params.classifiers import prepare_models
-from capsules.resolve_params.folders import data_problems, make_ready, move_aside, results_problems
+from capsules.resolve_params.machine import cluster
+from capsules.resolve_params.machine.folders import data_problems, make_ready, move_aside, results_problems
+from capsules.resolve_params.names.classifiers import prepare_models
 from capsules.resolve_params.params import SECTION_OF_STAGE
 from capsules.resolve_params.params_file import differences
 from capsules.resolve_params.resolve import Resolved, guess_input, resolve
@@ -44,7 +44,7 @@ def main() -> int:
     try:
         resolved = resolve_run(run)
         write_json(arguments.output, resolved)
-    except Refused as refusal:
+    except Rejected as refusal:
         write_json(arguments.output, {"problems": list(map(printable, refusal.problems))})
     return 0
 
@@ -64,14 +64,14 @@ def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
 
     Raises
     ------
-    Refused
+    Rejected
         With every problem found.
     """
     options, launch_folder = run["options"], Path(run["launch_folder"])
     problems = []
     try:
         sessions = sessions_of(options, launch_folder, os.environ.get("DATA_PATH"))
-    except Refused as refusal:
+    except Rejected as refusal:
         problems += refusal.problems
         sessions = []
     by_file: dict[str | None, Resolved] = {}
@@ -79,14 +79,14 @@ def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
         try:
             by_file[file] = resolve(options | {"params_file": file}, launch_folder, run.get("container_engine"))
             problems += machine_problems(options, by_file[file])
-        except Refused as refusal:
+        except Rejected as refusal:
             problems += refusal.problems
     for session in sessions:
         problems += data_problems(session.data, session.said)
     owner = json.loads(run.get("results_held_by") or "null")
     problems += results_problems(os.environ.get("RESULTS_PATH"), sessions, bool(options.get("overwrite")), owner)
     if problems:
-        raise Refused(list(dict.fromkeys(problems)))
+        raise Rejected(list(dict.fromkeys(problems)))
     results = Path(os.environ["RESULTS_PATH"])
     times = {
         session.name: times_digest(

@@ -1,6 +1,5 @@
 import sys
 
-from capsules.common.task import main
-from capsules.results.stage import run
+from capsules.common.tasks.command_line import main
 
-sys.exit(main("results", run))
+sys.exit(main("results"))

@@ -6,8 +6,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from capsules.common.distrust import load_sorting
-from capsules.common.resources import use_numba_cache
+from capsules.common.tasks.resources import use_numba_cache
+from capsules.common.untrusted.distrust import load_sorting
 
 MATCHED = 0.5
 """Two units are matched from this agreement on, which is spikes that both have over spikes that either has."""

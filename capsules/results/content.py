@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from capsules.common.distrust import distrust_files, load_sorting, one_line
-from capsules.common.metrics import labels_of
+from capsules.common.units.metrics import labels_of
+from capsules.common.untrusted.distrust import distrust_files, load_sorting, one_line
 from capsules.results.published import read_record, status_of
 
 SIGNIFICANT_DIGITS = 6

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.errors import printable
-from capsules.common.task import write_json
+from capsules.common.files import write_json
 from capsules.results.report import PARTS, html_environment
 from capsules.results.stage import LAYOUT_VERSION, columns, shown_cell
 

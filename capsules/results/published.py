@@ -11,14 +11,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from capsules.common import strict_json
-from capsules.common.clock import Clock
 from capsules.common.contract import STAGES
-from capsules.common.distrust import load_analyzer, load_sorting, one_line
-from capsules.common.errors import Refused, SpikeRelayError, nearest
-from capsules.common.job import ID
-from capsules.common.places import unused_name
-from capsules.common.problems import shown
+from capsules.common.errors import Rejected, SpikeRelayError, nearest
+from capsules.common.recordings.clock import Clock
+from capsules.common.recordings.job import ID
+from capsules.common.untrusted.distrust import load_analyzer, load_sorting, one_line
+from capsules.common.untrusted.places import unused_name
+from capsules.parameters import strict_json
+from capsules.parameters.problems import shown
 
 
 def status_of(results: Path) -> dict[str, Any]:
@@ -26,23 +26,23 @@ def status_of(results: Path) -> dict[str, Any]:
 
     Raises
     ------
-    Refused
+    Rejected
         When it is none, or names recordings as no run does.
     """
     file = results / "status.json"
     if not os.path.isfile(file):
-        raise Refused([f"{results} is no results folder of a finished run: it has no status.json"])
+        raise Rejected([f"{results} is no results folder of a finished run: it has no status.json"])
     status = read_record(file)
     for kind in ("recordings", "blocks"):
         entries = status.get(kind)
         if not (isinstance(entries, dict) and all(map(_is_entry, entries.values()))):
-            raise Refused([f"{file} is not what a run leaves: it lists no {kind}"])
+            raise Rejected([f"{file} is not what a run leaves: it lists no {kind}"])
     recordings, blocks = status["recordings"], status["blocks"]
     if any(not isinstance(entry.get(key), str) for entry in recordings.values() for key in ("status", "recording")):
-        raise Refused([f"{file} is not what a run leaves: a recording has no id or no status"])
+        raise Rejected([f"{file} is not what a run leaves: a recording has no id or no status"])
     ids = [*recordings, *blocks, *(entry.get("recording") for entry in recordings.values())]
     if wrong := [id for id in ids if not (isinstance(id, str) and ID.fullmatch(id))]:
-        raise Refused([f"{file} is not what a run leaves: {shown(wrong[0])} is no id"])
+        raise Rejected([f"{file} is not what a run leaves: {shown(wrong[0])} is no id"])
     return status
 
 
@@ -56,15 +56,15 @@ def read_record(file: Path) -> dict[str, Any]:
 
     Raises
     ------
-    Refused
+    Rejected
         When it cannot be read, or is none.
     """
     try:
         record = strict_json.read_file(file).value
     except OSError as error:
-        raise Refused([f"{file}: {error.strerror}"]) from None
+        raise Rejected([f"{file}: {error.strerror}"]) from None
     if not isinstance(record, dict):
-        raise Refused([f"{file} is not what a run leaves: it is no JSON object"])
+        raise Rejected([f"{file} is not what a run leaves: it is no JSON object"])
     return record
 
 
@@ -78,18 +78,18 @@ def chosen_recording(results: Path, asked: str | None) -> str:
 
     Raises
     ------
-    Refused
+    Rejected
         When there is none, it is another, or several could be meant.
     """
     every = list(status_of(results)["recordings"])
     curated = [id for id in every if place(results, "curation", "curated", id).exists()]
     if asked is not None and asked not in curated:
         why = "has no curated units" if asked in every else f"is not in {results}{nearest(asked, curated)}"
-        raise Refused([f"--recording {asked}: {why}; those with units are: {', '.join(curated) or 'none'}"])
+        raise Rejected([f"--recording {asked}: {why}; those with units are: {', '.join(curated) or 'none'}"])
     if not curated:
-        raise Refused([f"{results}: no recording has curated units"])
+        raise Rejected([f"{results}: no recording has curated units"])
     if asked is None and len(curated) > 1:
-        raise Refused([f"--recording is needed, one of {', '.join(curated)}"])
+        raise Rejected([f"--recording is needed, one of {', '.join(curated)}"])
     return asked or curated[0]
 
 
@@ -117,7 +117,7 @@ def clock_of(results: Path, recording: str) -> Clock | None:
 
     Raises
     ------
-    Refused
+    Rejected
         When its record is not what a run leaves.
     """
     file = place(results, "preprocessing", "stage.json", recording)
@@ -128,13 +128,13 @@ def clock_of(results: Path, recording: str) -> Clock | None:
     try:
         return None if clock is None else Clock.model_validate(clock)
     except ValidationError:
-        raise Refused([f"{file} is not what a run leaves: its clock is not one"]) from None
+        raise Rejected([f"{file} is not what a run leaves: its clock is not one"]) from None
 
 
 def refuse_existing(output: Path) -> None:
-    """Raise Refused when there is already something in the place of an output."""
+    """Raise Rejected when there is already something in the place of an output."""
     if os.path.lexists(output):
-        raise Refused([f"{output} is there already: remove it or give another --output"])
+        raise Rejected([f"{output} is there already: remove it or give another --output"])
 
 
 @contextmanager

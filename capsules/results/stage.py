@@ -11,10 +11,12 @@ from typing import Any
 
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
 from capsules.common.errors import printable
-from capsules.common.job import ID, Job
-from capsules.common.places import is_inside
-from capsules.common.sizes import task_size
-from capsules.common.task import Task, results_folder, write_json
+from capsules.common.files import write_json
+from capsules.common.recordings.job import ID, Job
+from capsules.common.tasks.failure_mark import results_folder
+from capsules.common.tasks.sizes import task_size
+from capsules.common.tasks.task import Task
+from capsules.common.untrusted.places import is_inside
 from capsules.results.agreement import agreement
 from capsules.results.report import fitted, render
 

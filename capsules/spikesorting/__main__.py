@@ -1,7 +1,6 @@
 import sys
 
-from capsules.common.task import main
+from capsules.common.tasks.command_line import main
 from capsules.spikesorting.params import PARAMS
-from capsules.spikesorting.stage import run
 
-sys.exit(main("spikesorting", run, params=PARAMS))
+sys.exit(main("spikesorting", PARAMS))

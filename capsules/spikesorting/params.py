@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import create_model
 
-from capsules.common.params import Section, param
+from capsules.parameters.model import Section, param
 from capsules.spikesorting.sorters import SORTERS
 
 SorterName = Literal[tuple(SORTERS)]

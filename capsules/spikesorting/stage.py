@@ -11,12 +11,13 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from capsules.common import resources
 from capsules.common.errors import Skip, SpikeRelayError
-from capsules.common.peaks import noise_levels
-from capsules.common.rules import check_rate
-from capsules.common.task import Task
-from capsules.common.traces import written_traces
+from capsules.common.recordings.peaks import noise_levels
+from capsules.common.recordings.traces import written_traces
+from capsules.common.tasks import resources
+from capsules.common.tasks.spikeinterface_jobs import set_job_kwargs
+from capsules.common.tasks.task import Task
+from capsules.parameters.rules import check_rate
 from capsules.spikesorting import gpu
 from capsules.spikesorting.failure import ending, failure_log
 from capsules.spikesorting.sorters import SORTERS
@@ -35,7 +36,7 @@ def run(task: Task) -> None:
     if reason := sorter.unavailable():
         raise SpikeRelayError(reason)
     resources.limit_threads(sorter.threads or task.n_jobs)
-    task.use_spikeinterface(params.job_kwargs)
+    set_job_kwargs(task, params.job_kwargs)
     recording = written_traces(task)
     check_rate("spikesorting", task.params, recording.sampling_frequency)
     _check_traces(recording)

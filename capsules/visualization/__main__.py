@@ -1,7 +1,6 @@
 import sys
 
-from capsules.common.task import main
+from capsules.common.tasks.command_line import main
 from capsules.visualization.params import PARAMS
-from capsules.visualization.stage import run
 
-sys.exit(main("visualization", run, params=PARAMS))
+sys.exit(main("visualization", PARAMS))

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from capsules.common.params import JobKwargs, Section, param
+from capsules.parameters.model import JobKwargs, Section, param
 
 Inches = Annotated[float, Field(gt=0, le=100)]
 """Larger pictures take gigabytes, and are refused by what makes the small ones for the report."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from capsules.common.job import load_recording
-from capsules.common.metrics import REASONS, labels_of, metrics_table, write_table
-from capsules.common.peaks import complete_settings, find_peaks
-from capsules.common.saturation import without_frames
-from capsules.common.task import Task, write_json
+from capsules.common.files import write_json
+from capsules.common.recordings.peaks import complete_settings, find_peaks
+from capsules.common.recordings.reading import load_recording
+from capsules.common.recordings.saturation import without_frames
+from capsules.common.tasks.spikeinterface_jobs import set_job_kwargs
+from capsules.common.tasks.task import Task
+from capsules.common.units.metrics import REASONS, labels_of, metrics_table, write_table
 from capsules.visualization.pictures import Gallery
 
 PSD_CAPTION = (
@@ -18,7 +20,7 @@ PSD_CAPTION = (
 
 
 def run(task: Task) -> None:
-    task.use_spikeinterface(task.params.job_kwargs)
+    set_job_kwargs(task, task.params.job_kwargs)
     import matplotlib as mpl
 
     from capsules.visualization.checks import check_all

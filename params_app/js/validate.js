@@ -104,7 +104,7 @@ function problemsOf(document) {
   return [...problems, ...(problems.length ? together.filter(({ path }) => get(document, path) !== undefined) : together)];
 }
 
-// --- several parameters together, as capsules/common/rules.py has it
+// --- several parameters together, as capsules/parameters/rules.py has it
 
 const split = (dotted) => dotted.split(".");
 const isSet = (value) => !(value === null || value === undefined || value === false || value === 0 || value === "" || (typeof value === "object" && !Object.keys(value).length));
@@ -162,7 +162,7 @@ function ruleProblems(document) {
   return RULES.flatMap((rule) => CHECKS[rule.kind](document, rule)).map(([path, text]) => ({ path: split(path), text }));
 }
 
-// --- names of a library's settings, as capsules/resolve_params/library_names.py has it
+// --- names of a library's settings, as capsules/resolve_params/names/library_names.py has it
 
 const STEPS = ["preprocessing", "custom_preprocessing_pipeline"];
 

@@ -28,7 +28,7 @@ process JOB_DISPATCH {
     tuple val(session_name), path('job_dispatch_run')
 
     script:
-    job_dispatch_command(session_name, data, section, disk, task.cpus, 'python -m capsules.resolve_params.disk disk.json job_dispatch_run "$NXF_TASK_WORKDIR"')
+    job_dispatch_command(session_name, data, section, disk, task.cpus, 'python -m capsules.resolve_params.machine.disk disk.json job_dispatch_run "$NXF_TASK_WORKDIR"')
 
     // Stubs write next to nothing.
     stub:

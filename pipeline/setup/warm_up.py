@@ -9,10 +9,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from capsules.common import resources
 from capsules.common.contract import STAGES
-from capsules.common.job import Job, Reader
-from capsules.common.task import Task, perform
+from capsules.common.recordings.job import Job, Reader
+from capsules.common.tasks import resources
+from capsules.common.tasks.perform import perform
+from capsules.common.tasks.task import Task
 
 DURATION_S = 40
 RATE_HZ = 30000.0

@@ -14,7 +14,7 @@ from tests.bench.sessions import RESULTS, Session, empty_folder, session, traces
 
 SCRIPT = "tests.bench.plain_preprocessing"
 SCRIPT_WITH_CACHE = (
-    "import runpy; from capsules.common.resources import use_numba_cache; "
+    "import runpy; from capsules.common.tasks.resources import use_numba_cache; "
     f"use_numba_cache(); runpy.run_module({SCRIPT!r}, run_name='__main__')"
 )
 PAIRS = {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from capsules.common.resources import THREAD_VARIABLES
+from capsules.common.tasks.resources import THREAD_VARIABLES
 from tests.data import ProbeSpec, truth_folders, write_spikeglx
 from tests.pipeline.nextflow_runs import ROOT, VARIANTS, Finished, Pipeline
 from tests.score import score, table

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from capsules.common.contract import STAGES
-from capsules.common.job import Job, Reader
-from capsules.common.params import Section, get_dotted, leaves, set_dotted
-from capsules.common.task import Task
+from capsules.common.recordings.job import Job, Reader
+from capsules.common.tasks.task import Task
+from capsules.parameters.model import Section, get_dotted, leaves, set_dotted
 from tests.leaf_values import LEAVES, is_fixed, other_value
 
 

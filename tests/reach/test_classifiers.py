@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from capsules.common import models
+from capsules.common import classifier_models as models
 from capsules.common.errors import SpikeRelayError
 from capsules.curation import classifiers, stage
 from capsules.curation.params import PARAMS

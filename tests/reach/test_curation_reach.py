@@ -2,7 +2,7 @@
 
 import pytest
 
-from capsules.common import models
+from capsules.common import classifier_models as models
 from capsules.common.errors import SpikeRelayError
 from capsules.common.patches import progress
 from capsules.curation import classifiers, stage

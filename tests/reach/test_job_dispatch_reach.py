@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from capsules.common.errors import SpikeRelayError
-from capsules.common.saturation import converter_limits
+from capsules.common.recordings.saturation import converter_limits
 from capsules.job_dispatch import stage
 from capsules.job_dispatch.look import look
 from capsules.job_dispatch.params import PARAMS, DataCheck

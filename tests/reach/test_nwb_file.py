@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from capsules.common.errors import RecordedFailure, SpikeRelayError
-from capsules.common.job import Job, load_segments
+from capsules.common.recordings.job import Job
+from capsules.common.recordings.reading import load_segments
 from capsules.job_dispatch import stage as job_dispatch
 from capsules.job_dispatch.params import PARAMS as DISPATCH
 from capsules.nwb_ecephys import stage

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from capsules.common.clock import counted
-from capsules.common.job import Reader
-from capsules.common.params import set_dotted
+from capsules.common.recordings.clock import counted
+from capsules.common.recordings.job import Reader
 from capsules.nwb_ecephys import lfp as lfp_module
 from capsules.nwb_ecephys import stage
 from capsules.nwb_ecephys.params import PARAMS
+from capsules.parameters.model import set_dotted
 from tests.leaf_values import LEAVES, other_value
 from tests.reach.spy import stage_leaves, task_for
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from capsules.common.errors import Skip, SpikeRelayError
-from capsules.common.params import set_dotted
+from capsules.parameters.model import set_dotted
 from capsules.preprocessing import stage, steps
 from capsules.preprocessing.params import PARAMS
 from tests.data import neuropixels_probe

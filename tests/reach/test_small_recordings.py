@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from capsules.common import task as tasks
-from capsules.common.job import Job
+from capsules.common.recordings.job import Job
+from capsules.common.tasks import perform as performing
 from tests.reach.conftest import write_record
 from tests.reach.spy import task_for
 
@@ -40,7 +40,7 @@ def records(tmp_path, monkeypatch):
     """Take the recording below `data` and sorted `units` through every stage: stage -> its record."""
     import spikeinterface as si
 
-    monkeypatch.setattr(tasks, "_start_log", lambda task: (task.out / "log.txt").touch())
+    monkeypatch.setattr(performing, "_start_log", lambda task: (task.out / "log.txt").touch())
 
     def run(units, **settings):
         given = {
@@ -55,7 +55,7 @@ def records(tmp_path, monkeypatch):
             task = task_for(stage, params, tmp_path, tmp_path / "data")
             task.id = "b" if stage.startswith("nwb") else "r"
             task.jobs = [] if job is None else [job]
-            code = tasks.perform(task, importlib.import_module(f"capsules.{stage}.stage").run, tmp_path)
+            code = performing.perform(task, importlib.import_module(f"capsules.{stage}.stage").run, tmp_path)
             assert code == 0, task.record["reason"]
             ended[stage] = task.record
             if stage == "job_dispatch":

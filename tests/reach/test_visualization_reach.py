@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from capsules.common.patches import progress
-from capsules.common.peaks import complete_settings, find_peaks
-from capsules.common.problems import problems_of
-from capsules.common.task import perform
+from capsules.common.recordings.peaks import complete_settings, find_peaks
+from capsules.common.tasks.perform import perform
+from capsules.parameters.problems import problems_of
 from capsules.visualization import stage
 from capsules.visualization.params import PARAMS
 from capsules.visualization.pictures import Gallery

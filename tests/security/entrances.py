@@ -21,9 +21,9 @@ from pathlib import Path
 from unittest.mock import patch
 
 from capsules.__main__ import main as spikerelay
-from capsules.common import strict_json
 from capsules.common.errors import SpikeRelayError
-from capsules.common.params import get_dotted, set_dotted
+from capsules.parameters import strict_json
+from capsules.parameters.model import get_dotted, set_dotted
 from capsules.resolve_params.params import SECTION_OF_STAGE
 from capsules.resolve_params.resolve import OPTIONS, resolve
 from tests.leaf_values import LEAVES
@@ -243,8 +243,8 @@ def _file_name(text: str, most: int) -> str:
 
 def _dispatched(sandbox: Sandbox, data: Path, *words: str) -> list[dict]:
     """Job dispatch on a data folder, as the command and as the stage; every id is one that can name files."""
-    from capsules.common.job import ID
-    from capsules.common.task import main
+    from capsules.common.recordings.job import ID
+    from capsules.common.tasks.command_line import main
     from capsules.job_dispatch.params import PARAMS
     from capsules.job_dispatch.stage import run
 
@@ -299,7 +299,7 @@ def openephys_structure_and_settings(sandbox, strings):
 @entrance(every=2)
 def electrode_locations(sandbox, strings):
     """A region, a coordinate and a column of a probe's file; its regions come out as they went in."""
-    from capsules.common.electrode_locations import read_locations
+    from capsules.common.recordings.electrode_locations import read_locations
 
     channels = {"AP0": (0, 0.0)}
     for index, text in sandbox.numbered(strings):
@@ -321,7 +321,7 @@ def electrode_locations(sandbox, strings):
 @entrance(every=2)
 def session_metadata(sandbox, strings):
     """Values, keys and the whole text of the three files."""
-    from capsules.common.session_metadata import read_metadata
+    from capsules.common.recordings.session_metadata import read_metadata
 
     for index, text in sandbox.numbered(strings):
         for name, document in (
@@ -385,7 +385,7 @@ def curation_json(sandbox, strings):
     import pandas as pd
 
     from capsules.commands.curation_file import checked_curation, name_new_units, read_curation
-    from capsules.common.metrics import write_table
+    from capsules.common.units.metrics import write_table
 
     sorting = _sorting()
     for index, text in sandbox.numbered(strings):
@@ -474,7 +474,7 @@ def arguments_of_commands(sandbox, strings):
 @entrance(every=8)
 def a_stages_own_command_line(sandbox, strings):
     """Its id and its job; `--stub-run` writes the output."""
-    from capsules.common.task import main
+    from capsules.common.tasks.command_line import main
     from capsules.preprocessing.params import PARAMS
 
     job = {"id": "r", "session": "s", "block": "b", "stream": "x", "segments": [0],

@@ -8,8 +8,8 @@ import tracemalloc
 
 import pytest
 
-from capsules.common import strict_json
-from capsules.common.errors import MOST_SHOWN, Refused
+from capsules.common.errors import MOST_SHOWN, Rejected
+from capsules.parameters import strict_json
 
 MB = 1_000_000
 
@@ -36,7 +36,7 @@ def test_json_takes_bounded_time_and_memory(bomb):
     began = time.process_time()
     try:
         strict_json.read(text)
-    except Refused as refusal:
+    except Rejected as refusal:
         assert len(refusal.problems) <= MOST_SHOWN + 1
     spent_s, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -46,7 +46,7 @@ def test_json_takes_bounded_time_and_memory(bomb):
 
 
 def test_the_rest_of_the_problems_is_counted():
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(Rejected) as refusal:
         strict_json.read(JSON_BOMBS["given twice"])
     assert len(refusal.value.problems) == 21
     assert refusal.value.problems[0] == "line 1, column 8: a is given twice in one object"

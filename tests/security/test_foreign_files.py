@@ -14,18 +14,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from capsules.common import strict_json
+from capsules.commands.plan import inspect
 from capsules.common.contract import STAGES
-from capsules.common.distrust import ForeignCode, distrust_files, load_saved
 from capsules.common.errors import SpikeRelayError, printable
-from capsules.common.job import ID, Reader, open_reader
-from capsules.common.metrics import write_table
-from capsules.common.session_metadata import read_metadata
+from capsules.common.recordings.job import ID, Reader
+from capsules.common.recordings.reading import open_reader
+from capsules.common.recordings.session_metadata import read_metadata
+from capsules.common.units.metrics import write_table
+from capsules.common.untrusted.distrust import ForeignCode, distrust_files, load_saved
 from capsules.job_dispatch.loaders import LOADERS, openephys
 from capsules.job_dispatch.loaders.streams import BrokenStream
 from capsules.job_dispatch.params import JobDispatchParams
 from capsules.job_dispatch.stage import clean_id
-from capsules.resolve_params.plan import inspect
+from capsules.parameters import strict_json
 from capsules.results.published import status_of
 from capsules.results.stage import stale_places
 from capsules.spikesorting import gpu
@@ -289,7 +290,7 @@ def test_headers_that_are_pipes_or_huge_are_their_probes_failure(tmp_path, sessi
 )
 def test_a_broken_header_fails_its_own_probe(tmp_path, key, value, says):
     """In `inspect` and in job dispatch: the session's other probe is sorted."""
-    from capsules.common.task import Task
+    from capsules.common.tasks.task import Task
     from capsules.job_dispatch.stage import run
 
     data = tmp_path / "session"
@@ -375,7 +376,7 @@ def test_a_status_that_is_none_is_refused(tmp_path, text):
 
 def test_names_that_are_no_text_fail_their_own_stream(tmp_path, session):
     """Linux allows names of files that are no UTF-8; nothing could write them down."""
-    from capsules.common.task import Task
+    from capsules.common.tasks.task import Task
     from capsules.job_dispatch.stage import run
 
     data = tmp_path / "data"

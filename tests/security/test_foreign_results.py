@@ -244,7 +244,7 @@ def test_whatever_unpickles_in_spikeinterface_is_stopped(tmp_path):
     """Also what an upgrade would add: SpikeInterface's code is stopped wherever it calls pickle."""
     from spikeinterface.core import loading
 
-    from capsules.common.distrust import ForeignCode, distrust_files
+    from capsules.common.untrusted.distrust import ForeignCode, distrust_files
 
     distrust_files()
     canary = tmp_path / "canary"

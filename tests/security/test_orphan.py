@@ -14,7 +14,7 @@ from tests.security.test_foreign_results import ROOT
 
 TASK = """
 import subprocess, time
-from capsules.common.orphan import end_with_nextflow
+from capsules.common.tasks.orphan import end_with_nextflow
 end_with_nextflow()
 subprocess.Popen(["sleep", "60"])
 print("started", flush=True)

@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from capsules.common.distrust import ForeignCode
-from capsules.common.outer_files import check_outer_files
+from capsules.common.untrusted.distrust import ForeignCode
+from capsules.common.untrusted.outer_files import check_outer_files
 from capsules.job_dispatch.loaders import LOADERS
 from capsules.job_dispatch.loaders.streams import BrokenStream
 from capsules.job_dispatch.params import JobDispatchParams

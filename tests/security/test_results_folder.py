@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from capsules.common.contract import RUN_RECORD
-from capsules.common.errors import Refused
-from capsules.common.places import TOPS, inside
-from capsules.common.task import write_json
-from capsules.resolve_params.folders import results_problems
+from capsules.common.errors import Rejected
+from capsules.common.files import write_json
+from capsules.common.untrusted.places import TOPS, inside
+from capsules.resolve_params.machine.folders import results_problems
 from capsules.resolve_params.stage import resolve_run
 from capsules.results.published import whole_folder
 from capsules.results.stage import stale_places
@@ -52,7 +52,7 @@ def test_a_link_that_leads_out_is_rejected_before_anything_is_written(tmp_path, 
     link = tmp_path / "results" / place
     link.parent.mkdir(parents=True)
     link.symlink_to(elsewhere / "Documents" / "letter" if "json" in place else elsewhere)
-    with pytest.raises(Refused, match="leads out of the results folder"):
+    with pytest.raises(Rejected, match="leads out of the results folder"):
         resolved(tmp_path / "results", overwrite=overwrite)
     assert contents(elsewhere) == {"Documents/letter": "kept"}
     assert [path for path in (tmp_path / "results").rglob("*") if path.is_file() and not path.is_symlink()] == []
@@ -74,11 +74,11 @@ def test_links_to_nowhere_and_in_a_circle_are_rejected(tmp_path, resolved):
     results = tmp_path / "results"
     results.mkdir()
     (results / "nwb").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(Refused, match="leads out"):
+    with pytest.raises(Rejected, match="leads out"):
         resolved(results)
     (results / "nwb").unlink()
     (results / "nwb").symlink_to(results / "nwb")
-    with pytest.raises(Refused, match="holds files that the run would replace"):
+    with pytest.raises(Rejected, match="holds files that the run would replace"):
         resolved(results)
 
 
@@ -118,7 +118,7 @@ def test_outputs_of_the_commands_are_made_anew_and_inside(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (results / "ok").mkdir(parents=True)
     (results / "phy").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(Refused, match="leads out of the results folder"):
+    with pytest.raises(Rejected, match="leads out of the results folder"):
         inside(results, results / "phy" / "a")
     (results / "ok" / ".a.partial").symlink_to(tmp_path / "elsewhere")
     with whole_folder(inside(results, results / "ok" / "a")) as folder:
@@ -134,7 +134,7 @@ def test_the_users_own_files_are_not_replaced(tmp_path, resolved):
         (results / name).parent.mkdir(parents=True, exist_ok=True)
         (results / name).write_text(f"the user's {name}")
     before = contents(results)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Rejected) as refused:
         resolved(results)
     names = "nextflow, nwb, params.json, report.html, status.json"
     assert f"holds files that the run would replace ({names})" in str(refused.value)
@@ -172,7 +172,7 @@ def test_nothing_is_written_among_raw_data(tmp_path, resolved, results, data, sa
     (tmp_path / data / "raw.bin").touch()
     if results == "link":
         (tmp_path / results).symlink_to(tmp_path / data)
-    with pytest.raises(Refused, match=says):
+    with pytest.raises(Rejected, match=says):
         resolved(tmp_path / results, tmp_path / data, overwrite=True)
     assert list((tmp_path / data).iterdir()) == [tmp_path / data / "raw.bin"]
 

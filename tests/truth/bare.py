@@ -12,7 +12,7 @@ import inspect
 import tempfile
 from pathlib import Path
 
-from capsules.common.resources import use_numba_cache
+from capsules.common.tasks.resources import use_numba_cache
 
 MIN_REFERENCE_CHANNELS = 8
 """The median of a tetrode holds its spikes, and takes them away."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capsules.common.resources import THREAD_VARIABLES
+from capsules.common.tasks.resources import THREAD_VARIABLES
 
 ROOT = Path(__file__).parents[2]
 READER = {"reader_type": "spikeinterface", "reader_kwargs": {"file_or_folder_path": "rec"}}

@@ -133,7 +133,7 @@ def fit_units(truth: Any, folder: Path, job: Path) -> set[str]:
     """The true units that ought to be good: single, with enough spikes, and passing the query."""
     import spikeinterface as si
 
-    from capsules.common.metrics import metrics_table
+    from capsules.common.units.metrics import metrics_table
 
     analyzer = si.load(folder / "truth" / f"postprocessing_{job.stem}" / "postprocessed.zarr", load_extensions=False)
     query = json.loads((folder / f"curation_{job.stem}" / "stage.json").read_text())["params"]["query"]

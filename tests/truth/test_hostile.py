@@ -9,9 +9,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-from capsules.common import task as tasks
 from capsules.common.contract import STAGES
-from capsules.common.job import Job
+from capsules.common.recordings.job import Job
+from capsules.common.tasks import perform as performing
+from capsules.common.tasks.task import Task
 from tests.data import ProbeSpec, as_counts, ground_truth, shank_probe
 from tests.truth.chain import READER
 
@@ -78,7 +79,7 @@ def end(tmp_path, monkeypatch):
 
     Job dispatch does not look at the traces, as when the sample that it looks at is good.
     """
-    monkeypatch.setattr(tasks, "_start_log", lambda task: (task.out / "log.txt").touch())
+    monkeypatch.setattr(performing, "_start_log", lambda task: (task.out / "log.txt").touch())
 
     def run(recording, preprocessing=None, sorter="spykingcircus2", looks=False):
         recording.save(folder=tmp_path / "data" / "rec", format="binary", progress_bar=False)
@@ -94,8 +95,8 @@ def end(tmp_path, monkeypatch):
             stage, id = STAGES[name], "r" if jobs else name
             out = tmp_path / f".{stage.folder(id)}.partial"
             out.mkdir()
-            task = tasks.Task(stage, id, jobs, params, tmp_path, tmp_path / "data", out, 1)
-            code = tasks.perform(task, importlib.import_module(f"capsules.{name}.stage").run, tmp_path)
+            task = Task(stage, id, jobs, params, tmp_path, tmp_path / "data", out, 1)
+            code = performing.perform(task, importlib.import_module(f"capsules.{name}.stage").run, tmp_path)
             folder = tmp_path / stage.folder(id)
             record = json.loads(((folder if folder.exists() else out) / "stage.json").read_text())
             ended[name] = (code, record)

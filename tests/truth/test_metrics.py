@@ -268,7 +268,7 @@ def test_any_other_extension_is_computed_by_its_name(folder, tmp_path):
 
 
 def test_a_misspelt_extension_is_refused():
-    from capsules.common.problems import problems_of
+    from capsules.parameters.problems import problems_of
     from capsules.postprocessing.params import PARAMS
 
     (problem,) = problems_of(PARAMS, {"extensions": {"amplitude_scaling": {}}})

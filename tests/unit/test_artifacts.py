@@ -7,8 +7,8 @@ import functools
 import numpy as np
 import pytest
 
-from capsules.common.clock import Clock
-from capsules.common.errors import Refused
+from capsules.common.errors import Rejected
+from capsules.common.recordings.clock import Clock
 from capsules.preprocessing import stage
 from capsules.preprocessing.artifacts import (
     artifact_frames,
@@ -188,7 +188,7 @@ BAD_FILES = {
 def test_files_that_hold_no_times_are_refused(name, tmp_path):
     text, said = BAD_FILES[name]
     (tmp_path / "times.csv").write_text(text)
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(Rejected) as refusal:
         read_artifact_times(tmp_path / "times.csv")
     assert said in str(refusal.value)
     assert len(refusal.value.problems) <= 21
@@ -209,7 +209,7 @@ def test_each_session_may_have_its_own_file(tmp_path):
     before = times_digest(tmp_path, "times.csv")
     (tmp_path / "monday" / "times.csv").write_text("start_s\n3\n")
     assert times_digest(tmp_path, "times.csv") != before
-    with pytest.raises(Refused, match=r"preprocessing\.artifacts\.times: no file other\.csv in"):
+    with pytest.raises(Rejected, match=r"preprocessing\.artifacts\.times: no file other\.csv in"):
         times_digest(tmp_path, "other.csv")
-    with pytest.raises(Refused, match=r"\.\./times\.csv is not in the data folder"):
+    with pytest.raises(Rejected, match=r"\.\./times\.csv is not in the data folder"):
         times_digest(tmp_path / "monday", "../times.csv")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from capsules.common.channel_groups import reader_groups, with_channel_groups
-from capsules.common.job import load_recording
+from capsules.common.recordings.channel_groups import reader_groups, with_channel_groups
+from capsules.common.recordings.reading import load_recording
 from tests import formats
 from tests.unit.test_job_dispatch import jobs_of
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from capsules.common import clock as clocks
-from capsules.common.clock import TOLERANCE_S, concatenated, counted, fit_clock, overlap, register_clock, timed
+from capsules.common.recordings import clock as clocks
+from capsules.common.recordings.clock import TOLERANCE_S, concatenated, counted, fit_clock, overlap
+from capsules.common.recordings.times import register_clock, timed
 
 RATE = 30000.0
 

@@ -1,7 +1,7 @@
 import pytest
 
-from capsules.common.errors import Refused
-from capsules.resolve_params import cluster
+from capsules.common.errors import Rejected
+from capsules.resolve_params.machine import cluster
 from capsules.resolve_params.resolve import resolve
 from capsules.resolve_params.stage import resolve_run
 
@@ -14,7 +14,7 @@ HOSTILE = (
 @pytest.mark.parametrize("name", ["slurm_queue", "slurm_gpu_queue", "slurm_account"])
 @pytest.mark.parametrize("value", [*HOSTILE, "x y", "-x"], ids=repr)
 def test_a_name_that_a_job_script_cannot_hold_is_refused(name, value, tmp_path):
-    with pytest.raises(Refused, match=f"--{name}: must be"):
+    with pytest.raises(Rejected, match=f"--{name}: must be"):
         resolve(SORTER | {name: value}, tmp_path)
 
 
@@ -29,7 +29,7 @@ def test_a_name_that_a_job_script_cannot_hold_is_refused(name, value, tmp_path):
     ids=repr,
 )  # fmt: skip
 def test_options_that_a_job_script_cannot_hold_are_refused(name, value, tmp_path):
-    with pytest.raises(Refused, match=f"--{name}: must be"):
+    with pytest.raises(Rejected, match=f"--{name}: must be"):
         resolve(SORTER | {name: value}, tmp_path)
 
 
@@ -45,7 +45,7 @@ def test_options_that_a_job_script_cannot_hold_are_refused(name, value, tmp_path
     ],
 )
 def test_what_the_pipeline_sets_itself_is_refused(value, instead, tmp_path):
-    with pytest.raises(Refused, match=f"is the pipeline's own; use {instead}"):
+    with pytest.raises(Rejected, match=f"is the pipeline's own; use {instead}"):
         resolve(SORTER | {"slurm_options": value}, tmp_path)
 
 
@@ -62,13 +62,13 @@ def test_good_options_pass(tmp_path):
 
 @pytest.mark.parametrize("value", ["relative", "/a b", "$(x)", "/a;b", "${x}", "/a$b", "/a\nb"])
 def test_a_scratch_folder_that_a_script_cannot_hold_is_refused(value, tmp_path):
-    with pytest.raises(Refused, match="--slurm_scratch: must be a folder"):
+    with pytest.raises(Rejected, match="--slurm_scratch: must be a folder"):
         resolve(SORTER | {"slurm_scratch": value}, tmp_path)
 
 
 def test_options_of_a_cluster_are_refused_without_one(tmp_path, monkeypatch):
     monkeypatch.delenv(cluster.CLUSTER_VARIABLE, raising=False)
-    with pytest.raises(Refused, match=r"--slurm_queue: has a meaning with -C nextflow_slurm\.config alone"):
+    with pytest.raises(Rejected, match=r"--slurm_queue: has a meaning with -C nextflow_slurm\.config alone"):
         resolve_run({"options": SORTER | {"slurm_queue": "work"}, "launch_folder": str(tmp_path)})
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from capsules.common.sizes import SIZES, task_size
+from capsules.common.tasks.sizes import SIZES, task_size
 
 
 def spikerelay(*arguments, **kwargs):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from capsules.common.sizes import SIZES
-from capsules.resolve_params import disk
+from capsules.common.tasks.sizes import SIZES
+from capsules.resolve_params.machine import disk
 from capsules.resolve_params.params import PipelineParams
 from tests.two_probes import IDS, job
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import yaml
 
-from capsules.common import orphan
 from capsules.common.contract import STAGES
+from capsules.common.tasks import orphan
 from tests.docs_pages import OUTSIDE, PAGES, ROOT, code_of, is_named, table_messages, unnamed, without_code
 from tests.two_probes import IDS, job, linked_run, perform
 

@@ -13,7 +13,7 @@ import pytest
 
 from capsules.commands import doctor, doctor_checks, findings
 from capsules.commands.findings import Finding, Places
-from capsules.common import models
+from capsules.common import classifier_models as models
 
 ROOT = Path(__file__).parents[2]
 Usage = namedtuple("Usage", "total used free")

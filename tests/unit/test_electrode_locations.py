@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from capsules.common.electrode_locations import ElectrodeLocation, location_file, read_locations
 from capsules.common.errors import SpikeRelayError
+from capsules.common.recordings.electrode_locations import ElectrodeLocation, location_file, read_locations
 from tests.two_probes import IDS, job, linked_run, perform, publish, quiet_tasks
 
 CHANNELS = {"AP0": (0, 0.0), "AP1": (1, 20.0), "AP2": (2, 40.0)}

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from capsules.common.errors import SpikeRelayError
-from capsules.common.job import Job, load_lfp_segments, load_recording, load_segments
+from capsules.common.recordings.job import Job
+from capsules.common.recordings.reading import load_lfp_segments, load_recording, load_segments
 from capsules.job_dispatch import stage
 from capsules.job_dispatch.loaders import LOADERS, guess_format
 from capsules.job_dispatch.params import PARAMS
@@ -280,7 +281,7 @@ def test_no_such_folder_and_an_empty_one(tmp_path):
 @pytest.mark.skipif(os.geteuid() != 0, reason="root tries it as another user; others are tried by the file's mode")
 def test_no_permission_is_said(folders, tmp_path):
     """As another user, since root may read everything."""
-    from capsules.resolve_params.folders import data_problems
+    from capsules.resolve_params.machine.folders import data_problems
 
     data = tmp_path / "private"
     data.mkdir(mode=0o700)

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from capsules.common import full_disk, task
+from capsules.common.tasks import full_disk
+from capsules.common.tasks import perform as performing
 from tests.two_probes import IDS, job, quiet_tasks, task_of
 
 
@@ -43,11 +44,11 @@ def end(tmp_path, monkeypatch, run) -> tuple[int, dict, list[str]]:
     """A curation task that ends by `run`: its exit code, the mark it leaves and the files in its folder."""
     monkeypatch.setenv("RESULTS_PATH", str(tmp_path / "results"))
     monkeypatch.setenv("NXF_TASK_WORKDIR", str(tmp_path))
-    monkeypatch.setattr(task, "end_with_nextflow", lambda: None)
-    monkeypatch.setattr(task, "_pass_on_skips", lambda task: None)
+    monkeypatch.setattr(performing, "end_with_nextflow", lambda: None)
+    monkeypatch.setattr(performing, "_pass_on_skips", lambda task: None)
     ours = task_of("curation", IDS[0], [job(0)], tmp_path)
     with quiet_tasks():
-        code = task.perform(ours, run, tmp_path)
+        code = performing.perform(ours, run, tmp_path)
     mark = tmp_path / "results" / "nextflow" / "failed" / f"curation_{IDS[0]}.json"
     return code, json.loads(mark.read_text()), sorted(path.name for path in ours.out.iterdir())
 
@@ -66,14 +67,14 @@ def test_what_was_half_written_goes(tmp_path, monkeypatch):
 
 
 def test_no_room_for_the_record_either(tmp_path, monkeypatch, capsys):
-    plain = task.write_json
+    plain = performing.write_json
 
     def full(file, content):
         if file.name == "stage.json":
             raise OSError(errno.ENOSPC, "No space left on device")
         plain(file, content)
 
-    monkeypatch.setattr(task, "write_json", full)
+    monkeypatch.setattr(performing, "write_json", full)
     code, mark, left = end(tmp_path, monkeypatch, lambda task: (task.out / "curated").mkdir())
     assert code == 1
     assert "a disk is full" in mark["reason"]
@@ -90,7 +91,7 @@ def test_a_folder_that_is_gone_is_told(tmp_path, monkeypatch):
 
 
 def test_a_task_that_begins_without_its_nextflow_ends(tmp_path):
-    script = "from capsules.common.orphan import end_with_nextflow as end; end(); print('went on')"
+    script = "from capsules.common.tasks.orphan import end_with_nextflow as end; end(); print('went on')"
     variables = {"NXF_TASK_WORKDIR": str(tmp_path), "SPIKERELAY_NEXTFLOW_PID": "1"}
     for more, code, text in ((variables, 143, ""), ({"NXF_TASK_WORKDIR": str(tmp_path)}, 0, "went on\n")):
         ended = subprocess.run(

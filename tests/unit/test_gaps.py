@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from capsules.common.job import load_lfp_segments, load_recording, load_segments
+from capsules.common.recordings.reading import load_lfp_segments, load_recording, load_segments
 from tests import formats
 from tests.unit.test_formats import run
 from tests.unit.test_nwb_clock import SAMPLES, export, traces_of

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from capsules.common.errors import SpikeRelayError
-from capsules.common.job import load_lfp_segments, load_recording
+from capsules.common.recordings.reading import load_lfp_segments, load_recording
 from capsules.job_dispatch.loaders import LOADERS
 from capsules.job_dispatch.loaders.spikeinterface import read_spikeinterface_info
 from capsules.job_dispatch.loaders.streams import LeftOutStream

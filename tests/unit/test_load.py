@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from capsules.common.errors import Refused, SpikeRelayError
+from capsules.common.errors import Rejected, SpikeRelayError
 from capsules.load import load
 from tests.two_probes import IDS, contents
 
@@ -104,9 +104,9 @@ def test_motion_is_loaded(moved):
 
 
 def test_wrong_folders_are_refused(moved, tmp_path, spikerelay):
-    with pytest.raises(Refused, match="no results folder of a finished run"):
+    with pytest.raises(Rejected, match="no results folder of a finished run"):
         load(tmp_path)
-    with pytest.raises(Refused, match="no such folder"):
+    with pytest.raises(Rejected, match="no such folder"):
         load(moved, data=tmp_path / "nowhere")
     (tmp_path / "elsewhere" / "data").mkdir(parents=True)
     with pytest.raises(SpikeRelayError, match="does not hold the recording"):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from capsules.common.params import get_dotted
+from capsules.parameters.model import get_dotted
 from capsules.resolve_params.params import PipelineParams
 from capsules.resolve_params.params_file import dump
 

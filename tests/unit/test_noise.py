@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from capsules.common.saturation import converter_limits
+from capsules.common.recordings.saturation import converter_limits
 from capsules.preprocessing import stage, steps
 from capsules.preprocessing.params import PARAMS
 from tests.reach.spy import task_for

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from spikeinterface import generate_recording
 
-from capsules.common.clock import TOLERANCE_S, counted, timed
-from capsules.common.job import Job, first_seconds
+from capsules.common.recordings.clock import TOLERANCE_S, counted
+from capsules.common.recordings.job import Job
+from capsules.common.recordings.reading import first_seconds
+from capsules.common.recordings.times import timed
 from capsules.job_dispatch import stage as job_dispatch
 from capsules.job_dispatch.params import PARAMS as DISPATCH
 from capsules.nwb_ecephys import stage as ecephys
@@ -51,7 +53,7 @@ def export(data, folder, t_start=0.0, backend="zarr", **settings):
 def _sorted(job, data, folder, t_start):
     import spikeinterface as si
 
-    from capsules.common.job import load_recording
+    from capsules.common.recordings.reading import load_recording
 
     traces = load_recording(job, data).frame_slice(round(t_start * 30000), None)
     sorting = si.NumpySorting.from_unit_dict([{"a": SAMPLES}], 30000.0)

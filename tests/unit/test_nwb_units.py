@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from capsules.common.metrics import metrics_table
+from capsules.common.units.metrics import metrics_table
 from capsules.nwb_units import stage
 from capsules.nwb_units.columns import Column, SortedUnits, Waveforms
 from capsules.nwb_units.table import joined

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from capsules.common.errors import SpikeRelayError
-from capsules.common.peaks import complete_settings
-from capsules.common.traces import traces_digest
+from capsules.common.recordings.peaks import complete_settings
+from capsules.common.recordings.traces import traces_digest
 from capsules.preprocessing import drift, steps
 from capsules.preprocessing.params import MotionCorrection, PreprocessingParams
 from capsules.preprocessing.traces import new_folder
@@ -88,7 +88,7 @@ def test_motion_windows_are_left_to_the_preset_when_no_norm_is_given(recording):
 def test_traces_move_against_the_drift(recording):
     from spikeinterface.core.motion import Motion
 
-    from capsules.common.motion import motion_corrected
+    from capsules.common.recordings.motion import motion_corrected
 
     depths = recording.get_channel_locations()[:, 1]
     for shift, same in ((0.0, True), (20.0, False)):
@@ -187,7 +187,7 @@ def test_settings_of_peaks_are_equal_when_only_their_spelling_differs():
 def test_torch_is_imported_for_the_methods_that_need_it_only(method, imported):
     program = f"""
 import sys
-from capsules.common.peaks import complete_settings
+from capsules.common.recordings.peaks import complete_settings
 complete_settings({{"method": "{method}"}}, {{"method": "center_of_mass"}})
 assert ("torch" in sys.modules) is {imported}
 import torch

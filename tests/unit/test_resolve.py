@@ -6,8 +6,8 @@ import jsonschema
 import pytest
 
 from capsules import generate
-from capsules.common.errors import Refused
-from capsules.common.metrics import metric_columns
+from capsules.common.errors import Rejected
+from capsules.common.units.metrics import metric_columns
 from capsules.resolve_params.params import PipelineParams
 from capsules.resolve_params.resolve import resolve
 
@@ -15,7 +15,7 @@ SORTER = {"sorter": "spykingcircus2"}
 
 
 def problems(options, folder):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Rejected) as refused:
         resolve(options, folder)
     return refused.value.problems
 
@@ -270,7 +270,7 @@ def test_several_sorters_each_get_a_section_and_a_suffix(tmp_path):
     ],
 )
 def test_several_sorters_are_checked_like_one(options, told, tmp_path):
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(Rejected) as refusal:
         resolve(options, tmp_path)
     assert any(told in problem for problem in refusal.value.problems), refusal.value.problems
 

@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-from capsules.common.orphan import EXIT_CODE
-from capsules.common.resources import THREAD_VARIABLES
+from capsules.common.tasks.orphan import EXIT_CODE
+from capsules.common.tasks.resources import THREAD_VARIABLES
 
 COMPILES = """
-from capsules.common.resources import use_numba_cache
+from capsules.common.tasks.resources import use_numba_cache
 use_numba_cache()
 import numpy as np
 from spikeinterface.postprocessing.isi import _compute_isi_histograms_numba as compiled
@@ -35,7 +35,7 @@ def test_compiled_code_lasts_from_one_process_to_the_next(tmp_path):
 
 def test_every_library_keeps_to_the_tasks_cores():
     code = """
-from capsules.common.resources import limit_threads
+from capsules.common.tasks.resources import limit_threads
 limit_threads(1)
 import numba, numpy, torch, threadpoolctl
 assert numba.config.NUMBA_NUM_THREADS == 1
@@ -51,7 +51,7 @@ def test_a_task_ends_with_its_nextflow(tmp_path):
     java = tmp_path / "java"
     java.symlink_to("/bin/bash")
     script = (
-        "import time; from capsules.common.orphan import end_with_nextflow; "
+        "import time; from capsules.common.tasks.orphan import end_with_nextflow; "
         "end_with_nextflow(); print('up', flush=True); time.sleep(60)"
     )
     command = [str(java), "-c", f'"{sys.executable}" -c "{script}"; echo "ended $?" > {tmp_path / "end"}']

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from capsules.common.errors import Skip
-from capsules.common.saturation import converter_limits, find_saturation, without_frames
+from capsules.common.recordings.saturation import converter_limits, find_saturation, without_frames
 from capsules.job_dispatch.look import look
 from capsules.job_dispatch.params import DataCheck, JobDispatchParams
 from capsules.preprocessing import drift, stage

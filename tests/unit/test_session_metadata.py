@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from capsules.common.errors import SpikeRelayError
-from capsules.common.session_metadata import aind_description, merged, metadata_files, read_metadata, unknown
+from capsules.common.recordings.session_metadata import aind_description, merged, metadata_files, read_metadata, unknown
 from capsules.nwb_ecephys.session import UNKNOWN_START, start_time, subject_fields
 
 SUBJECT_1 = {

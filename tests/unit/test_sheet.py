@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from capsules.common.errors import Refused
-from capsules.resolve_params import disk
-from capsules.resolve_params.plan import plan_sessions
+from capsules.commands.plan import plan_sessions
+from capsules.common.errors import Rejected
+from capsules.resolve_params.machine import disk
 from capsules.resolve_params.sheet import read_sheet
 from capsules.resolve_params.stage import resolve_run
 from capsules.results.overview import overview, page, summary
@@ -68,7 +68,7 @@ def test_what_spreadsheets_write(sheet):
     ],
 )
 def test_refusals(sheet, content, problem):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Rejected) as refused:
         sheet(content)
     assert problem in str(refused.value)
 
@@ -78,7 +78,7 @@ def test_every_problem_of_every_session_is_told_at_once(sheet, tmp_path, monkeyp
     monkeypatch.delenv("DATA_PATH", raising=False)
     (tmp_path / "bad.json").write_text('{"curation": {"quer": null}}')
     sheet("data,session,params_file\na,one,bad.json\nc,two,\nb,three,none.json\n")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Rejected) as refused:
         resolved_run(SORTER | {"sessions": "sheet.csv"}, tmp_path)
     told = str(refused.value)
     for problem in ("did you mean 'query'?", f"sheet.csv, line 3={tmp_path / 'c'}: no such folder", "none.json"):
@@ -104,7 +104,7 @@ def test_each_session_has_its_params_and_folder(sheet, tmp_path, monkeypatch):
     assert "sessions" not in record["options"]
     # Another session may not take its folder.
     sheet("data,session\na,two\n")
-    with pytest.raises(Refused, match="holds the results of"):
+    with pytest.raises(Rejected, match="holds the results of"):
         resolved_run(options, tmp_path)
     assert resolved_run(options | {"overwrite": True}, tmp_path)["sessions"]
 

@@ -9,9 +9,9 @@ import jsonschema
 import pytest
 
 from capsules import generate
-from capsules.common.errors import Refused
-from capsules.common.params import sections, set_dotted
-from capsules.common.problems import problems_of
+from capsules.common.errors import Rejected
+from capsules.parameters.model import sections, set_dotted
+from capsules.parameters.problems import problems_of
 from capsules.resolve_params.params import SECTION_OF_STAGE, PipelineParams
 from capsules.resolve_params.resolve import resolve
 from capsules.spikesorting.sorters import SORTERS
@@ -31,7 +31,7 @@ def verdicts(document):
 
 
 def refused(options, folder):
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(Rejected) as refusal:
         resolve(options, folder)
     return refusal.value.problems
 

@@ -3,8 +3,8 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
-from capsules.common import versions
 from capsules.common.contract import STAGES
+from capsules.common.tasks import versions
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,9 +14,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from capsules import generate
-from capsules.common.params import get_dotted
-from capsules.common.rules import rule_problems
-from capsules.resolve_params.library_names import name_problems
+from capsules.parameters.model import get_dotted
+from capsules.parameters.rules import rule_problems
+from capsules.resolve_params.names.library_names import name_problems
 from capsules.resolve_params.params import PipelineParams
 from capsules.resolve_params.params_file import dump
 from capsules.resolve_params.resolve import resolve

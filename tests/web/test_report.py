@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES
-from capsules.common.job import Job, Reader
+from capsules.common.recordings.job import Job, Reader
 from capsules.results import report
 from capsules.results.stage import planned_memory, status_document
 from tests.halves import rest_is_slow
@@ -59,7 +59,7 @@ def shown(tmp_path_factory):
     import numpy as np
     import spikeinterface as si
 
-    from capsules.common.metrics import metrics_table
+    from capsules.common.units.metrics import metrics_table
     from capsules.visualization import unit_figures
     from capsules.visualization.checks import check_all
     from capsules.visualization.pictures import Gallery

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from capsules.common.errors import Refused
+from capsules.common.errors import Rejected
 from capsules.job_dispatch.loaders import aind, nwb, openephys, spikeglx, spikeinterface
 
 LOADERS: dict[str, ModuleType] = {
@@ -21,7 +21,7 @@ def guess_format(data: Path) -> str | None:
     try:
         found = {name for name, module in LOADERS.items() if module.found(data)}
     except OSError as error:
-        raise Refused([f"{error.filename or data}: cannot be read: {error.strerror}"]) from None
+        raise Rejected([f"{error.filename or data}: cannot be read: {error.strerror}"]) from None
     if "aind" in found:
         found.discard("openephys")
     return found.pop() if len(found) == 1 else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.errors import SpikeRelayError
-from capsules.common.job import Reader
+from capsules.common.recordings.job import Reader
 from capsules.job_dispatch.loaders.streams import (
     AnyStream,
     LeftOutStream,

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from capsules.common.distrust import distrust_files
 from capsules.common.errors import SpikeRelayError
-from capsules.common.job import Reader
-from capsules.common.outer_files import check_outer_files
+from capsules.common.recordings.job import Reader
+from capsules.common.untrusted.distrust import distrust_files
+from capsules.common.untrusted.outer_files import check_outer_files
 from capsules.job_dispatch.loaders.streams import (
     AnyStream,
     BrokenStream,

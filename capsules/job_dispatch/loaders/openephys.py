@@ -10,8 +10,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from capsules.common.errors import SpikeRelayError
-from capsules.common.job import Reader
-from capsules.common.small_files import read_small_json
+from capsules.common.recordings.job import Reader
+from capsules.common.untrusted.small_files import read_small_json
 from capsules.job_dispatch.loaders.streams import (
     AnyStream,
     BrokenStream,

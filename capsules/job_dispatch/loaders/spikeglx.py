@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.errors import SpikeRelayError
-from capsules.common.job import Reader
-from capsules.common.small_files import read_small
+from capsules.common.recordings.job import Reader
+from capsules.common.untrusted.small_files import read_small
 from capsules.job_dispatch.loaders.streams import (
     AnyStream,
     BrokenStream,

@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from capsules.common import strict_json
-from capsules.common.distrust import distrust_files
-from capsules.common.errors import Refused, SpikeRelayError, nearest
-from capsules.common.job import Reader
-from capsules.common.problems import problems_of
+from capsules.common.errors import Rejected, SpikeRelayError, nearest
+from capsules.common.recordings.job import Reader
+from capsules.common.untrusted.distrust import distrust_files
 from capsules.job_dispatch.loaders.streams import (
     AnyStream,
     LeftOutStream,
@@ -22,6 +20,8 @@ from capsules.job_dispatch.loaders.streams import (
     relative,
 )
 from capsules.job_dispatch.params import SpikeInterfaceInfo
+from capsules.parameters import strict_json
+from capsules.parameters.problems import problems_of
 
 GENERIC = "spikeinterface"
 """The `reader_type` of SpikeInterface's own folders, zarr stores and JSON files."""
@@ -100,7 +100,7 @@ def read_spikeinterface_info(info: str | SpikeInterfaceInfo | None, data: Path) 
         ).value
     except OSError:
         raise SpikeRelayError(f"spikeinterface_info: no such file: {data / info}") from None
-    except Refused as refusal:
+    except Rejected as refusal:
         raise SpikeRelayError(f"spikeinterface_info is not JSON: {refusal}") from None
     if problems := problems_of(SpikeInterfaceInfo, document):
         raise SpikeRelayError("\n".join(f"spikeinterface_info.{problem}" for problem in problems))

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.errors import SpikeRelayError
-from capsules.common.job import Reader, open_reader, stream_stem
+from capsules.common.recordings.job import Reader, stream_stem
+from capsules.common.recordings.reading import open_reader
 
 NOT_NEURAL = re.compile(r"nidq|ni-?daq|sync|adc|obx|events|rhythm", re.IGNORECASE)
 LFP = re.compile(r"(?<![A-Za-z])(?i:lfp?)$|(?<=[a-z])LFP?$")

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from capsules.common.params import JobKwargs, Section, param
 from capsules.common.reference import MIN_REFERENCE_CHANNELS
+from capsules.parameters.model import JobKwargs, Section, param
 
 
 class SorterParams(Section):

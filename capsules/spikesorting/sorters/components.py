@@ -6,8 +6,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, ClassVar, Literal
 
-from capsules.common.params import Section, param
 from capsules.common.patches.repeatable_sorters import seed_draws, stop_in_order, sum_in_order
+from capsules.parameters.model import Section, param
 from capsules.spikesorting.sorters.base import Context, SorterParams
 
 

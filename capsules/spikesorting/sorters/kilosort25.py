@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from capsules.common.params import Section, param
+from capsules.parameters.model import Section, param
 from capsules.spikesorting.sorters.base import JOB_KWARGS_REPLACED, Context, Sorter, SorterParams
 
 TEMPORARY = ("matlab_files", "temp_wh.dat")

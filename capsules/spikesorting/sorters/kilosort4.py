@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import create_model
 
-from capsules.common.params import Section, param
+from capsules.parameters.model import Section, param
 from capsules.spikesorting.sorters.base import JOB_KWARGS_REPLACED, Context, Sorter, SorterParams
 from capsules.spikesorting.sorters.kilosort4_parameters import EXTRA_PARAMETERS, MAIN_PARAMETERS, compare_settings
 

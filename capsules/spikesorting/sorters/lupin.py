@@ -5,7 +5,7 @@ https://spikeinterface.readthedocs.io/en/stable/modules/sorters.html
 
 from typing import Literal
 
-from capsules.common.params import param
+from capsules.parameters.model import param
 from capsules.spikesorting.sorters.base import Sorter, SorterParams
 from capsules.spikesorting.sorters.components import (
     ComponentSettings,

@@ -5,7 +5,7 @@ https://spikeinterface.readthedocs.io/en/stable/how_to/customize_a_sorter.html
 
 from typing import Any, ClassVar, Literal
 
-from capsules.common.params import OpenSection, Section, param
+from capsules.parameters.model import OpenSection, Section, param
 from capsules.spikesorting.sorters.base import Context, Sorter, SorterParams
 from capsules.spikesorting.sorters.components import keeps_files, repeatable
 

@@ -1,0 +1,117 @@
+"""A job: one recording to be sorted, as job dispatch describes it and every later stage reads it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from capsules.common.recordings.clock import Clock, counted
+from capsules.common.recordings.electrode_locations import ElectrodeLocation
+
+ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+"""What an id looks like. Files and folders are named for it: nothing else may become a path."""
+
+
+class Reader(BaseModel):
+    """A SpikeInterface extractor and its arguments; `path_arguments` name those relative to the data folder.
+
+    `channel_groups` are those that a recording without channel positions gets, as in `4x4`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    kwargs: dict[str, Any]
+    path_arguments: list[str] = []
+    probe_path: str | None = None
+    channel_groups: str | None = None
+
+
+class Job(BaseModel):
+    """One recording to be sorted.
+
+    `block` is the id of the NWB file that the recording belongs to; `segments` are the reader's segment indices,
+    concatenated when there are several. `source_group` is the electrode group that all channels have in an NWB input.
+    `files` are its raw files (path relative to the data folder, bytes, mtime in
+    ns), so that a replaced file makes another job; `metadata_files`, likewise, tell about the session, and only the NWB
+    export is given them. `electrode_locations` (channel id -> where it lies in the brain) come from `locations_file`;
+    what is sorted does not depend on them. `part` are the first sample and the number of samples that are taken of the
+    job's only segment when it is split at its gaps, `lfp_part` those of the LF stream.
+
+    The time: `clock` maps the samples of the concatenated segments to seconds, `lfp_clock` those of the LF stream;
+    `regular_clock` says that they are counted from each segment's start, `segments_in_turn` that the segments are
+    counted one after the other from 0 on, because by the source's clock they overlap. `session_start_s` is
+    `session_start_time` by the instrument's clock, where that is known. `segment_starts_s` and
+    `segment_durations_s` are the source's. `first_samples` are the instrument's numbers of the segments' first samples,
+    `sync_edges_s` the edges of the SYNC signal in the first seconds of the first segment (None: it has none).
+
+    Sizes are those of the traces as they lie on disk. `converter_limits` are the lowest and the highest sample that the
+    converter gives, in the recording's counts. `skip` says why it is not worked on, `failure` why it could not be read;
+    `warnings` are for the user.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    session: str
+    block: str
+    stream: str
+    segments: list[int]
+    part: tuple[int, int] | None = None
+    lfp_part: tuple[int, int] | None = None
+    group: str | None = None
+    source_group: str | None = None
+    reader: Reader
+    lfp_reader: Reader | None = None
+    sampling_frequency_hz: float
+    num_channels: int
+    duration_s: float
+    clip_s: float | None = None
+    dtype: str
+    converter_limits: tuple[float, float] | None = None
+    megabytes: float
+    probe: str | None = None
+    session_start_time: str | None = None
+    session_start_s: float | None = None
+    clock: Clock | None = None
+    lfp_clock: Clock | None = None
+    segments_in_turn: bool = False
+    segment_starts_s: list[float] = []
+    segment_durations_s: list[float] = []
+    first_samples: list[int] | None = None
+    sync_edges_s: list[float] | None = None
+    regular_clock: bool = True
+    files: list[tuple[str, int, int]] = []
+    metadata_files: list[tuple[str, int, int]] = []
+    locations_file: str | None = None
+    electrode_locations: dict[str, ElectrodeLocation] = {}
+    warnings: list[str] = []
+    skip: str | None = None
+    failure: str | None = None
+
+    @model_validator(mode="after")
+    def _count_samples(self) -> Job:
+        """Without a clock, time is counted by samples from 0."""
+        if self.clock is None:
+            rate_hz = self.sampling_frequency_hz
+            self.clock = counted(round(self.duration_s * rate_hz), rate_hz)
+        return self
+
+    def clock_of_traces(self, start_s: float, num_samples: int) -> Clock:
+        """The clock of the preprocessed traces: so many samples, from `start_s` after the job's first sample."""
+        return self.clock.part(round(start_s * self.sampling_frequency_hz), num_samples)
+
+
+def stream_stem(name: str) -> str:
+    """A stream's name without its band: `imec0.ap` and `imec0.lf` are `imec0`."""
+    return re.sub(r"[.-]?(ap|lfp?)$", "", name, flags=re.IGNORECASE)
+
+
+def read_jobs(file: Path) -> list[Job]:
+    """Read the jobs in a JSON file that holds one job or a list of them."""
+    content = json.loads(file.read_text())
+    return [Job.model_validate(job) for job in (content if isinstance(content, list) else [content])]

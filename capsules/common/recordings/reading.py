@@ -1,0 +1,147 @@
+"""Reading raw recordings with SpikeInterface: a job's recording, its segments, its LF stream."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import probeinterface
+from spikeinterface import BaseRecording, concatenate_recordings
+from spikeinterface.extractors.extractor_classes import recording_extractor_full_dict
+from spikeinterface.preprocessing import unsigned_to_signed
+
+from capsules.common.errors import nearest
+from capsules.common.recordings.channel_groups import with_channel_groups
+from capsules.common.recordings.clock import Clock
+from capsules.common.recordings.job import Job, Reader
+from capsules.common.recordings.times import timed
+from capsules.common.untrusted.distrust import EVALUATING, ForeignCode, distrust_files, load_saved
+from capsules.common.untrusted.outer_files import check_outer_files
+
+
+def load_recording(job: Job, data: Path) -> BaseRecording:
+    """The raw recording of a job, lazy: its segments as one, its channel group, clipped as the job says.
+
+    Time counts from 0 by samples, which is all that the work on the traces needs.
+
+    Parameters
+    ----------
+    job : Job
+    data : Path
+        The data folder; the job's paths are relative to it.
+
+    Returns
+    -------
+    spikeinterface.BaseRecording
+        One segment.
+    """
+    recording = open_reader(job.reader, data)
+    recording.reset_times()
+    segments = segments_of(recording, job, job.part)
+    return segments[0] if len(segments) == 1 else concatenate_recordings(segments)
+
+
+def load_segments(job: Job, data: Path) -> list[BaseRecording]:
+    """The segments of a job's raw recording, lazy, with the times of the job's clock.
+
+    Parameters
+    ----------
+    job : Job
+    data : Path
+        The data folder; the job's paths are relative to it.
+
+    Returns
+    -------
+    list of spikeinterface.BaseRecording
+        One or more, of one segment each.
+    """
+    return _timed_segments(segments_of(open_reader(job.reader, data), job, job.part), job.clock)
+
+
+def load_lfp_segments(job: Job, data: Path) -> list[BaseRecording] | None:
+    """Likewise of the LF stream that belongs to the job's recording; None when the instrument wrote none."""
+    if job.lfp_reader is None:
+        return None
+    return _timed_segments(segments_of(open_reader(job.lfp_reader, data), job, job.lfp_part), job.lfp_clock)
+
+
+def _timed_segments(segments: list[BaseRecording], clock: Clock) -> list[BaseRecording]:
+    result, first = [], 0
+    for segment in segments:
+        count = segment.get_num_samples()
+        result.append(timed(segment, clock.part(first, count)))
+        first += count
+    return result
+
+
+def open_reader(reader: Reader, data: Path) -> BaseRecording:
+    """Open a stream with SpikeInterface and give it its probe; unsigned samples become signed.
+
+    Raises
+    ------
+    ForeignCode
+        When reading it would run something that the files bring along.
+    ValueError
+        When SpikeInterface has no extractor of that name.
+    """
+    distrust_files()
+    kwargs = {key: str(data / value) if key in reader.path_arguments else value for key, value in reader.kwargs.items()}
+    for key in reader.path_arguments:
+        check_outer_files(Path(kwargs[key]), data)
+    if reader.name == "spikeinterface":
+        recording = load_saved(Path(kwargs["file_or_folder_path"]))
+    elif reader.name in EVALUATING.values():
+        raise ForeignCode(f"SpikeInterface's reader {reader.name} runs text of the data's files: it is not used")
+    elif reader.name in recording_extractor_full_dict:
+        recording = recording_extractor_full_dict[reader.name](**kwargs)
+    else:
+        raise ValueError(
+            f"SpikeInterface has no reader {reader.name!r}{nearest(reader.name, list(recording_extractor_full_dict))}"
+        )
+    for segment in recording.segments:
+        if segment._t_start is not None:
+            # NWB in zarr gives an array of one.
+            segment._t_start = float(np.ravel(segment._t_start)[0])
+    if reader.probe_path is not None:
+        recording = recording.select_channels_with_probegroup(
+            probeinterface.read_probeinterface(data / reader.probe_path)
+        )
+    recording = with_channel_groups(recording, reader.channel_groups)
+    if recording.get_dtype().kind == "u":
+        # Filters would wrap around zero, and refuse unsigned samples.
+        signed = unsigned_to_signed(recording)
+        if recording.has_scaleable_traces():
+            # What was half of the range is 0 from here on.
+            half = 2 ** (8 * recording.get_dtype().itemsize - 1)
+            signed.set_channel_offsets(recording.get_channel_offsets() + half * recording.get_channel_gains())
+        recording = signed
+    return recording
+
+
+def segments_of(recording: BaseRecording, job: Job, part: tuple[int, int] | None) -> list[BaseRecording]:
+    """Take the job's segments, each as a recording of its own, its group and its seconds out of its stream."""
+    if job.group is not None and recording.get_channel_groups() is not None:
+        recording = recording.split_by("group", outputs="dict")[_group_key(recording, job.group)]
+    segments = [recording.select_segments([index]) for index in job.segments]
+    if part is not None:
+        (segment,), (first, count) = segments, part
+        segments = [segment.frame_slice(first, first + count)]
+    return segments if job.clip_s is None else first_seconds(segments, job.clip_s)
+
+
+def first_seconds(segments: list[BaseRecording], seconds: float) -> list[BaseRecording]:
+    """The first seconds of recordings of one segment that follow each other; those that begin later are left out.
+
+    One sample at least.
+    """
+    left, kept = max(1, round(seconds * segments[0].sampling_frequency)), []
+    for segment in segments:
+        count = segment.get_num_samples()
+        if left > 0:
+            kept.append(segment if count <= left else segment.frame_slice(0, left))
+        left -= count
+    return kept
+
+
+def _group_key(recording: BaseRecording, group: str) -> int | str:
+    return next(key for key in set(recording.get_channel_groups().tolist()) if str(key) == group)

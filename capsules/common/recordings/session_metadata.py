@@ -1,0 +1,228 @@
+"""What is known of a session besides its traces: when it began, its subject, who recorded it; in NeuroConv's form.
+
+Files that tell it lie beside the raw data or in a folder above them, up to the one above the session's:
+`nwb_metadata.yaml` (NeuroConv's form, by hand), `subject.json` and `data_description.json` (as the Allen Institute for
+Neural Dynamics writes them, schema 1 and 2). Nothing is invented: what no source tells is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from capsules.common.errors import SpikeRelayError, nearest, shortened
+from capsules.common.untrusted.small_files import check_plain, read_small, read_small_json
+
+BY_HAND = "nwb_metadata.yaml"
+AIND_SUBJECT = "subject.json"
+AIND_DESCRIPTION = "data_description.json"
+FILES = (AIND_DESCRIPTION, AIND_SUBJECT, BY_HAND)
+"""Later ones win."""
+WANTED = {
+    "NWBFile": ("session_start_time", "session_id", "experimenter", "institution", "lab", "experiment_description"),
+    "Subject": ("subject_id", "species", "sex", "age"),
+}
+"""What archives ask for."""
+MAX_YAML_BYTES = 1_000_000
+"""Reading YAML is slow."""
+SEX = {"Male": "M", "Female": "F"}
+_DURATION = r"P(?=[0-9T])([0-9.]+Y)?([0-9.]+M)?([0-9.]+W)?([0-9.]+D)?(T([0-9.]+H)?([0-9.]+M)?([0-9.]+S)?)?"
+AGE = rf"^{_DURATION}(/({_DURATION})?)?$"
+"""ISO 8601, `P90D`, or a range, `P90D/P100D`."""
+NAME = r"^[^/:]+$"
+"""NWB's names are parts of paths."""
+
+
+def metadata_files(raw_files: Iterable[Path], session: Path) -> list[Path]:
+    """The nearest file of each name, in the order of `FILES`.
+
+    Parameters
+    ----------
+    raw_files : iterable of Path
+        Files and folders of a recording, below `session`.
+    session : Path
+    """
+    near = folders_above(raw_files, session)
+    found = (next((folder / name for folder in near if (folder / name).is_file()), None) for name in FILES)
+    return [file for file in found if file is not None]
+
+
+def folders_above(raw_files: Iterable[Path], session: Path) -> list[Path]:
+    """The folders of a recording's files and those above them, the nearest first, up to the one above the session's."""
+    folders = [folder for file in raw_files for folder in file.absolute().parents]
+    top = session.absolute()
+    above = [folder for folder in dict.fromkeys(folders) if folder.is_relative_to(top)]
+    return list(dict.fromkeys([*sorted(above, key=lambda folder: -len(folder.parts)), top, top.parent]))
+
+
+def read_metadata(file: Path) -> dict[str, dict[str, Any]]:
+    """What one of these files tells, in NeuroConv's form: part -> field -> value.
+
+    Raises
+    ------
+    SpikeRelayError
+        With the file's path, and every key or value that is not right.
+    """
+    try:
+        document = _read_yaml(file) if file.name == BY_HAND else read_small_json(file)
+        check_plain(document)
+    except (OSError, ValueError) as error:
+        raise SpikeRelayError(f"{file} cannot be read: {error}") from None
+    if not isinstance(document, dict):
+        raise SpikeRelayError(f"{file}: a table of names and values is needed")
+    told = document
+    if file.name != BY_HAND:
+        try:
+            told = aind_subject(document) if file.name == AIND_SUBJECT else aind_description(document)
+        except (TypeError, AttributeError) as error:
+            raise SpikeRelayError(f"{file} is not as its schema has it: {error}") from None
+    if problems := [*schema_problems(told), *time_problems(told)]:
+        raise SpikeRelayError("\n".join(f"{file}, {problem}" for problem in problems))
+    return told
+
+
+def _read_yaml(file: Path) -> Any:
+    """What a YAML file holds, dates as text; one that is no YAML raises ValueError."""
+    import yaml
+    from neuroconv.utils import load_dict_from_file
+
+    read_small(file, MAX_YAML_BYTES)
+    try:
+        return load_dict_from_file(file)
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def schema_problems(document: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with metadata in NeuroConv's form, by its schema: `<path>: <what>`."""
+    from jsonschema import Draft7Validator
+
+    # Not imported for it: that takes seconds.
+    schemas = Path(find_spec("neuroconv").origin).parent / "schemas"
+    schema = json.loads((schemas / "base_metadata_schema.json").read_text())
+    known = {
+        # The session's start may come from elsewhere.
+        "NWBFile": schema["properties"]["NWBFile"]
+        | {"required": [], "dependencies": {"source_script_file_name": ["source_script"]}},
+        # NeuroConv's own pattern lets every text pass.
+        "Subject": {"allOf": [{"properties": {"age": {"pattern": AGE}}}]} | schema["properties"]["Subject"],
+        "Devices": _named("name", "description", "manufacturer", "serial_number"),
+        "Ecephys": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {"ElectrodeGroups": _named("description", "location")},
+        },
+    }
+    root = {"type": "object", "additionalProperties": False, "properties": known}
+    for error in sorted(Draft7Validator(root).iter_errors(document), key=lambda error: list(map(str, error.path))):
+        path = ".".join(map(str, error.path))
+        if error.validator == "additionalProperties":
+            names = list(error.schema.get("properties", {}))
+            for name in sorted(set(error.instance) - set(names), key=str):
+                yield f"{path}.{name}: unknown{nearest(str(name), names)}".removeprefix(".")
+        else:
+            yield f"{path}: {shortened(error.message)}".removeprefix(": ")
+
+
+def time_problems(told: dict[str, Any]) -> Iterator[str]:
+    """The dates and times that cannot be read."""
+    for part, field in (("NWBFile", "session_start_time"), ("Subject", "date_of_birth")):
+        fields = told.get(part)
+        value = fields.get(field) if isinstance(fields, dict) else None
+        date_is_enough = field == "date_of_birth"
+        if isinstance(value, str) and not _is_time(value, date_is_enough):
+            yield f"{part}.{field}: {value!r} is no date and time as in 2026-01-15T10:30:00+01:00"
+
+
+def _named(*fields: str) -> dict[str, Any]:
+    """The schema of a table: name -> these fields, of text."""
+    texts = {field: {"type": "string"} | ({"pattern": NAME} if field == "name" else {}) for field in fields}
+    return {
+        "type": "object",
+        "propertyNames": {"type": "string", "pattern": NAME},
+        "additionalProperties": {"type": "object", "additionalProperties": False, "properties": texts},
+    }
+
+
+def _is_time(text: str, date_is_enough: bool) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return date_is_enough or len(text) > len("2026-01-15")
+
+
+def aind_subject(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The subject of a `subject.json`; schema 2 keeps most of it in `subject_details`."""
+    told = document | (document.get("subject_details") or {})
+    subject = {
+        "subject_id": told.get("subject_id"),
+        "species": _name(told.get("species")),
+        "sex": SEX.get(told.get("sex")),
+        "date_of_birth": told.get("date_of_birth"),
+        "genotype": told.get("genotype"),
+        "strain": _name(told.get("strain") or told.get("background_strain")),
+    }
+    return {"Subject": _told(subject)}
+
+
+def aind_description(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The session of a `data_description.json`. Raw data were created when they were recorded, derived ones later."""
+    investigators = document.get("investigators") or []
+    if not isinstance(investigators, list):
+        raise TypeError("investigators is no list")
+    told = {
+        "session_id": document.get("name"),
+        "institution": _name(document.get("institution")),
+        "experimenter": [name for name in map(_name, investigators) if name],
+        "experiment_description": document.get("data_summary"),
+    }
+    if document.get("data_level") in (None, "raw"):
+        time = document.get("creation_time")
+        on = document.get("creation_date")
+        told["session_start_time"] = f"{on}T{time}" if on and time and "T" not in time else time
+    return {"NWBFile": _told(told), "Subject": _told({"subject_id": document.get("subject_id")})}
+
+
+def _name(value: Any) -> str | None:
+    return value.get("name") if isinstance(value, dict) else value
+
+
+def _told(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value not in (None, "", [])}
+
+
+def merged(sources: dict[str, dict[str, dict[str, Any]]]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Lay what the sources tell over each other, later ones on top.
+
+    Returns
+    -------
+    metadata : dict
+        Part -> field -> value.
+    origins : dict
+        `part.field` -> the source that told it.
+    """
+    metadata: dict[str, dict[str, Any]] = {}
+    origins = {}
+    for source, parts in sources.items():
+        for part, fields in parts.items():
+            known = metadata.setdefault(part, {})
+            # A device or a group has fields of its own.
+            for name, told in fields.items():
+                known[name] = known.get(name, {}) | told if isinstance(told, dict) else told
+            origins |= {f"{part}.{field}": source for field in fields}
+    return metadata, origins
+
+
+def unknown(metadata: dict[str, dict[str, Any]]) -> list[str]:
+    """What archives ask for and no source told."""
+    told = {part: set(fields) for part, fields in metadata.items()}
+    if "date_of_birth" in told.get("Subject", ()):
+        told["Subject"].add("age")
+    return [f"{part}.{field}" for part in WANTED for field in WANTED[part] if field not in told.get(part, ())]

@@ -1,0 +1,39 @@
+"""The traces that preprocessing wrote, for the stages that read them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from capsules.common.tasks.task import Task, damaged
+
+
+def written_traces(task: Task) -> Any:
+    """Preprocessing's recording (BaseRecording, one segment).
+
+    Raises
+    ------
+    SpikeRelayError
+        When its samples are not those that were written: SpikeInterface takes a cut file for a shorter recording.
+    """
+    import spikeinterface as si
+
+    folder, record = task.input("preprocessing", "traces"), task.input_record("preprocessing")
+    written = record["facts"].get("traces_digest")
+    if written is not None and traces_digest(folder) != written:
+        raise damaged(folder.parent, "the traces are not those that preprocessing wrote")
+    return si.load(folder)
+
+
+def traces_digest(folder: Path, blocks: int = 64, block_bytes: int = 1 << 20) -> str:
+    """A digest of written traces, from evenly spaced blocks, so that it costs the same for any length."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*.raw")):
+        size = file.stat().st_size
+        digest.update(size.to_bytes(8, "little"))
+        with file.open("rb") as stream:
+            for index in range(blocks):
+                stream.seek(max(0, size - block_bytes) * index // max(1, blocks - 1))
+                digest.update(stream.read(block_bytes))
+    return digest.hexdigest()

@@ -1,0 +1,158 @@
+"""Perform a task: its output appears whole or not at all, with a `stage.json` that says how it ended."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from capsules.common.contract import RECORDING_STAGES
+from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError, printable
+from capsules.common.files import write_json
+from capsules.common.tasks import full_disk, resources
+from capsules.common.tasks.failure_mark import FailureMark, results_folder
+from capsules.common.tasks.orphan import end_with_nextflow
+from capsules.common.tasks.publishing import link_published
+from capsules.common.tasks.task import Task
+
+
+def perform(task: Task, run: Callable[[Task], None], output: Path, publish: Path | None = None) -> int:
+    """Run a task, write its `stage.json` and give its folder the final name; return the exit code.
+
+    While it runs, `RESULTS_PATH/nextflow/failed/` says that the task was killed; the task puts the real cause there
+    when it fails, and removes the note when it ends well. So a task that is killed leaves its mark too.
+    """
+    end_with_nextflow()
+    mark = FailureMark(task)
+    try:
+        return _perform(task, run, output, publish, mark)
+    except OSError as error:
+        # The stage's own errors are in its record; here the record cannot be written, or the mark.
+        if full_disk.is_full(error):
+            reason = full_disk.told(error, task.out, results_folder())
+        else:
+            reason = f"cannot write: {error}: put that right and run the same command with -resume"
+        remove_parts(task.out)
+        print(reason, file=sys.stderr)
+        with suppress(OSError):
+            mark.write("failed", reason)
+        return 1
+
+
+def _perform(task: Task, run: Callable[[Task], None], output: Path, publish: Path | None, mark: FailureMark) -> int:
+    _start_log(task)
+    mark.write("killed", "the task was stopped from outside while it ran; nextflow/trace.txt has its exit code")
+    start = time.monotonic()
+    code = 0
+    try:
+        _pass_on_skips(task)
+        run(task)
+        _check_parts(task)
+    except Skip as skip:
+        task.record.update(status="skipped", reason=printable(str(skip)))
+    except RecordedFailure as failure:
+        task.record.update(status="failed", reason=printable(str(failure)))
+    except Exception as error:  # noqa: BLE001  every failure is recorded with its cause, and makes the exit code 1
+        code = 1
+        shown = str(error) if isinstance(error, SpikeRelayError) else f"{type(error).__name__}: {error}"
+        if lost := task.lost_data:
+            shown = f"{lost} is gone, or its disk is: bring it back and run the same command with -resume"
+        if full_disk.is_full(error):
+            shown = full_disk.told(error, task.out, results_folder())
+            # So that there is room for the record.
+            remove_parts(task.out)
+        task.record.update(status="failed", reason=printable(shown))
+        if not isinstance(error, SpikeRelayError):
+            task.log.error(traceback.format_exc())
+    task.record.update(
+        ended=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - start, 1),
+        peak_memory_mb=resources.peak_memory_mb(),
+    )
+    task.log.info("%s %s: %s %s", task.stage.name, task.id, task.record["status"], task.record["reason"] or "")
+    write_json(task.out / "stage.json", task.record)
+    _end_log()
+    if code:
+        mark.write("failed", task.record["reason"], task.out / "log.txt")
+        # Job dispatch and the results end the run when they fail; their record is read for the reason.
+        if task.stage.level != "run":
+            return code
+    final = output / task.stage.folder(task.id)
+    shutil.rmtree(final, ignore_errors=True)
+    task.out.rename(final)
+    if code == 0:
+        if publish is not None:
+            link_published(task.stage, task.id, final, publish)
+        mark.remove()
+    return code
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove all that a task has written but its log; nothing where the folder has its final name already."""
+    for path in folder.iterdir() if folder.exists() else ():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != "log.txt":
+            path.unlink()
+
+
+def stub(task: Task) -> None:
+    """Write an empty output of the right shape, for `-stub-run`."""
+    for part in task.stage.gives:
+        (task.out / part.name).write_text("{}\n")
+
+
+def _start_log(task: Task) -> None:
+    handlers = [logging.StreamHandler(sys.stderr), logging.FileHandler(task.out / "log.txt")]
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True
+    )
+    logging.captureWarnings(True)
+
+
+def _end_log() -> None:
+    """Close the log: its folder is renamed or left behind."""
+    logging.captureWarnings(False)
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if isinstance(handler, logging.FileHandler):
+            root.removeHandler(handler)
+            handler.close()
+
+
+def _pass_on_skips(task: Task) -> None:
+    """A recording whose earlier stage was skipped or failed is skipped here for the same reason.
+
+    A stage that shows how far a recording came skips only what cannot be read at all.
+
+    Raises
+    ------
+    SpikeRelayError
+        When an input folder is missing.
+    """
+    if task.stage.name not in RECORDING_STAGES:
+        return
+    if task.job.failure:
+        raise Skip(task.job.failure) if task.stage.may_take else SpikeRelayError(task.job.failure)
+    if task.job.skip and not task.stage.may_take:
+        raise Skip(task.job.skip)
+    for name in task.stage.takes:
+        record = task.input_record(name)
+        if record is None:
+            raise SpikeRelayError(
+                f"no {task.input(name, 'stage.json')}: run capsules.{name} first, or give its --inputs"
+            )
+        if record["status"] != "ok":
+            raise Skip(f"{name} {record['status']}: {record['reason']}")
+
+
+def _check_parts(task: Task) -> None:
+    missing = [part.name for part in task.stage.gives if not part.optional and not (task.out / part.name).exists()]
+    if missing:
+        raise RuntimeError(f"{task.stage.name} did not write {', '.join(missing)}")

@@ -1,0 +1,66 @@
+"""A task's share of the machine: cores for every library that starts threads, and the lasting numba cache."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from capsules.common.patches.compiled_code import cache_compiled_code
+from capsules.parameters.model import JobKwargs
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+
+
+def limit_threads(n_jobs: int) -> None:
+    """Limit BLAS, OpenMP, numba and torch to `n_jobs` threads: those imported later, in child processes, and now."""
+    for name in THREAD_VARIABLES:
+        os.environ[name] = str(n_jobs)
+    threadpool_limits(n_jobs)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(n_jobs)
+
+
+def job_kwargs(n_jobs: int, settings: JobKwargs, pool_engine: str = "thread") -> dict[str, Any]:
+    """SpikeInterface's `job_kwargs` for a task with `n_jobs` cores and a section's `job_kwargs`.
+
+    Threads rather than processes: they share the traces and start at once, and are as fast on numpy and numba work.
+    `patches.progress` says what becomes of the progress that is asked for here.
+    """
+    return {
+        "n_jobs": n_jobs,
+        "pool_engine": pool_engine,
+        "chunk_duration": settings.chunk_duration,
+        "progress_bar": True,
+    }
+
+
+def peak_memory_mb() -> float:
+    """The largest resident size this process and its ended children had, in MB."""
+    usage = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return round(usage / 1024, 1)
+
+
+def numba_cache_folder() -> Path:
+    """Where compiled code lasts: beside the installed packages when they may be written, else in the user's cache."""
+    installed = Path(sys.prefix) / "share" / "spikerelay" / "numba"
+    if os.access(sys.prefix, os.W_OK) or os.access(installed, os.R_OK | os.W_OK):
+        return installed
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "spikerelay" / "numba"
+
+
+def use_numba_cache() -> None:
+    """Point numba at the lasting cache and make every function that it compiles from now on use it."""
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(numba_cache_folder()))
+    Path(os.environ["NUMBA_CACHE_DIR"]).mkdir(parents=True, exist_ok=True)
+    cache_compiled_code()

@@ -1,0 +1,166 @@
+"""What a stage works with: its inputs, its parameters, and the record that becomes its `stage.json`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Generic, Literal, NotRequired, TypedDict, TypeVar, cast
+
+from pydantic import BaseModel
+
+from capsules.common.contract import STAGES, Stage
+from capsules.common.errors import SpikeRelayError, printable
+from capsules.common.facts import F, Facts, facts_of
+from capsules.common.recordings.job import Job
+from capsules.common.tasks.versions import code_fingerprint, library_versions
+
+
+class Record(TypedDict):
+    """The content of `stage.json`."""
+
+    stage: str
+    id: str
+    recording: str | None
+    status: Literal["ok", "skipped", "failed"]
+    reason: str | None
+    params: dict[str, Any] | None
+    changes: list[str]
+    warnings: list[str]
+    facts: dict[str, Any]
+    seeds: dict[str, int]
+    device: str
+    n_jobs: int
+    versions: dict[str, str]
+    code: str
+    machine: str
+    started: str
+    ended: NotRequired[str]
+    seconds: NotRequired[float]
+    peak_memory_mb: NotRequired[float]
+
+
+P = TypeVar("P")
+
+
+class Task(Generic[P]):
+    """What a stage's `run` works with; `Task[PreprocessingParams]` is one with those parameters.
+
+    Attributes
+    ----------
+    id : str
+        The recording, the sorting of it, or the block, that this task is about. A sorting has the recording's id,
+        and the sorter's name after it when several sorters run.
+    jobs : list of Job
+        One job, or all jobs of the block.
+    params : pydantic model
+        The stage's resolved section; None for a stage without parameters.
+    inputs : Path
+        Folder that has the earlier stages' folders.
+    data : Path
+        The raw data folder.
+    out : Path
+        Folder to write the parts into; it gets its final name when everything is written.
+    n_jobs : int
+        Cores that the task may use.
+    """
+
+    def __init__(
+        self, stage: Stage, id: str, jobs: list[Job], params: P, inputs: Path, data: Path | None, out: Path, n_jobs: int
+    ):
+        self.stage, self.id, self.jobs, self.params = stage, id, jobs, params
+        self.inputs, self.out, self.n_jobs = inputs, out, n_jobs
+        self._data = data
+        self.log = logging.getLogger(f"spikerelay.{stage.name}")
+        self.record: Record = {
+            "stage": stage.name,
+            "id": id,
+            "recording": self.job.id if stage.level == "sorting" else None,
+            "status": "ok",
+            "reason": None,
+            "params": params.model_dump(mode="json") if isinstance(params, BaseModel) else None,
+            "changes": [],
+            "warnings": [],
+            "facts": {},
+            "seeds": {},
+            "device": "cpu",
+            "n_jobs": n_jobs,
+            "versions": library_versions(stage),
+            "code": code_fingerprint(stage),
+            "machine": platform.node(),
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+    @property
+    def data(self) -> Path:
+        """The raw data folder.
+
+        Raises
+        ------
+        SpikeRelayError
+            When the command line named none.
+        """
+        if self._data is None:
+            raise SpikeRelayError(f"{self.stage.name} reads raw data: add --data DIR")
+        return self._data
+
+    @property
+    def lost_data(self) -> Path | None:
+        """The raw data folder where it was named and does not exist any more."""
+        return self._data if self._data is not None and not self._data.exists() else None
+
+    @property
+    def job(self) -> Job:
+        """The one job of a per-recording task."""
+        (job,) = self.jobs
+        return job
+
+    def input(self, stage: str, part: str, id: str | None = None) -> Path:
+        """The path of a part that an earlier stage gave for this recording or sorting (or for `id`)."""
+        if id is None:
+            id = self.job.id if STAGES[stage].level == "recording" else self.id
+        return self.inputs / STAGES[stage].folder(id) / part
+
+    def input_record(self, stage: str, id: str | None = None) -> Record | None:
+        """An earlier stage's `stage.json`, or None when that stage left nothing."""
+        file = self.input(stage, "stage.json", id)
+        try:
+            return cast(Record, json.loads(file.read_text())) if file.exists() else None
+        except ValueError as error:
+            raise damaged(file.parent, f"stage.json cannot be read, {error}") from None
+
+    def input_facts(self, model: type[F], id: str | None = None) -> F:
+        """What an earlier stage left, by its model; without values when that stage left nothing."""
+        return facts_of(self.input_record(model.stage, id), model)
+
+    def change(self, text: str) -> None:
+        """Record something that was done otherwise than the parameters say."""
+        text = printable(text)
+        self.record["changes"].append(text)
+        self.log.info("changed: %s", text)
+
+    def warn(self, text: str) -> None:
+        """Record something that the user should know."""
+        text = printable(text)
+        self.record["warnings"].append(text)
+        self.log.warning(text)
+
+    def fact(self, **facts: Any) -> None:
+        """Record what was measured or written, for the user."""
+        self.record["facts"].update(facts)
+
+    def leave(self, facts: Facts) -> None:
+        """Record what this stage leaves for others: the fields that were given."""
+        if facts.stage != self.stage.name:
+            raise TypeError(f"{type(facts).__name__} is not what {self.stage.name} leaves")
+        self.record["facts"].update(facts.model_dump(mode="json", exclude_unset=True))
+
+
+def damaged(folder: Path, what: str) -> SpikeRelayError:
+    """A stage's folder that is not as the stage left it: Nextflow does not look into it."""
+    return SpikeRelayError(
+        f"a work file was changed after it was written ({what}): remove {folder.resolve().parent} and run the same "
+        "command with -resume"
+    )

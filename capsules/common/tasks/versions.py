@@ -1,0 +1,39 @@
+"""Which code and libraries a stage's result comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import capsules
+from capsules.common.contract import Stage
+
+PACKAGE = Path(capsules.__file__).parent
+
+
+def library_versions(stage: Stage) -> dict[str, str]:
+    """The installed version of each library that the stage declares, and of Python and this package."""
+    versions = {"python": platform.python_version()}
+    for name in ("spikerelay", *stage.libraries):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def code_fingerprint(stage: Stage) -> str:
+    """A digest of the stage's sub-package, of `common` and `parameters`, of its process and of its libraries' versions.
+
+    Nextflow hashes it into every task of the stage, so that changed code or an upgraded library is run again.
+    """
+    digest = hashlib.sha256(repr(sorted(library_versions(stage).items())).encode())
+    for folder in ("common", "parameters", stage.name):
+        files = (file for file in (PACKAGE / folder).rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+        for file in sorted(files):
+            digest.update(str(file.relative_to(PACKAGE)).encode() + b"\0" + file.read_bytes() + b"\0")
+    for module in sorted((PACKAGE.parent / "pipeline" / "modules").glob("*.nf")):
+        digest.update(module.read_bytes())
+    return digest.hexdigest()[:16]

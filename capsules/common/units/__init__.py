@@ -1,0 +1,1 @@
+"""What is computed of units in more than one stage."""

@@ -1,0 +1,197 @@
+"""Reading what others made without running what it brings along.
+
+A pickle may name any function, and numpy, zarr and SpikeInterface files may hold pickles; SpikeInterface's
+descriptions of a recording may name any class. `distrust_files` makes the whole process take data from files and
+nothing else. The `load_*` functions read what lies in a results folder, each by the one kind that the contract
+declares: SpikeInterface's own `load` looks for itself what a folder is, and unpickles for several kinds.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from capsules.common.errors import SpikeRelayError
+from capsules.common.patches.classes import look_classes_up_by
+from capsules.common.untrusted.small_files import read_small_json
+
+PLAIN = {
+    ("collections", "OrderedDict"),
+    # Arrays and numbers, by numpy 2 and 1.
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    *((f"numpy.{core}.multiarray", name) for core in ("_core", "core") for name in ("_reconstruct", "scalar")),
+    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("_core", "core")),
+    # A dict: how hdmf-zarr points from one part of an NWB file to another.
+    ("hdmf_zarr.utils", "ZarrReference"),
+    # Arrays and settings: how SpikeInterface keeps what its principal components were computed with.
+    ("sklearn.decomposition._incremental_pca", "IncrementalPCA"),
+    ("sklearn.decomposition._pca", "PCA"),
+    # Arrays: the drift along which an analyzer's traces were interpolated.
+    ("spikeinterface.core.motion", "Motion"),
+    ("scipy.interpolate._rgi", "RegularGridInterpolator"),
+    ("scipy._lib.array_api_compat.numpy._aliases", "asarray"),
+}
+"""What a pickle may name (module, name): nothing here does more than hold data."""
+
+READERS = ("spikeinterface", "probeinterface", "neo", "numpy", "numcodecs", "zarr", "hdmf_zarr", "pandas", "joblib")
+"""Packages whose unpickling reads files; others that unpickle (multiprocessing, numba) read what this user wrote."""
+
+EVALUATING = {
+    "SinapsResearchPlatformRecordingExtractor": "sinapsresearchplatform",
+    "SHYBRIDRecordingExtractor": "shybrid",
+}
+"""SpikeInterface's classes that run text of the data's own files as Python (0.105.3) -> their names as readers."""
+
+
+MAX_DESCRIPTION = 50_000_000
+"""Bytes of a description: one of a recording with thousands of channels holds each one's place."""
+
+
+class ForeignCode(SpikeRelayError):
+    """A file that would have something run."""
+
+
+@cache
+def distrust_files() -> None:
+    """From now on, what this process reads with numpy, zarr and SpikeInterface cannot have anything run."""
+    # One for every way to unpickle, also those that an upgrade adds. It cannot be removed again.
+    sys.addaudithook(_check_unpickling)
+    look_classes_up_by(_extractor_class)
+
+
+def _check_unpickling(event: str, arguments: tuple) -> None:
+    """Stop a pickle that names more than data, before Python imports what it names."""
+    if event != "pickle.find_class" or tuple(arguments) in PLAIN:
+        return
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__") == "pickle":
+        frame = frame.f_back
+    caller = "" if frame is None else str(frame.f_globals.get("__name__"))
+    if caller.split(".")[0] in READERS:
+        raise ForeignCode(f"the file holds a pickle that would run {'.'.join(map(str, arguments))}: it is not read")
+
+
+def _extractor_class(name: str) -> type:
+    """The class that a description names, when it is one of SpikeInterface's own that reads data alone."""
+    from importlib import import_module
+
+    from spikeinterface.core.base import BaseExtractor
+    from spikeinterface.core.baserecording import BaseRecording
+
+    module, _, last = str(name).rpartition(".")
+    found = None
+    if module.split(".")[0] == "spikeinterface" and last not in EVALUATING:
+        found = getattr(import_module(module), last, None)
+    # Of the extractors of sortings, Phy's and Klusta's run their parameter files.
+    allowed = BaseRecording if module.startswith("spikeinterface.extractors") else BaseExtractor
+    if not (isinstance(found, type) and issubclass(found, allowed)):
+        raise ForeignCode(f"the file asks for {name!r}, which is no recording of SpikeInterface's: it is not read")
+    return found
+
+
+def load_saved(path: Path) -> Any:
+    """A recording that SpikeInterface saved: a zarr store, a folder, or a JSON file.
+
+    Raises
+    ------
+    ForeignCode
+        When it would have something run.
+    """
+    import spikeinterface as si
+
+    distrust_files()
+    if path.is_dir() and path.suffix == ".zarr":
+        return si.read_zarr(path)
+    if path.is_file() and path.suffix == ".json":
+        return si.load(path)
+    if path.is_file():
+        raise ForeignCode(f"{path.name}: only .json files are read, since a pickle may run anything")
+    described = [path / name for name in ("si_folder.json", "cached.json") if (path / name).is_file()]
+    if not described:
+        raise ForeignCode(f"{path}: no recording that SpikeInterface saved (it has no si_folder.json)")
+    return si.load(described[0], base_folder=path)
+
+
+def load_sorting(folder: Path) -> Any:
+    """A sorting (NumpyFolderSorting) that a run published: a folder of numpy files.
+
+    Raises
+    ------
+    SpikeRelayError
+        When the folder holds anything else.
+    """
+    from spikeinterface.core import NumpyFolderSorting
+
+    distrust_files()
+    declared = _declared(folder, "si_folder.json").get("class")
+    if declared != f"{NumpyFolderSorting.__module__}.{NumpyFolderSorting.__qualname__}":
+        raise ForeignCode(f"{folder} is not a sorting that a run saved: its si_folder.json declares {declared!r}")
+    with one_line(folder):
+        return NumpyFolderSorting(folder)
+
+
+def load_analyzer(folder: Path, load_extensions: bool = False) -> Any:
+    """A SortingAnalyzer that a run published: a zarr store.
+
+    Raises
+    ------
+    SpikeRelayError
+        When the folder holds anything else.
+    """
+    from spikeinterface.core import load_sorting_analyzer
+
+    distrust_files()
+    with one_line(folder):
+        return load_sorting_analyzer(folder, load_extensions=load_extensions, format="zarr")
+
+
+def load_motion(folder: Path) -> dict[str, Any]:
+    """The motion that a run published, as `load_motion_info` gives it; raises SpikeRelayError when it is not one."""
+    from spikeinterface.preprocessing import load_motion_info
+
+    distrust_files()
+    with one_line(folder):
+        return load_motion_info(folder)
+
+
+def load_preprocessed(file: Path, data: Path) -> Any:
+    """The lazy preprocessed recording (BaseRecording) that a published `preprocessed.json` describes.
+
+    Raises
+    ------
+    SpikeRelayError
+        When the file is not one, or the raw data are not in `data`.
+    """
+    from spikeinterface.core.base import BaseExtractor
+
+    distrust_files()
+    description = _declared(file.parent, file.name)
+    try:
+        return BaseExtractor.from_dict(description, base_folder=data.absolute().parent)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        raise SpikeRelayError(f"{data} does not hold the recording {file.stem}: {error}") from error
+
+
+def _declared(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        declared = read_small_json(folder / name, MAX_DESCRIPTION)
+    except (OSError, ValueError) as error:
+        raise SpikeRelayError(f"{folder / name} cannot be read: {error}") from None
+    if not isinstance(declared, dict):
+        raise SpikeRelayError(f"{folder / name} is not what a run leaves: it is no JSON object")
+    return declared
+
+
+@contextmanager
+def one_line(folder: Path) -> Iterator[None]:
+    """Say that a folder cannot be read, whatever in it is missing or broken."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError, EOFError) as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise SpikeRelayError(f"{folder} is not what a run leaves: {why}") from error

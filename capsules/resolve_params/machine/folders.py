@@ -1,0 +1,141 @@
+"""The data and results folders of a run: whether they can be used, and the results folder made ready."""
+
+from __future__ import annotations
+
+import json
+import platform
+import secrets
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from capsules.common.contract import LOCK, RUN_RECORD
+from capsules.common.errors import is_text
+from capsules.common.files import write_json
+from capsules.common.untrusted.places import foreign_names, is_inside, links_out, overlap, unused_name
+from capsules.resolve_params.sheet import Session
+
+
+def data_problems(data: str | None, said: str = "DATA_PATH") -> list[str]:
+    """What is wrong with a data folder; `said` is where the user named it."""
+    if not data:
+        return ["DATA_PATH is not set: put DATA_PATH=<the folder with the recordings> before the command"]
+    if problem := _path_problem(data, said):
+        return [problem]
+    folder = Path(data)
+    try:
+        if not folder.is_dir():
+            return [f"{said}={data}: no such folder"]
+        return [] if any(folder.iterdir()) else [f"{said}={data}: the folder is empty"]
+    except OSError as error:
+        denied = isinstance(error, PermissionError)
+        return [f"{said}={data}: {'no permission to read this folder' if denied else error.strerror}"]
+
+
+def results_problems(
+    results: str | None, sessions: list[Session], overwrite: bool, owner: dict[str, Any] | None = None
+) -> list[str]:
+    """What is wrong with the results folder: not writable, another run writes it, or it holds those of other data."""
+    if not results:
+        return ["RESULTS_PATH is not set: put RESULTS_PATH=<a folder for the results> before the command"]
+    if problem := _path_problem(results, "RESULTS_PATH"):
+        return [problem]
+    folder = Path(results)
+    if problems := _foreign_problems(folder, sessions, overwrite):
+        return problems
+    if reason := _not_writable(folder):
+        return [f"RESULTS_PATH={results}: cannot be written: {reason}"]
+    if owner is not None and "no_locks" not in owner:
+        return [f"RESULTS_PATH={results} {held(owner, folder)}"]
+    return [] if overwrite else [problem for session in sessions for problem in _other_data(session, folder)]
+
+
+def _path_problem(path: str, said: str) -> str | None:
+    """What is wrong with how a folder is named."""
+    if not Path(path).is_absolute():
+        return f"{said}={path} is relative: give the whole path"
+    return None if is_text(path) else f"{said}={path}: the name is no UTF-8 text: rename it"
+
+
+def _not_writable(folder: Path) -> str | None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = unused_name(folder / "writable")
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        return error.strerror
+    return None
+
+
+def _foreign_problems(results: Path, sessions: list[Session], overwrite: bool) -> list[str]:
+    """Why a run could harm what is not its own: files elsewhere, raw data, the user's own files."""
+    problems = []
+    for folder in _folders(results, sessions):
+        said = f"RESULTS_PATH={folder}"
+        links = links_out(folder) if is_inside(folder, results) else [folder]
+        if links:
+            more = f" and {len(links) - 1} more" if len(links) > 1 else ""
+            problems.append(f"{said}: the link {links[0]}{more} leads out of the results folder: remove the link")
+        sources = {session.data for session in sessions if session.data and Path(session.data).is_absolute()}
+        reasons = [reason for data in sorted(sources) if (reason := overlap(folder, Path(data)))]
+        problems += [f"{said} {reason}: choose another folder" for reason in reasons]
+        if not (links or reasons or overwrite) and (names := foreign_names(folder)):
+            problems.append(
+                f"{said} is not a results folder and holds files that the run would replace ({', '.join(names)}): "
+                "choose another folder, or give --overwrite, which moves them aside"
+            )
+    return problems
+
+
+def _folders(results: Path, sessions: list[Session]) -> list[Path]:
+    return list(dict.fromkeys([results, *(session.results(results) for session in sessions)]))
+
+
+def move_aside(results: Path, sessions: list[Session]) -> list[str]:
+    """Move the user's own files out of the way of a run with `--overwrite`; a note for each folder, with the place."""
+    notes = []
+    for folder in _folders(results, sessions):
+        if names := foreign_names(folder):
+            aside = folder / f"before_{datetime.now(UTC):%Y%m%dT%H%M%S}_{secrets.token_hex(2)}"
+            aside.mkdir()
+            for name in names:
+                (folder / name).rename(aside / name)
+            notes.append(f"--overwrite: {', '.join(names)} moved to {aside}: they are not of a run")
+    return notes
+
+
+def _other_data(session: Session, results: Path) -> list[str]:
+    folder = session.results(results)
+    record = folder / RUN_RECORD
+    if not session.data or not record.exists():
+        return []
+    try:
+        other = json.loads(record.read_text())["data"]
+        same = Path(session.data).resolve() == Path(other)
+    except (ValueError, KeyError, TypeError):
+        return [f"{record} is broken: choose another folder or give --overwrite"]
+    if same:
+        return []
+    return [f"RESULTS_PATH={folder} holds the results of {other}: choose another folder or give --overwrite"]
+
+
+def held(owner: dict[str, Any], folder: Path) -> str:
+    """What to do about a results folder that another run holds."""
+    if not owner:
+        return "is being written by another run: wait for it, or choose another folder"
+    here = owner["host"] == platform.node()
+    lost = "" if here else f"; if that machine is gone, remove {folder / LOCK}"
+    return (
+        f"is being written by another run, process {owner['pid']} on {owner['host']} since {owner['since']}: "
+        f"wait for it, or choose another folder{lost}"
+    )
+
+
+def make_ready(results: Path, data: str, run: dict[str, Any], options: dict[str, Any]) -> None:
+    """Note a session's data, options and configuration for `spikerelay rerun`, and forget an earlier run's failures."""
+    (results / RUN_RECORD).parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(results / "nextflow" / "failed", ignore_errors=True)
+    told = {"options": options} | {name: run.get(name) for name in ("config_files", "profile", "nextflow_session")}
+    write_json(results / RUN_RECORD, {"data": str(Path(data).resolve())} | told)

@@ -1,0 +1,1 @@
+"""The names that parameters may hold: settings of libraries, metrics of a query, classifiers' models."""

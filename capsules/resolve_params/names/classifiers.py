@@ -1,0 +1,49 @@
+"""The classifiers' models before a run: fetched where they are missing, noted or refused where they cannot be had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from capsules.common import classifier_models as models
+from capsules.common.errors import Rejected
+from capsules.resolve_params.resolve import Resolved
+
+
+def prepare_models(resolved: Resolved, launch_folder: Path) -> str:
+    """Make the models of a run ready for its tasks, which start in other folders and never ask the hub.
+
+    Returns
+    -------
+    str
+        A digest of the models that are here; empty when the run uses none.
+
+    Raises
+    ------
+    Rejected
+        When one cannot be had and the parameters say so.
+    """
+    curation = resolved.params.curation
+    asked = curation.models()
+    found = dict(zip(asked, models.ready(asked.values(), launch_folder), strict=True))
+    missing = [f"curation.{role}: {model.name!r}: {model.told}" for role, model in found.items() if not model.folder]
+    if missing and curation.on_missing_model == "refuse":
+        raise Rejected([f"{text} (curation.on_missing_model is refuse)" for text in missing])
+    resolved.notes += [f"{text}; its labels are left out" for text in missing]
+    for role, model in found.items():
+        if model.origin == "hub":
+            resolved.notes.append(f"curation.{role}: {model.name!r}: {model.told}")
+        if model.origin == "folder":
+            setattr(curation, role, str(model.folder))
+            resolved.origins.setdefault(f"curation.{role}", "found in the launch folder")
+    return models.digest(model.folder for model in found.values()) if found else ""
+
+
+def missing_models(resolved: Resolved, launch_folder: Path) -> list[str]:
+    """A line for each model that a run would have to fetch."""
+    return [
+        f"curation.{role}: {name!r} is not on this machine: a run asks the hub for it, and "
+        + ("is refused" if resolved.params.curation.on_missing_model == "refuse" else "leaves its labels out")
+        + " when it cannot be had"
+        for role, name in resolved.params.curation.models().items()
+        if models.find(name, launch_folder) is None
+    ]
