@@ -232,10 +232,9 @@ def cores(places: Places) -> Iterator[Finding]:
 
 def memory(places: Places) -> Iterator[Finding]:
     """The machine's memory, what the container or scheduler allows of it, and what a task asks for at least."""
-    from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES
-    from capsules.common.tasks.sizes import task_size
+    from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
 
-    least_gb = max(task_size(stage, channels=1, megabytes=1)[0] for stage in (*RECORDING_STAGES, *BLOCK_STAGES))
+    least_gb = max(STAGES[stage].size.memory_gb(channels=1) for stage in (*RECORDING_STAGES, *BLOCK_STAGES))
     total_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIGABYTE
     allowed_gb = min([total_gb, *_memory_limits_gb()])
     if allowed_gb < least_gb:

@@ -10,7 +10,6 @@ from typing import Any
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
 from capsules.common.errors import Rejected, SpikeRelayError
 from capsules.common.recordings.job import Job, read_jobs
-from capsules.common.tasks.sizes import task_size
 from capsules.common.tasks.task import Task
 from capsules.job_dispatch.loaders import LOADERS, guess_format
 from capsules.job_dispatch.params import JobDispatchParams
@@ -178,7 +177,9 @@ def _block_lines(block: str, jobs: list[Job], written: list[Written]) -> Iterato
 
 def _size_line(stage: str, jobs: list[Job], written: list[Written]) -> str:
     """A stage's task on one job, or on a block's."""
-    memory_gb, minutes = task_size(stage, sum(job.num_channels for job in jobs), sum(job.megabytes for job in jobs))
+    size = STAGES[stage].size
+    memory_gb = size.memory_gb(sum(job.num_channels for job in jobs))
+    minutes = size.time_min(sum(job.megabytes for job in jobs))
     place = {job.block for job in jobs} if stage in BLOCK_STAGES else {job.id for job in jobs}
     megabytes = sum(one.work_mb for one in written if one.stage == stage and one.recording in place)
     return f"  {stage:<15} {memory_gb:5.1f} GB, at most {minutes:.0f} min; writes about {shown_size(megabytes)}"

@@ -26,13 +26,48 @@ LOG_PARTS = (Part("stage.json", "logs/{id}/{stage}.json"), Part("log.txt", "logs
 
 
 @dataclass(frozen=True)
+class Size:
+    """What the first attempt of a task asks for; a second and third ask for twice and three times as much.
+
+    Memory depends on the channels, since chunks limit it whatever the duration; time on the megabytes of raw traces.
+    `docs/benchmarks.md` has what tasks took.
+    """
+
+    memory_mb: float = 2048
+    memory_mb_per_channel: float = 5
+    minutes: float = 30
+    seconds_per_megabyte: float = 10
+
+    def memory_gb(self, channels: int) -> float:
+        """Memory in GB."""
+        return (self.memory_mb + self.memory_mb_per_channel * channels) / 1024
+
+    def time_min(self, megabytes: float) -> float:
+        """Time in minutes."""
+        return self.minutes + self.seconds_per_megabyte * megabytes / 60
+
+
+@dataclass(frozen=True)
+class Output:
+    """MB that a task writes. What the parameters decide (traces, LFP) is added by `resolve_params/machine/disk.py`."""
+
+    mb: float = 0
+    mb_per_channel: float = 0
+    mb_per_megabyte: float = 0
+
+    def megabytes(self, channels: int, megabytes: float) -> float:
+        """MB for so many channels and megabytes of raw traces."""
+        return self.mb + self.mb_per_channel * channels + self.mb_per_megabyte * megabytes
+
+
+@dataclass(frozen=True)
 class Stage:
     """One stage of the pipeline.
 
     `takes` names the stages whose folders it reads, and without which it does not run; `may_take` those that it
     reads where they are, to show how far a recording came. A stage works per `recording`, per `sorting` (one recording
     by one sorter), per `block` (all recordings of one NWB file) or once per `run`. `libraries` are the distributions
-    whose upgrade makes its results stale.
+    whose upgrade makes its results stale. `section` is the path of its parameters in the params file.
     """
 
     name: str
@@ -41,6 +76,9 @@ class Stage:
     may_take: tuple[str, ...] = ()
     gives: tuple[Part, ...] = ()
     libraries: tuple[str, ...] = ()
+    section: tuple[str, ...] = ()
+    size: Size = Size()
+    output: Output = Output()
     parts: tuple[Part, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,7 +93,7 @@ _CORE = ("spikeinterface", "probeinterface", "neo", "numpy", "scipy", "numba")
 STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
-        Stage("job_dispatch", "run", gives=(Part("jobs.json"),), libraries=_CORE),
+        Stage("job_dispatch", "run", gives=(Part("jobs.json"),), libraries=_CORE, section=("job_dispatch",)),
         Stage(
             "preprocessing",
             "recording",
@@ -66,6 +104,8 @@ STAGES: dict[str, Stage] = {
                 Part("bad_channels.json"),
             ),
             libraries=(*_CORE, "torch"),
+            section=("preprocessing",),
+            output=Output(1, 0, 1),
         ),
         Stage(
             "spikesorting",
@@ -73,6 +113,9 @@ STAGES: dict[str, Stage] = {
             takes=("preprocessing",),
             gives=(Part("spikesorted", "spikesorted/{id}"), Part("sorter", "sorter_output/{id}", optional=True)),
             libraries=(*_CORE, "torch", "kilosort", "scikit-learn", "hdbscan", "networkx"),
+            section=("spikesorting",),
+            size=Size(3072, 20, 60, 30),
+            output=Output(1, 0, 0.005),
         ),
         Stage(
             "postprocessing",
@@ -83,6 +126,8 @@ STAGES: dict[str, Stage] = {
                 Part("merge_candidates.json", "postprocessed/{id}.merge_candidates.json"),
             ),
             libraries=(*_CORE, "scikit-learn", "pandas", "zarr", "numcodecs"),
+            section=("postprocessing",),
+            output=Output(2, 2, 0.02),
         ),
         Stage(
             "curation",
@@ -90,6 +135,8 @@ STAGES: dict[str, Stage] = {
             takes=("postprocessing",),
             gives=(Part("curated", "curated/{id}"),),
             libraries=(*_CORE, "scikit-learn", "skops", "pandas", "zarr", "numcodecs"),
+            section=("curation",),
+            output=Output(1, 0, 0.005),
         ),
         Stage(
             "visualization",
@@ -101,6 +148,8 @@ STAGES: dict[str, Stage] = {
                 Part("report.json"),
             ),
             libraries=(*_CORE, "matplotlib", "pillow", "pandas", "zarr", "numcodecs"),
+            section=("visualization",),
+            output=Output(3, 0.1, 0),
         ),
         Stage(
             "nwb_ecephys",
@@ -108,6 +157,8 @@ STAGES: dict[str, Stage] = {
             # Not published: nwb_units gives the same file with the units, or without when there are none.
             gives=(Part("file.nwb"),),
             libraries=(*_CORE, "neuroconv", "pynwb", "hdmf", "hdmf-zarr", "h5py", "zarr"),
+            section=("nwb", "ecephys"),
+            output=Output(1, 0.01, 0),
         ),
         Stage(
             "nwb_units",
@@ -115,6 +166,7 @@ STAGES: dict[str, Stage] = {
             takes=("nwb_ecephys", "postprocessing", "curation"),
             gives=(Part("file.nwb", "nwb/{id}.nwb"),),
             libraries=(*_CORE, "neuroconv", "pynwb", "hdmf", "hdmf-zarr", "h5py", "zarr", "numcodecs"),
+            output=Output(2, 0.5, 0.005),
         ),
         Stage(
             "results",
@@ -129,12 +181,16 @@ STAGES: dict[str, Stage] = {
                 Part("summary.txt"),
             ),
             libraries=("jinja2", "plotly", "spikeinterface"),
+            output=Output(10, 0.1, 0),
         ),
     )
 }
 
 RECORDING_STAGES = [stage.name for stage in STAGES.values() if stage.level in ("recording", "sorting")]
 BLOCK_STAGES = [stage.name for stage in STAGES.values() if stage.level == "block"]
+
+SECTION_OF_STAGE = {stage.name: stage.section for stage in STAGES.values() if stage.section}
+"""Stage -> the path of its section in the params file. `--<stage>_args` addresses the same section."""
 
 RUN_RECORD = "nextflow/run.json"
 """Where the results folder says which data it belongs to, and with which options it was made."""

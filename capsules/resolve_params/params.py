@@ -31,15 +31,3 @@ class PipelineParams(Section):
     curation: CurationParams = param(CurationParams(), CurationParams.__doc__)
     nwb: NwbParams = param(NwbParams(), NwbParams.__doc__)
     visualization: VisualizationParams = param(VisualizationParams(), VisualizationParams.__doc__)
-
-
-SECTION_OF_STAGE = {
-    "job_dispatch": ("job_dispatch",),
-    "preprocessing": ("preprocessing",),
-    "spikesorting": ("spikesorting",),
-    "postprocessing": ("postprocessing",),
-    "curation": ("curation",),
-    "visualization": ("visualization",),
-    "nwb_ecephys": ("nwb", "ecephys"),
-}
-"""Stage -> the path of its section in the params file. `--<stage>_args` addresses the same section."""

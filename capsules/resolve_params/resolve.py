@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from capsules.common.contract import SECTION_OF_STAGE
 from capsules.common.errors import Rejected, nearest
 from capsules.job_dispatch.loaders import guess_format
 from capsules.parameters import flags as cli
@@ -19,7 +20,7 @@ from capsules.parameters import strict_json
 from capsules.parameters.model import get_dotted, set_dotted
 from capsules.parameters.problems import Problem, problems_of
 from capsules.resolve_params.machine import cluster
-from capsules.resolve_params.params import SECTION_OF_STAGE, PipelineParams
+from capsules.resolve_params.params import PipelineParams
 from capsules.resolve_params.params_file import differences, dump, placed, read_params_file, whole_file_problems
 from capsules.spikesorting.sorters import SORTERS
 

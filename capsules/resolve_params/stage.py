@@ -14,7 +14,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from capsules.common.contract import RUN_RECORD, STAGES
+from capsules.common.contract import RUN_RECORD, SECTION_OF_STAGE, STAGES
 from capsules.common.errors import Rejected, printable
 from capsules.common.files import write_json
 from capsules.common.tasks.versions import code_fingerprint
@@ -22,7 +22,6 @@ from capsules.preprocessing.artifacts import times_digest
 from capsules.resolve_params.machine import cluster
 from capsules.resolve_params.machine.folders import data_problems, make_ready, move_aside, results_problems
 from capsules.resolve_params.names.classifiers import prepare_models
-from capsules.resolve_params.params import SECTION_OF_STAGE
 from capsules.resolve_params.params_file import differences
 from capsules.resolve_params.resolve import Resolved, guess_input, resolve
 from capsules.resolve_params.sheet import Session, sessions_of

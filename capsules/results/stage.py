@@ -14,7 +14,6 @@ from capsules.common.errors import printable
 from capsules.common.files import write_json
 from capsules.common.recordings.job import ID, Job
 from capsules.common.tasks.failure_mark import results_folder
-from capsules.common.tasks.sizes import task_size
 from capsules.common.tasks.task import Task
 from capsules.common.untrusted.places import is_inside
 from capsules.results.agreement import agreement
@@ -199,9 +198,7 @@ def report_content(inputs: Path, records: dict) -> dict[str, dict[str, Any]]:
 def planned_memory(jobs: list[Job], sorters: list[dict[str, str]]) -> dict[str, dict[str, float]]:
     """Sorting -> stage -> the memory in GB that its first attempt asked for."""
     return {
-        job.id + sorter["suffix"]: {
-            stage: task_size(stage, job.num_channels, job.megabytes)[0] for stage in RECORDING_STAGES
-        }
+        job.id + sorter["suffix"]: {stage: STAGES[stage].size.memory_gb(job.num_channels) for stage in RECORDING_STAGES}
         for job, sorter in product(jobs, sorters)
     }
 

@@ -34,22 +34,42 @@ def capsule_command(capsule, meta, jobs, section, data, cpus, options) {
     """.stripIndent()
 }
 
+// What the contract and the sorters say (`make generate`).
+def contract() {
+    return new groovy.json.JsonSlurperClassic().parse(new File("${projectDir}/pipeline/stages.json"))
+}
+
 // The container image of a sorting task whose sorter has one (pipeline/Dockerfile); null for every other task.
 def image_of(section) {
-    if (new groovy.json.JsonSlurperClassic().parseText(section).sorter != 'kilosort25') {
+    def sorter = new groovy.json.JsonSlurperClassic().parseText(section).sorter
+    if (!(sorter in contract().sorters_with_image)) {
         return null
     }
     def tag = new File("${projectDir}/capsule_versions.env").readLines().find { line -> line.startsWith('CONTAINER_TAG=') }
-    return "spikerelay-kilosort25:${tag.tokenize('=')[1]}"
+    return "spikerelay-${sorter}:${tag.tokenize('=')[1]}"
 }
 
-// What a first attempt asks for: [memory in MB, time in seconds].
+// What a first attempt asks for: memory in MB, time in seconds, one core or its share of the machine's.
 def size_of(capsule, meta) {
-    def row = new groovy.json.JsonSlurperClassic().parse(new File("${projectDir}/pipeline/sizes.json"))[capsule]
+    def size = contract().stages[capsule]
     return [
-        (row.memory_mb + row.memory_mb_per_channel * meta.channels).longValue(),
-        (60 * row.minutes + row.seconds_per_megabyte * meta.megabytes).longValue(),
+        memory_mb: (size.memory_mb + size.memory_mb_per_channel * meta.channels).longValue(),
+        seconds: (60 * size.minutes + size.seconds_per_megabyte * meta.megabytes).longValue(),
+        one_core: size.one_core,
     ]
+}
+
+// A stage's section; sorting has one for each sorter.
+def section_of(run, stage, meta) {
+    return stage == 'spikesorting' ? run.sorters.find { sorter -> sorter.name == meta.sorter }.section : run.sections[stage]
+}
+
+// The inputs of CAPSULE from rows (meta, jobs, folders): with the section and the fingerprint of code that the stage has in their session.
+def tasks(stage, rows, runs) {
+    return rows
+        .map { meta, jobs, folders -> tuple(meta.session, meta, jobs, folders) }
+        .combine(runs, by: 0)
+        .map { _session, meta, jobs, folders, run -> tuple(meta, jobs, section_of(run, stage, meta), run.code[stage], run.data, folders) }
 }
 
 process CAPSULE {
@@ -62,8 +82,10 @@ process CAPSULE {
         saveAs: { name -> name.startsWith('publish/') ? place_of(meta.session) + name.substring(8).replace('%', '/') : null },
     )
     tag "${place_of(meta.session)}${meta.id}"
+    label 'capsule'
+    label 'in_image'
     // For the sizes and the image in the configuration, which sees only `task`.
-    ext memory_mb: { size_of(capsule_name(task.process), meta)[0] }, seconds: { size_of(capsule_name(task.process), meta)[1] }, image: { image_of(section) }
+    ext size: { size_of(capsule_name(task.process), meta) }, image: { image_of(section) }
 
     input:
     tuple val(meta), val(jobs), val(section), val(code), val(data), path(inputs, stageAs: 'inputs/*')

@@ -1,6 +1,34 @@
 // Find the recordings, and see that what the run writes for them fits on the disks; never cached, so that changed data is seen.
 
 include { session_environment } from './capsule'
+include { read_json ; to_json } from './json'
+
+// Why a session has no jobs, or null; without a sheet, the end of the run with the reason.
+def rejection(session, folder) {
+    def record = read_json(folder.resolve('stage.json'))
+    def disk = folder.resolve('disk.json')
+    def reason = record.status == 'failed' ? record.reason : disk.exists() ? read_json(disk).refused : null
+    if (reason && !session) {
+        error(reason)
+    }
+    return reason
+}
+
+// (meta, job) of each recording of a session. A job is its JSON in three forms, by what depends on it: `whole` has the files that
+// describe the session, which only the NWB export reads; `units` has the electrodes' locations, which are often known only
+// months later; `traces` has neither. So a changed file sorts nothing anew.
+def dispatched(session, folder, reason) {
+    def jobs = reason ? [] : read_json(folder.resolve('jobs.json'))
+    // The configuration divides the cores by this number. Not an input: inputs are hashed, and a further recording would run all
+    // tasks again.
+    System.setProperty('spikerelay.recordings', "${Integer.getInteger('spikerelay.recordings', 0) + jobs.size()}")
+    return jobs.collect { job ->
+        def units = job.findAll { key, _value -> key != 'metadata_files' }
+        def traces = units.findAll { key, _value -> !(key in ['electrode_locations', 'locations_file']) }
+        def meta = [session: session, id: job.id, block: job.block, megabytes: job.megabytes, channels: job.num_channels]
+        tuple(meta, [traces: to_json(traces), units: to_json(units), whole: to_json(job)])
+    }
+}
 
 def job_dispatch_command(session, data, section, disk, cpus, more) {
     return """
@@ -18,6 +46,9 @@ def job_dispatch_command(session, data, section, disk, cpus, more) {
 }
 
 process JOB_DISPATCH {
+    label 'one_core'
+    label 'session'
+    label 'in_image'
     cache false
     tag "${session_name ?: 'run'}"
 

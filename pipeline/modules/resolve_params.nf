@@ -10,6 +10,8 @@ def resolve_params_command(run) {
 }
 
 process RESOLVE_PARAMS {
+    label 'one_core'
+    label 'whole_run'
     cache false
     executor 'local'
 

@@ -20,16 +20,10 @@ def results_command(session, jobs, failures, run_params) {
     """.stripIndent()
 }
 
-def overview_command(run) {
-    return """
-    cat > run.json <<'SPIKERELAY_JSON'
-    ${run}
-    SPIKERELAY_JSON
-    python -m capsules.results.overview --run run.json --inputs inputs
-    """.stripIndent()
-}
-
 process RESULTS {
+    label 'one_core'
+    label 'session'
+    label 'in_image'
     // publish/ holds hard links named for their places in the results, with % for /. A further link costs no copy,
     // but needs one file system.
     publishDir(
@@ -53,44 +47,4 @@ process RESULTS {
 
     stub:
     results_command(session_name, jobs, failures, run_params)
-}
-
-// All sessions of a sheet at one glance.
-process OVERVIEW {
-    publishDir(
-        path: System.getenv('RESULTS_PATH') ?: 'results',
-        mode: 'copy',
-        overwrite: true,
-        saveAs: { name -> name.startsWith('sessions') ? name : null },
-    )
-
-    input:
-    path folders, stageAs: 'inputs/*'
-    val run
-
-    output:
-    path 'sessions.{json,html}', emit: published
-    path 'summary.txt', emit: summary
-
-    script:
-    overview_command(run)
-
-    stub:
-    overview_command(run)
-}
-
-// A task that wrote what it could has not failed for Nextflow: this one does, so that the exit code tells.
-process INCOMPLETE {
-    cache false
-
-    tag "${place_of(session_name)}${block}"
-
-    input:
-    tuple val(session_name), val(block)
-
-    script:
-    "exit 1"
-
-    stub:
-    "exit 1"
 }

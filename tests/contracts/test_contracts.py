@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from capsules.common.contract import STAGES
+from capsules.common.contract import SECTION_OF_STAGE, STAGES
 from capsules.common.tasks.perform import perform
 from capsules.common.tasks.task import Task
 from capsules.parameters.model import leaves
-from capsules.resolve_params.params import SECTION_OF_STAGE
 
 CAPSULES = Path(__file__).parents[2] / "capsules"
 WITH_PARAMS = sorted(SECTION_OF_STAGE)

@@ -4,10 +4,10 @@ import importlib
 
 import pytest
 
+from capsules.common.contract import SECTION_OF_STAGE
 from capsules.common.tasks.command_line import read_section
 from capsules.parameters import flags as cli
 from capsules.parameters.model import get_dotted
-from capsules.resolve_params.params import SECTION_OF_STAGE
 from tests.leaf_values import LEAVES, other_value
 from tests.reach.spy import stage_leaves, task_for
 

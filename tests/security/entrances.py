@@ -21,10 +21,10 @@ from pathlib import Path
 from unittest.mock import patch
 
 from capsules.__main__ import main as spikerelay
+from capsules.common.contract import SECTION_OF_STAGE
 from capsules.common.errors import SpikeRelayError
 from capsules.parameters import strict_json
 from capsules.parameters.model import get_dotted, set_dotted
-from capsules.resolve_params.params import SECTION_OF_STAGE
 from capsules.resolve_params.resolve import OPTIONS, resolve
 from tests.leaf_values import LEAVES
 

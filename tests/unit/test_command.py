@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from capsules.common.tasks.sizes import SIZES, task_size
+from capsules.common.contract import STAGES
 
 
 def spikerelay(*arguments, **kwargs):
@@ -80,8 +80,6 @@ def test_inspect(tiny_session, tmp_path):
 
 
 def test_sizes_grow_with_channels_and_megabytes():
-    sizes = json.loads(SIZES.read_text())
-    for stage in set(sizes) - {"$comment", "disk"}:
-        small, large = task_size(stage, 16, 10), task_size(stage, 384, 100_000)
-        assert small[0] < large[0]
-        assert small[1] < large[1]
+    for stage in STAGES.values():
+        assert stage.size.memory_gb(16) < stage.size.memory_gb(384)
+        assert stage.size.time_min(10) < stage.size.time_min(100_000)

@@ -9,10 +9,11 @@ import jsonschema
 import pytest
 
 from capsules import generate
+from capsules.common.contract import SECTION_OF_STAGE
 from capsules.common.errors import Rejected
 from capsules.parameters.model import sections, set_dotted
 from capsules.parameters.problems import problems_of
-from capsules.resolve_params.params import SECTION_OF_STAGE, PipelineParams
+from capsules.resolve_params.params import PipelineParams
 from capsules.resolve_params.resolve import resolve
 from capsules.spikesorting.sorters import SORTERS
 from tests.halves import rest_is_slow

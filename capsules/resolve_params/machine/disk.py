@@ -1,4 +1,4 @@
-"""What a run writes, by `pipeline/sizes.json`, and whether it fits on the disks of its work and results folders.
+"""What a run writes, by the contract, and whether it fits on the disks of its work and results folders.
 
 The run asks in its second process, with the jobs at hand and before any of their work; `spikerelay plan` asks the same.
 """
@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capsules.common.contract import STAGES
+from capsules.common.contract import STAGES, Output
 from capsules.common.files import write_json
 from capsules.common.recordings.job import Job, read_jobs
-from capsules.common.tasks.sizes import written_mb
 from capsules.resolve_params.params import PipelineParams
+from capsules.spikesorting.sorters import SORTERS
 
+MOTION = Output(1, 0, 0.01)
+"""The estimated motion, with the peaks that it was estimated from."""
 SORTING_STAGES = [stage.name for stage in STAGES.values() if stage.level == "sorting"]
 REGARDLESS = "--skip_disk_check starts the run regardless"
 
@@ -38,7 +40,7 @@ def forecast(jobs: list[Job], params: PipelineParams, sorters: list[str]) -> lis
     """What every stage writes for the jobs that are worked on."""
     jobs = [job for job in jobs if not job.skip and not job.failure]
     blocks = {block: [job for job in jobs if job.block == block] for block in dict.fromkeys(job.block for job in jobs)}
-    whole = written_mb("results", sum(job.num_channels for job in jobs), 0)
+    whole = STAGES["results"].output.megabytes(sum(job.num_channels for job in jobs), 0)
     return [
         Written("results", "run", whole, whole),
         *(written for job in jobs for written in _of_recording(job, params, sorters)),
@@ -48,13 +50,13 @@ def forecast(jobs: list[Job], params: PipelineParams, sorters: list[str]) -> lis
 
 def _of_recording(job: Job, params: PipelineParams, sorters: list[str]) -> Iterator[Written]:
     megabytes = job.megabytes * _kept_share(job, params)
-    peaks = written_mb("motion", job.num_channels, megabytes) if params.preprocessing.motion_correction.compute else 0
-    traces = written_mb("preprocessing", job.num_channels, megabytes)
+    peaks = MOTION.megabytes(job.num_channels, megabytes) if params.preprocessing.motion_correction.compute else 0
+    traces = STAGES["preprocessing"].output.megabytes(job.num_channels, megabytes)
     yield Written("preprocessing", job.id, traces + peaks, peaks)
     for sorter in sorters:
         for stage in SORTING_STAGES:
-            published = written_mb(stage, job.num_channels, megabytes)
-            scratch = written_mb(sorter, job.num_channels, megabytes) if stage == "spikesorting" else 0
+            published = STAGES[stage].output.megabytes(job.num_channels, megabytes)
+            scratch = SORTERS[sorter].scratch_per_megabyte * megabytes if stage == "spikesorting" else 0
             yield Written(stage, job.id, published + scratch, published)
 
 
@@ -78,8 +80,8 @@ def _of_block(block: str, jobs: list[Job], params: PipelineParams) -> Iterator[W
         scratch, file = 2 * lfp, lfp / max(1, ecephys.lfp_temporal_factor)
     if ecephys.write_raw:
         file += raw
-    file += written_mb("nwb_ecephys", channels, 0)
-    units = written_mb("nwb_units", channels, sum(job.megabytes for job in jobs))
+    file += STAGES["nwb_ecephys"].output.megabytes(channels, 0)
+    units = STAGES["nwb_units"].output.megabytes(channels, sum(job.megabytes for job in jobs))
     yield Written("nwb_ecephys", block, file + scratch, 0)
     # A zarr store's chunks are linked, an hdf5 file is copied.
     yield Written("nwb_units", block, units + (file if ecephys.backend == "hdf5" else 0), units + file)

@@ -128,5 +128,7 @@ class Sorter:
     """Whether the workflow runs it in an image of its own when a container engine is on (`image_of`)."""
     device: str = "cpu"
     """Where a sorter works that has no argument `torch_device`."""
+    scratch_per_megabyte: float = 0
+    """MB that it writes and removes again, per MB of traces."""
     error_mark: str = ""
     """What its executable prints before its error message; empty: nothing, and the last line is the message."""

@@ -115,4 +115,5 @@ SORTER = Sorter(
     device="cuda",
     # `fprintf` of 40 dashes and of MATLAB's last error, in SpikeInterface's kilosort2_5_master.m.
     error_mark="-" * 40,
+    scratch_per_megabyte=1,
 )

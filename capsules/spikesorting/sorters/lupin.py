@@ -47,4 +47,5 @@ SORTER = Sorter(
     pin_seeds=repeatable("lupin"),
     keeps_files=keeps_files,
     threads=1,
+    scratch_per_megabyte=2,
 )

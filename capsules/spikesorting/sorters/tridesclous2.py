@@ -41,4 +41,5 @@ SORTER = Sorter(
     pin_seeds=repeatable("tridesclous2"),
     keeps_files=keeps_files,
     threads=1,
+    scratch_per_megabyte=2,
 )
