@@ -41,8 +41,9 @@ test-cluster: setup-dev setup-cluster  ## the two-probe demo and what goes wrong
 	$(PY) -m pytest -q -m cluster --durations=20 tests/cluster
 bench: setup  ## seconds, memory and bytes, for docs/benchmarks.md (half an hour)
 	@$(PY) -m tests.bench
-lint: setup-dev  ## ruff, codespell, nextflow lint, generated files
+lint: setup-dev  ## ruff, mypy, codespell, words, nextflow lint, generated files
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . && .venv/bin/codespell && $(PY) -m capsules.generate --check
+	.venv/bin/mypy && $(PY) -m tests.style
 	SPIKERELAY_NEXTFLOW=$(LINT_NEXTFLOW) ./nextflow lint main_multi_backend.nf pipeline nextflow_local.config nextflow_slurm.config
 generate: setup  ## default params, schema and parameter page from the models
 	@$(PY) -m capsules.generate
