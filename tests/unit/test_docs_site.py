@@ -20,7 +20,7 @@ from tests.docs_pages import OUTSIDE, PAGES, ROOT, code_of, is_named, table_mess
 from tests.two_probes import IDS, job, linked_run, perform
 
 SOURCES = [*(ROOT / "capsules").rglob("*.py")]
-SCRIPTS = [ROOT / "nextflow", ROOT / "main_multi_backend.nf", *(ROOT / "pipeline" / "setup").glob("*.sh")]
+SCRIPTS = [ROOT / "nextflow", *(ROOT / "pipeline").rglob("*.nf"), *(ROOT / "pipeline" / "setup").glob("*.sh")]
 VARIES = "…"
 ENDINGS = ("Skip", "SpikeRelayError", "task.warn")
 
