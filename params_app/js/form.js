@@ -1,7 +1,7 @@
 // The form: a section for each object of the schema, a field for each parameter, and the search over them.
 "use strict";
 
-const KIND_WORDS = { string: "text", array: "list", object: "object", boolean: "true/false", number: "number", integer: "whole number" };
+const KIND_WORDS = { string: "text", array: "list", object: "object", boolean: "true/false", number: "number", integer: "integer" };
 const OPEN_AT_FIRST = ["job_dispatch", "spikesorting"];
 
 // --- the null of a parameter or section, and the choice between types
@@ -45,7 +45,7 @@ function aboutText({ node, isLibrary, isNullable, ...entry }) {
   return parts.filter(Boolean).join(" ");
 }
 
-// Names stand in backticks in the descriptions.
+// The descriptions have names in backticks.
 function prose(text) {
   return text.split("`").map((words, index) => (index % 2 ? element("code", {}, words) : words));
 }
@@ -65,9 +65,9 @@ class Field {
     this.about = element("p", { class: "about", id: `${this.id}-about` }, ...prose(aboutText(entry)));
     this.error = element("p", { class: "error", id: `${this.id}-error`, hidden: "" });
     const unit = entry.node.unit ? [element("span", { class: "unit" }, entry.node.unit)] : [];
-    const beside = [this.types?.element, this.toggle?.element].filter(Boolean);
+    const controls = [this.types?.element, this.toggle?.element].filter(Boolean);
     this.element = element("div", { class: "field", "data-path": entry.dotted },
-      element("div", { class: "head" }, this.label, this.badge), element("div", { class: "control" }, this.slot, ...unit, ...beside, this.back), this.error, this.about);
+      element("div", { class: "head" }, this.label, this.badge), element("div", { class: "control" }, this.slot, ...unit, ...controls, this.back), this.error, this.about);
     this.text = [entry.dotted, entry.name.replaceAll("_", " "), entry.node.description, entry.node.unit, entry.node.gui_name, entry.node.step].join(" ").toLowerCase();
   }
 
@@ -188,7 +188,7 @@ class SectionBox {
     this.toggle?.show(value);
     this.body.disabled = canBeOff(this.entry) && !isObject(value);
     this.element.classList.toggle("off", this.body.disabled);
-    // Turned on or off: no field of its own tells that.
+    // Turned on or off: no separate field shows that.
     this.changed = this.toggle !== null && isObject(value) !== isObject(this.entry.default);
   }
 

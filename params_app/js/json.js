@@ -1,4 +1,4 @@
-// JSON as the standard has it: values, where each stands in the text, and a name for every way of not being JSON.
+// JSON as the standard has it: values, the place of each in the text, and a name for every kind of mistake.
 // Objects have no prototype, so that a key like "__proto__" is a key like any other.
 "use strict";
 
@@ -193,7 +193,7 @@ class JsonReader {
   }
 }
 
-// Python keeps whole numbers of any size, a browser does not; the others both read as doubles.
+// Python keeps integers of any size, a browser does not; both read other numbers as doubles.
 function isRounded(token) {
   return /^-?[0-9]+$/.test(token) && Number.isFinite(Number(token)) && BigInt(token) !== BigInt(Number(token));
 }
@@ -212,7 +212,7 @@ function readJson(text) {
   return { value, places: reader.places, problems, superseded: reader.superseded };
 }
 
-// --- repairs, token by token: what stands in quotes is never touched
+// --- repairs, token by token: text in quotes is never changed
 
 const TOKEN = /"(?:[^"\\]|\\[^])*"|'(?:[^'\\]|\\[^])*'|\/\/[^\n]*|\/\*[^]*?\*\/|#[^\n]*|-?[A-Za-z_]\w*|[0-9.eE+-]+|\s+|[^]/g;
 const isComment = (token) => /^(\/\/|\/\*|#)/.test(token);

@@ -7,7 +7,7 @@ const part = (id) => document.getElementById(id);
 const store = new Store();
 const form = new Form(part("form"), store);
 let problems = [];
-// What the document is held against: the defaults, or a second file.
+// What the document is compared with: the defaults, or a second file.
 let baseline = { name: "the defaults", document: emptyObject() };
 
 const say = (text) => { part("said").textContent = text; };
@@ -36,7 +36,7 @@ function showUnknown(document) {
   const paths = unknownPaths(document).filter((path) => !keptUnknown.has(pointerOf(path)));
   part("unknown").hidden = !paths.length;
   part("unknown-list").replaceChildren(...paths.map((path) => element("li", {}, `${path.join(".")}: ${shown(get(document, path))} `,
-    button("Keep", () => { keptUnknown.add(pointerOf(path)); showUnknown(store.document); say(`Kept ${path.join(".")}; the pipeline will refuse it`); }),
+    button("Keep", () => { keptUnknown.add(pointerOf(path)); showUnknown(store.document); say(`Kept ${path.join(".")}; the pipeline rejects it`); }),
     button("Remove", () => store.change(without(store.document, path))))));
 }
 
@@ -60,7 +60,7 @@ function fileName() {
 }
 
 function warnIfInvalid(verb) {
-  say(problems.length ? `${verb}, but ${problems.length} to fix: the pipeline will refuse this file` : verb);
+  say(problems.length ? `${verb}, but ${problems.length} to fix: the pipeline rejects this file` : verb);
 }
 
 function download() {
@@ -124,7 +124,7 @@ async function readFile(file, take) {
   if (!file) return;
   const bytes = await file.arrayBuffer();
   try {
-    // A byte order mark is kept, so that it can be told.
+    // A byte order mark is kept, so that it can be reported.
     take(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes), file.name);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;

@@ -16,8 +16,8 @@ function schemaErrors(document) {
   return (check.errors ?? []).map(({ instancePath, keyword, params }) => ({ pointer: instancePath, keyword, params }));
 }
 
-const TYPE_NAMES = { string: "text", array: "a list", object: "an object", boolean: "true or false", number: "a number", integer: "a whole number", any: "any value" };
-const ITEM_NAMES = { string: "texts", number: "numbers", integer: "whole numbers" };
+const TYPE_NAMES = { string: "text", array: "a list", object: "an object", boolean: "true or false", number: "a number", integer: "an integer", any: "any value" };
+const ITEM_NAMES = { string: "texts", number: "numbers", integer: "integers" };
 const SIGNS = { minimum: ">=", exclusiveMinimum: ">", maximum: "<=", exclusiveMaximum: "<" };
 
 function shown(value) {
@@ -98,7 +98,7 @@ function structureProblems(document) {
 function problemsOf(document) {
   const problems = structureProblems(document);
   if (!isObject(document)) return problems;
-  // What is right by itself is held against the rules as well, so that all mistakes are told at once.
+  // Valid parts are checked by the rules as well, so that all mistakes are reported at once.
   const rest = problems.reduce((kept, { path }) => without(kept, path), document);
   const together = [...ruleProblems(resolved(rest)), ...nameProblems(resolved(rest))];
   return [...problems, ...(problems.length ? together.filter(({ path }) => get(document, path) !== undefined) : together)];
@@ -135,8 +135,8 @@ const CHECKS = {
   },
   same(document, { paths }) {
     const values = paths.map((path) => [path, get(document, split(path)) ?? null]).filter(([, value]) => value !== null);
-    const told = values.map(([path, value]) => `${path} = ${JSON.stringify(value)}`).join(", ");
-    return new Set(values.map(([, value]) => value)).size > 1 ? [[paths[0], `must be the same in all of these: ${told}`]] : [];
+    const listed = values.map(([path, value]) => `${path} = ${JSON.stringify(value)}`).join(", ");
+    return new Set(values.map(([, value]) => value)).size > 1 ? [[paths[0], `must be the same in all of these: ${listed}`]] : [];
   },
   depends(document, { path, on }) {
     const isOff = (name) => (get(document, [...split(path), name]) ?? null) === null;

@@ -1,5 +1,5 @@
 // The controls that show one value and take edits of it. A widget is { element, show(value), focus() }; it calls `edit(value)`
-// with each edit. What cannot be read as the kind it should be is handed on as it was typed, for the validator to refuse.
+// with each edit. A text that is not of the expected kind is handed on unchanged, and the validator rejects it.
 "use strict";
 
 function element(tag, attributes = {}, ...children) {
@@ -42,7 +42,7 @@ function lineWidget(attributes, read, write) {
 const textWidget = lineWidget({}, (text) => text, (value) => value);
 const numberWidget = lineWidget({ inputmode: "decimal" }, (text) => numberOf(text) ?? text, String);
 
-// --- any value: JSON, or else text; which of them is always said beside it
+// --- any value: JSON, or else text; the field always shows which
 
 function anyValue(text) {
   const { value, problems } = readJson(text);
@@ -54,7 +54,7 @@ function anyText(value) {
   return isPlain ? value : JSON.stringify(value);
 }
 
-// `blank` is what no text stands for: the empty text, or no value at all.
+// `blank` is the value of an empty field: the empty text, or no value at all.
 function anyWidget(blank) {
   return (edit) => {
     const kind = element("span", { class: "kind" });
@@ -152,7 +152,7 @@ function listWidget(node, label) {
   });
 }
 
-// The keys of an object that `owned` does not have: those of the schema have fields of their own.
+// The keys of an object that `owned` does not have: those of the schema have separate fields.
 function pairsWidget(label, valueType, owned = []) {
   const keysOf = (object) => Object.keys(object).filter((key) => !owned.includes(key));
   const rebuilt = (object, change) => Object.entries(object).reduce((made, [key, value]) => change(made, key, value) ?? made, emptyObject());

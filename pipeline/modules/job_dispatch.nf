@@ -1,4 +1,4 @@
-// Find the recordings, and see that what the run writes for them fits on the disks; never cached, so that changed data is seen.
+// Find the recordings, and check that what the run writes fits on the disks. Never cached, so that changed data is seen.
 
 include { session_environment } from './capsule'
 include { read_json ; to_json } from './json'
@@ -7,7 +7,7 @@ include { read_json ; to_json } from './json'
 def rejection(session, folder) {
     def record = read_json(folder.resolve('stage.json'))
     def disk = folder.resolve('disk.json')
-    def reason = record.status == 'failed' ? record.reason : disk.exists() ? read_json(disk).refused : null
+    def reason = record.status == 'failed' ? record.reason : disk.exists() ? read_json(disk).rejected : null
     if (reason && !session) {
         error(reason)
     }

@@ -162,7 +162,7 @@ def test_a_wrong_number_is_told_in_place_and_never_taken_for_another(editor):
         assert get_dotted(document_of(editor), FREQ_MIN) == (-5 if typed == "-5" else typed)
         assert "1 to fix" in editor.locator("#problem-count").inner_text()
     saved(editor)
-    assert "will refuse" in editor.locator("#said").inner_text()
+    assert "rejects" in editor.locator("#said").inner_text()
     box.fill("400")
     assert box.get_attribute("aria-invalid") == "false"
     assert editor.locator("#problem-count").inner_text() == "Valid"

@@ -143,8 +143,8 @@ def main(run_file: Path, dispatched: Path, task_folder: Path) -> int:
         read_jobs(dispatched / "jobs.json"), PipelineParams.model_validate(run["params"]), run["sorters"]
     )
     lines = shortages(written, task_folder.parents[1], Path(os.environ["RESULTS_PATH"]))
-    refused = "\n".join([*lines, REGARDLESS]) if lines and run["refuse"] else None
-    write_json(dispatched / "disk.json", {"refused": refused})
+    rejected = "\n".join([*lines, REGARDLESS]) if lines and run["refuse"] else None
+    write_json(dispatched / "disk.json", {"rejected": rejected})
     return 0
 
 
