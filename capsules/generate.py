@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.contract import STAGES
-from capsules.common.units.metrics import LIBRARY_NAMES, METRICS
+from capsules.common.units.metric_names import LIBRARY_NAMES, METRICS
 from capsules.parameters.rules import rules
 from capsules.parameters.schema import draft07_schema, parameter_page
 from capsules.resolve_params.names import library_names

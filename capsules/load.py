@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import pandas as pd
+from spikeinterface import BaseRecording, BaseSorting, SortingAnalyzer
 
 from capsules.common.contract import RUN_RECORD
 from capsules.common.errors import Rejected
@@ -22,14 +25,18 @@ from capsules.common.units.metrics import labels_of, metrics_table, units_table
 from capsules.common.untrusted.distrust import load_analyzer, load_motion, load_preprocessed, load_sorting
 from capsules.results.published import clock_of, place, read_record, status_of
 
+T = TypeVar("T")
+S = TypeVar("S", bound=BaseSorting)
 
-class Lazy(Mapping):
+
+class Lazy(Mapping[str, T]):
     """A read-only dict whose values are loaded when they are first asked for, and kept."""
 
-    def __init__(self, loaders: dict[str, Callable[[], Any]]):
-        self._loaders, self._loaded = loaders, {}
+    def __init__(self, loaders: dict[str, Callable[[], T]]):
+        self._loaders = loaders
+        self._loaded: dict[str, T] = {}
 
-    def __getitem__(self, id: str) -> Any:
+    def __getitem__(self, id: str) -> T:
         if id not in self._loaded:
             self._loaded[id] = self._loaders[id]()
         return self._loaded[id]
@@ -77,19 +84,17 @@ class Session:
     folder: Path
     data: Path | None
     status: dict[str, Any]
-    recordings: Mapping[str, Any]
+    recordings: Mapping[str, BaseRecording]
     clocks: dict[str, Clock]
-    motion: Mapping[str, Any]
-    sortings: Mapping[str, Any]
-    curated: Mapping[str, Any]
-    analyzers: Mapping[str, Any]
+    motion: Mapping[str, dict[str, Any]]
+    sortings: Mapping[str, BaseSorting]
+    curated: Mapping[str, BaseSorting]
+    analyzers: Mapping[str, SortingAnalyzer]
     nwb: dict[str, Path]
 
     @cached_property
-    def metrics(self) -> Any:
-        """Labels and metrics of all units, a row each (pandas.DataFrame); the index is (sorting id, unit id)."""
-        import pandas as pd
-
+    def metrics(self) -> pd.DataFrame:
+        """Labels and metrics of all units, a row each; the index is (sorting id, unit id)."""
         tables = {}
         for id in self.curated:
             tables[id] = units_table(labels_of(self.curated[id]), metrics_table(self.analyzers[id]))
@@ -126,31 +131,26 @@ def load(results: str | Path, data: str | Path | None = None) -> Session:
 
     clocks = {id: clock_of(results, id) for id in recordings}
 
-    def published(stage: str, part: str, ids: list[str], loader: Callable[[Path], Any]) -> Lazy:
+    def published(stage: str, part: str, ids: list[str], loader: Callable[[Path], T]) -> Lazy[T]:
         places = {id: place(results, stage, part, id) for id in ids}
         return Lazy({id: partial(loader, path) for id, path in places.items() if path.exists()})
 
-    def timed_by_clock(loaded: Lazy, give_times: Callable[[Any, Clock], Any]) -> Lazy:
-        def load_timed(id: str) -> Any:
+    def timed_by_clock(loaded: Lazy[T], set_times: Callable[[T, Clock], T]) -> Lazy[T]:
+        def load_timed(id: str) -> T:
             entry = status["recordings"].get(id)
             clock = clocks[id if entry is None else entry["recording"]]
-            return loaded[id] if clock is None else give_times(loaded[id], clock)
+            return loaded[id] if clock is None else set_times(loaded[id], clock)
 
         return Lazy({id: partial(load_timed, id) for id in loaded})
 
+    traces: Lazy[BaseRecording] = Lazy({})
+    if data is not None:
+        traces = published("preprocessing", "preprocessed.json", recordings, partial(load_preprocessed, data=data))
     return Session(
         folder=results,
         data=data,
         status=status,
-        recordings=timed_by_clock(
-            published(
-                "preprocessing",
-                "preprocessed.json",
-                recordings if data else [],
-                partial(load_preprocessed, data=data),
-            ),
-            timed,
-        ),
+        recordings=timed_by_clock(traces, timed),
         clocks={id: clock for id, clock in clocks.items() if clock is not None},
         motion=published("preprocessing", "motion", recordings, load_motion),
         sortings=timed_by_clock(published("spikesorting", "spikesorted", ids, load_sorting), _timed_sorting),
@@ -167,6 +167,6 @@ def _data_of_run(results: Path) -> Path | None:
     return Path(data) if isinstance(data, str) and os.path.isdir(data) else None
 
 
-def _timed_sorting(sorting: Any, clock: Clock) -> Any:
+def _timed_sorting(sorting: S, clock: Clock) -> S:
     register_clock(sorting, clock)
     return sorting

@@ -12,7 +12,8 @@ from capsules.commands.curation_file import check_labels, checked_curation, name
 from capsules.common.errors import Rejected
 from capsules.common.patches.template_metrics import mend_template_metrics
 from capsules.common.tasks.resources import use_numba_cache
-from capsules.common.units.metrics import LABELS, METRIC_EXTENSIONS, labels_of, metrics_table, write_table
+from capsules.common.units.metric_names import METRIC_EXTENSIONS
+from capsules.common.units.metrics import LABELS, labels_of, metrics_table, write_table
 from capsules.common.untrusted.places import inside
 from capsules.results.published import chosen_recording, labelled_analyzer, refuse_existing, whole_folder
 

@@ -149,7 +149,7 @@ def _in_time(ask: Callable[[], object]) -> None:
     TimeoutError
         When there is none; what was asked is left behind.
     """
-    answer: Future = Future()
+    answer: Future[object] = Future()
 
     def work() -> None:
         try:

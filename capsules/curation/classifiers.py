@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from capsules.common.classifier_models import INFO
 from capsules.common.errors import SpikeRelayError
-from capsules.common.units.metrics import metric_of_column
+from capsules.common.units.metric_names import metric_of_column
 
 REVIEWED = {
     "numpy.dtype": "the type of an array's numbers",

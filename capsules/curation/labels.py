@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from capsules.common.units.metrics import metric_of_column
+from capsules.common.units.metric_names import metric_of_column
 from capsules.curation.query import Answer, Verdict, evaluate
 
 GOOD, BAD, UNDETERMINED = "good", "bad", "undetermined"

@@ -12,7 +12,8 @@ from capsules.common.files import write_json
 from capsules.common.recordings.electrode_locations import regions_and_coordinates
 from capsules.common.tasks.spikeinterface_jobs import set_job_kwargs
 from capsules.common.tasks.task import Task
-from capsules.common.units.metrics import metric_of_column, metrics_table
+from capsules.common.units.metric_names import metric_of_column
+from capsules.common.units.metrics import metrics_table
 from capsules.curation import classifiers
 from capsules.curation.labels import BAD, GOOD, UNDETERMINED, label_units
 from capsules.curation.params import CLASSIFIERS

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from capsules.common.units.metrics import LABELS, METRIC_EXTENSIONS, labels_of
+from capsules.common.units.metric_names import METRIC_EXTENSIONS
+from capsules.common.units.metrics import LABELS, labels_of
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
-from capsules.common.units.metrics import METRIC_EXTENSIONS
+from capsules.common.units.metric_names import METRIC_EXTENSIONS
 
 IN_PCA = "two units that share channels, each with more spikes than there are principal components on its channels"
 NEEDS = {

@@ -7,7 +7,7 @@ import pytest
 
 from capsules import generate
 from capsules.common.errors import Rejected
-from capsules.common.units.metrics import metric_columns
+from capsules.common.units.metric_names import metric_columns
 from capsules.resolve_params.params import PipelineParams
 from capsules.resolve_params.resolve import resolve
 

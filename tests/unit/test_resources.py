@@ -33,12 +33,16 @@ def test_compiled_code_lasts_from_one_process_to_the_next(tmp_path):
     assert hits_and_misses() == "HITS 1 MISSES 0"
 
 
-def test_every_library_keeps_to_the_tasks_cores():
-    code = """
-from capsules.common.tasks.resources import limit_threads
-limit_threads(1)
-import numba, numpy, torch, threadpoolctl
-assert numba.config.NUMBA_NUM_THREADS == 1
+LIBRARIES = "import numba, numpy, torch, threadpoolctl"
+LIMIT = "from capsules.common.tasks.resources import limit_threads; limit_threads(1)"
+
+
+@pytest.mark.parametrize("first, second", [(LIMIT, LIBRARIES), (LIBRARIES, LIMIT)])
+def test_every_library_keeps_to_the_tasks_cores(first, second):
+    code = f"""
+{first}
+{second}
+assert numba.get_num_threads() == 1
 assert torch.get_num_threads() == 1
 assert all(pool["num_threads"] == 1 for pool in threadpoolctl.threadpool_info()), threadpoolctl.threadpool_info()
 """

@@ -6,6 +6,9 @@ import logging
 import sys
 from typing import Any
 
+from spikeinterface.core import job_tools
+from tqdm import tqdm
+
 PROGRESS_INTERVAL_S = 30
 
 
@@ -20,8 +23,6 @@ def show_progress(bars: bool, log: logging.Logger) -> None:
         Whether bars are wanted; without a terminal to draw them in, it is lines nevertheless.
     log : logging.Logger
     """
-    from spikeinterface.core import job_tools
-    from tqdm import tqdm
 
     class Lines(tqdm):
         def __init__(self, *args: Any, **kwargs: Any):
@@ -32,4 +33,4 @@ def show_progress(bars: bool, log: logging.Logger) -> None:
         def display(self, *args: Any, **kwargs: Any) -> None:
             log.info("%s: %d of %d chunks", self.desc, self.n, self.total)
 
-    job_tools.tqdm = tqdm if bars and sys.stderr.isatty() else Lines
+    job_tools.tqdm = tqdm if bars and sys.stderr.isatty() else Lines  # type: ignore[misc, assignment]  # the patch

@@ -6,6 +6,14 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+from spikeinterface import BaseRecording
+from spikeinterface.core import node_pipeline
+from spikeinterface.core.job_tools import fix_job_kwargs
+from spikeinterface.core.time_series_tools import get_random_sample_slices
+from spikeinterface.sortingcomponents.peak_selection import select_peaks
+
 FIRST_CHUNKS = 16
 """How many chunks tell how many peaks a chunk has."""
 LONGEST_SEGMENT = 2**40
@@ -27,7 +35,7 @@ def stop_in_order() -> None:
     SpikeInterface (0.105.3) lets each worker stop at its share, so that which chunks are looked at depends on which
     worker was faster. Here they are those up to the one that reaches the number, in their order, as with one worker.
     """
-    from spikeinterface.core import node_pipeline
+    # The sorter imported it already, with torch, which takes seconds.
     from spikeinterface.sortingcomponents.peak_detection import main
 
     node_pipeline.run_node_pipeline = main.run_node_pipeline = stopping_in_order(node_pipeline.run_node_pipeline)
@@ -35,11 +43,14 @@ def stop_in_order() -> None:
 
 def stopping_in_order(plain: Callable[..., Any]) -> Callable[..., Any]:
     """SpikeInterface's `run_node_pipeline`, which looks at the same `slices` for any number of workers."""
-    import numpy as np
-    from spikeinterface.core.job_tools import fix_job_kwargs
 
     def run(
-        recording: Any, nodes: Any, job_kwargs: Any, skip_after_n_peaks: Any = None, slices: Any = None, **gather: Any
+        recording: BaseRecording,
+        nodes: list[node_pipeline.PipelineNode],
+        job_kwargs: dict[str, Any],
+        skip_after_n_peaks: int | None = None,
+        slices: npt.NDArray[np.int64] | None = None,
+        **gather: Any,
     ) -> Any:
         if skip_after_n_peaks is None or slices is None:
             rest = {"skip_after_n_peaks": skip_after_n_peaks, "slices": slices}
@@ -61,10 +72,8 @@ def stopping_in_order(plain: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _peaks_in(slices: Any, peaks: Any) -> Any:
-    """How many peaks lie in each slice (segment, first sample, end): an array of int."""
-    import numpy as np
-
+def _peaks_in(slices: npt.NDArray[np.int64], peaks: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
+    """How many peaks lie in each slice (segment, first sample, end)."""
     starts = slices[:, 0] * LONGEST_SEGMENT + slices[:, 1]
     samples = peaks["segment_index"] * LONGEST_SEGMENT + peaks["sample_index"]
     order = np.argsort(starts)
@@ -78,14 +87,11 @@ def seed_draws(seed: int) -> dict[str, Any]:
     SpikeInterface's sorters (0.105.3) call these functions without a seed in places: the chunks that noise and
     whitening are told from, and the choice of the peaks that are clustered. A default of theirs is what remains.
     """
-    from spikeinterface.core.time_series_tools import get_random_sample_slices
-    from spikeinterface.sortingcomponents.peak_selection import select_peaks
-
     for function in (get_random_sample_slices, select_peaks):
         parameters = inspect.signature(function).parameters.values()
         with_default = [one.name for one in parameters if one.default is not one.empty]
         function.__defaults__ = tuple(
             seed if name == "seed" else default
-            for name, default in zip(with_default, function.__defaults__, strict=True)
+            for name, default in zip(with_default, function.__defaults__ or (), strict=True)
         )
     return {"seed": seed, "get_random_sample_slices.seed": seed, "select_peaks.seed": seed}

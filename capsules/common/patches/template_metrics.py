@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-import math
+import sys
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from spikeinterface.metrics.template import metrics, template_metrics
+
+Floats = npt.NDArray[np.floating[Any]]
 
 
 def mend_template_metrics() -> None:
@@ -13,17 +20,13 @@ def mend_template_metrics() -> None:
     and with it that of all units, when one unit has no spikes, or its channels at one depth: as on contacts that are
     further apart than the sparsity's radius.
     """
-    from spikeinterface.metrics.template import metrics, template_metrics
-
-    template_metrics.MIN_CHANNELS_FOR_MULTI_CHANNEL_METRICS = math.inf
+    template_metrics.MIN_CHANNELS_FOR_MULTI_CHANNEL_METRICS = sys.maxsize
     if metrics.get_spread.__module__ != __name__:
         metrics.get_spread = _spread(metrics.get_spread, metrics.transform_column_range)
 
 
-def _spread(plain: Any, in_column: Any) -> Any:
-    import numpy as np
-
-    def spread(template: Any, channel_locations: Any, sampling_frequency: float, **settings: Any) -> float:
+def _spread(plain: Callable[..., float], in_column: Callable[..., Any]) -> Callable[..., float]:
+    def spread(template: Floats, channel_locations: Floats, sampling_frequency: float, **settings: Any) -> float:
         _, places = in_column(template, channel_locations, settings["column_range"])
         depths = places[:, 1 if settings["depth_direction"] == "y" else 0]
         if np.ptp(depths) == 0 or not np.any(template):

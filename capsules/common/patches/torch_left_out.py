@@ -16,7 +16,7 @@ def without_torch() -> Iterator[None]:
     """
     hidden = "torch" not in sys.modules
     if hidden:
-        sys.modules["torch"] = None  # which Python takes for one that is not there
+        sys.modules["torch"] = None  # type: ignore[assignment]  # Python then reports that there is no torch
     try:
         yield
     finally:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
+
+from probeinterface import Probe, ProbeGroup, generate_linear_probe, generate_tetrode
+from spikeinterface import BaseRecording
 
 APART_UM = 250.0
 """Between two groups: no unit is seen by both."""
@@ -10,12 +13,11 @@ PITCH_UM = 20.0
 TETRODE = 4
 
 
-def with_channel_groups(recording: Any, asked: str | None) -> Any:
+def with_channel_groups(recording: BaseRecording, asked: str | None) -> BaseRecording:
     """Give a recording without channel positions a probe for each channel group; one that has positions is kept.
 
     Parameters
     ----------
-    recording : BaseRecording
     asked : str, optional
         As in `4x4`: groups, and channels of each in the recording's order. Without it, the reader's groups are used.
 
@@ -24,8 +26,6 @@ def with_channel_groups(recording: Any, asked: str | None) -> Any:
     ValueError
         When the groups that are asked for do not have as many channels as the recording.
     """
-    from probeinterface import ProbeGroup
-
     if recording.has_channel_location():
         return recording
     groups = reader_groups(recording) if asked is None else _groups_of(asked, recording)
@@ -39,13 +39,13 @@ def with_channel_groups(recording: Any, asked: str | None) -> Any:
         probe.set_device_channel_indices(channels)
         probegroup.add_probe(probe)
     # Channels in none of the groups are left out.
-    grouped = recording.select_channels_with_probegroup(probegroup)
+    grouped = cast(BaseRecording, recording.select_channels_with_probegroup(probegroup))
     left_out = [str(channel) for channel in recording.channel_ids if channel not in set(grouped.channel_ids)]
     grouped.annotate(assumed_layout=_layout(groups), in_no_group=left_out)
     return grouped
 
 
-def reader_groups(recording: Any) -> list[list[int]]:
+def reader_groups(recording: BaseRecording) -> list[list[int]]:
     """The channel groups that a reader reports, as channel indices in the shank's order; empty when there are none."""
     xml = getattr(recording, "xml_file_path", None)
     if xml is not None and hasattr(recording, "_parse_xml_file"):
@@ -54,11 +54,11 @@ def reader_groups(recording: Any) -> list[list[int]]:
         return groups if len(groups) > 1 else []
     names = recording.get_channel_groups()
     names = [] if names is None else names.tolist()
-    groups = {name: [index for index, own in enumerate(names) if own == name] for name in dict.fromkeys(names)}
-    return list(groups.values()) if len(groups) > 1 else []
+    groups = [[index for index, own in enumerate(names) if own == name] for name in dict.fromkeys(names)]
+    return groups if len(groups) > 1 else []
 
 
-def _groups_of(asked: str, recording: Any) -> list[list[int]]:
+def _groups_of(asked: str, recording: BaseRecording) -> list[list[int]]:
     count, size = map(int, asked.split("x"))
     channels = recording.get_num_channels()
     if count * size != channels:
@@ -66,9 +66,7 @@ def _groups_of(asked: str, recording: Any) -> list[list[int]]:
     return [list(range(start, start + size)) for start in range(0, channels, size)]
 
 
-def _probe(channels: int) -> Any:
-    from probeinterface import generate_linear_probe, generate_tetrode
-
+def _probe(channels: int) -> Probe:
     probe = generate_tetrode() if channels == TETRODE else generate_linear_probe(channels, ypitch=PITCH_UM)
     probe.annotate(name="tetrode" if channels == TETRODE else "channel group")
     return probe

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 TOLERANCE_S = 3e-6
@@ -15,6 +15,8 @@ MIN_GAP = 0.5
 """A step to the next sample that is longer by more than this is a gap, in samples."""
 MAX_PIECES = 1000
 """A job is a text. Timestamps that need more pieces jitter, and are followed less closely."""
+ReadTimes = Callable[[int, int], npt.ArrayLike]
+"""Returns the timestamps in seconds from one sample up to another."""
 CHUNK = 1_000_000
 """Timestamps that are read at a time."""
 
@@ -44,14 +46,15 @@ class Clock(BaseModel):
         """When the last sample ends."""
         return self.starts_s[-1] + (self.num_samples - self.samples[-1]) / self.rates_hz[-1]
 
-    def seconds(self, samples: Any) -> Any:
+    def seconds(self, samples: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """The times of samples (array of int, any shape), in seconds; beyond either end they are extrapolated."""
         samples = np.asarray(samples)
         piece = (np.searchsorted(self.samples, samples, side="right") - 1).clip(min=0)
         firsts, starts_s, rates_hz = map(np.asarray, (self.samples, self.starts_s, self.rates_hz))
-        return starts_s[piece] + (samples - firsts[piece]) / rates_hz[piece]
+        times_s: npt.NDArray[np.float64] = starts_s[piece] + (samples - firsts[piece]) / rates_hz[piece]
+        return times_s
 
-    def samples_at(self, seconds: Any) -> Any:
+    def samples_at(self, seconds: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """The samples (array of int) nearest to times in seconds; in a gap, or beyond the ends, the nearest edge."""
         seconds = np.asarray(seconds, dtype=float)
         firsts = np.asarray(self.samples)
@@ -62,7 +65,8 @@ class Clock(BaseModel):
         samples = samples.clip(firsts[piece], lasts[piece])
         following = (piece + 1).clip(max=len(firsts) - 1)
         nearer = np.abs(starts_s[following] - seconds) < np.abs(self.seconds(samples) - seconds)
-        return np.where(nearer, firsts[following], samples)
+        nearest: npt.NDArray[np.int64] = np.where(nearer, firsts[following], samples)
+        return nearest
 
     def part(self, first: int, count: int) -> Clock:
         """The clock of `count` samples from `first` on, counted from 0."""
@@ -138,13 +142,13 @@ def overlap(clocks: list[Clock]) -> bool:
     return any(later.starts_s[0] < one.end_s - 1 / one.sampling_frequency_hz for one, later in pairwise(clocks))
 
 
-def fit_clock(read: Callable[[int, int], Any], num_samples: int, sampling_frequency_hz: float) -> tuple[Clock, float]:
+def fit_clock(read: ReadTimes, num_samples: int, sampling_frequency_hz: float) -> tuple[Clock, float]:
     """Fit a clock to an instrument's timestamps.
 
     Parameters
     ----------
-    read : callable
-        Returns the timestamps in seconds (array) from one sample up to another. They are read in chunks.
+    read : ReadTimes
+        Called for one chunk after the other.
     num_samples : int
     sampling_frequency_hz : float
         The nominal rate. A piece that it fits has exactly this rate.
@@ -183,7 +187,7 @@ Line = tuple[tuple[int, float], tuple[int, float]]
 """The first and the last sample of a stretch, each with its time."""
 
 
-def _lines(read: Callable[[int, int], Any], count: int, rate_hz: float, tolerance_s: float) -> list[Line] | None:
+def _lines(read: ReadTimes, count: int, rate_hz: float, tolerance_s: float) -> list[Line] | None:
     """Lines that the timestamps lie on; None when there are too many."""
     lines: list[Line] = []
     most = MAX_PIECES + 2 * (count // CHUNK + 1)

@@ -9,15 +9,14 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from capsules.common.errors import MOST_SHOWN, SpikeRelayError, and_more
 from capsules.common.untrusted.small_files import check_plain, read_small_csv, read_small_json
-
-if TYPE_CHECKING:
-    import numpy as np
 
 NAME = "channel_locations"
 """A file is named `<probe>_channel_locations.csv` or `.json`."""
@@ -84,10 +83,11 @@ def read_locations(file: Path, channels: dict[Any, tuple[int, float | None]]) ->
     if not places:
         raise SpikeRelayError(f"{file} lists no electrode")
     if by_depth:
-        if any(depth is None for _, depth in channels.values()):
+        depths = {id: depth for id, (_, depth) in channels.items() if depth is not None}
+        if len(depths) < len(channels):
             raise SpikeRelayError(f"{file} goes by depth, but the channels have no positions: use the column {CHANNEL}")
-        return _by_depth(places, {id: depth for id, (_, depth) in channels.items()})
-    id_of = {number: str(id) for id, (number, _) in channels.items()}
+        return _by_depth(places, depths)
+    id_of: dict[float, str] = {number: str(id) for id, (number, _) in channels.items()}
     locations = {id_of[number]: location for number, location in places if number in id_of}
     if not locations:
         raise SpikeRelayError(f"{file} lists none of the {len(channels)} channels")
@@ -192,10 +192,8 @@ def _read_json(file: Path) -> tuple[bool, Places]:
 
 def regions_and_coordinates(
     locations: dict[str, ElectrodeLocation], channel_ids: Iterable[Any]
-) -> tuple[list[str | None], dict[str, np.ndarray]]:
+) -> tuple[list[str | None], dict[str, npt.NDArray[np.float64]]]:
     """Region of each of these channels, and coordinate -> value of each in um (NaN: unknown), for properties."""
-    import numpy as np
-
     own = [locations.get(str(id), ElectrodeLocation()) for id in channel_ids]
     values = {name: np.array([getattr(location, name) for location in own], dtype=float) for name in COORDINATES}
     return [location.region for location in own], values

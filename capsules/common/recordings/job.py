@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from capsules.common.recordings.clock import Clock, counted
 from capsules.common.recordings.electrode_locations import ElectrodeLocation
@@ -29,6 +29,12 @@ class Reader(BaseModel):
     path_arguments: list[str] = []
     probe_path: str | None = None
     channel_groups: str | None = None
+
+
+def _count_samples(fields: dict[str, Any]) -> Clock:
+    """Without a clock, time is counted by samples from 0."""
+    rate_hz = fields["sampling_frequency_hz"]
+    return counted(round(fields["duration_s"] * rate_hz), rate_hz)
 
 
 class Job(BaseModel):
@@ -77,7 +83,7 @@ class Job(BaseModel):
     probe: str | None = None
     session_start_time: str | None = None
     session_start_s: float | None = None
-    clock: Clock | None = None
+    clock: Clock = Field(default_factory=_count_samples)
     lfp_clock: Clock | None = None
     segments_in_turn: bool = False
     segment_starts_s: list[float] = []
@@ -92,14 +98,6 @@ class Job(BaseModel):
     warnings: list[str] = []
     skip: str | None = None
     failure: str | None = None
-
-    @model_validator(mode="after")
-    def _count_samples(self) -> Job:
-        """Without a clock, time is counted by samples from 0."""
-        if self.clock is None:
-            rate_hz = self.sampling_frequency_hz
-            self.clock = counted(round(self.duration_s * rate_hz), rate_hz)
-        return self
 
     def clock_of_traces(self, start_s: float, num_samples: int) -> Clock:
         """The clock of the preprocessed traces: so many samples, from `start_s` after the job's first sample."""

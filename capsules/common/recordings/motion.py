@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from spikeinterface import BaseRecording
+from spikeinterface.core.motion import Motion
+from spikeinterface.preprocessing import get_motion_parameters_preset
+from spikeinterface.preprocessing.astype import astype
+from spikeinterface.sortingcomponents.motion import interpolate_motion
 
-def motion_corrected(recording: Any, motion: Any, preset: str, interpolate_kwargs: dict[str, Any]) -> Any:
+
+def motion_corrected(
+    recording: BaseRecording, motion: Motion, preset: str, interpolate_kwargs: dict[str, Any]
+) -> BaseRecording:
     """Interpolate the traces along the drift, with the preset's settings under the user's.
 
     Parameters
@@ -22,8 +30,6 @@ def motion_corrected(recording: Any, motion: Any, preset: str, interpolate_kwarg
     BaseRecording
         Lazy, float32.
     """
-    import spikeinterface.preprocessing as spre
-    from spikeinterface.sortingcomponents.motion import interpolate_motion
-
-    settings = spre.get_motion_parameters_preset(preset)["interpolate_motion_kwargs"] | interpolate_kwargs
-    return interpolate_motion(spre.astype(recording, "float32"), motion, **settings)
+    settings = get_motion_parameters_preset(preset)["interpolate_motion_kwargs"] | interpolate_kwargs
+    corrected: BaseRecording = interpolate_motion(astype(recording, "float32"), motion, **settings)
+    return corrected

@@ -8,19 +8,34 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+from spikeinterface import BaseRecording, get_noise_levels
+from spikeinterface.core.node_pipeline import (
+    ExtractDenseWaveforms,
+    PeakDetector,
+    PeakRetriever,
+    PeakSource,
+    PipelineNode,
+    run_node_pipeline,
+)
+from spikeinterface.sortingcomponents.peak_localization.method_list import peak_localization_methods
+
 from capsules.common.patches.torch_left_out import without_torch
 
+Peaks = npt.NDArray[np.void]
+"""A structured array, an item for each peak."""
 WINDOW_MS = {"ms_before": 0.1, "ms_after": 0.3}
 """The traces around a peak that SpikeInterface's `compute_motion` tells its place from."""
 
 
 def find_peaks(
-    recording: Any,
+    recording: BaseRecording,
     detection: dict[str, Any],
     localization: dict[str, Any] | None,
-    also: Sequence[Any] = (),
-    quiet: Any = None,
-) -> tuple[Any, Any]:
+    also: Sequence[PipelineNode] = (),
+    quiet: BaseRecording | None = None,
+) -> tuple[Peaks, Peaks | None]:
     """Detect peaks and tell where they are, in one pass over the traces.
 
     Parameters
@@ -43,8 +58,6 @@ def find_peaks(
     locations : array, (peaks,), or None
         `x`, `y` (and `z`) in um.
     """
-    from spikeinterface.core.node_pipeline import run_node_pipeline
-
     detector = _detector(recording, detection, quiet)
     locating = [] if localization is None else _locating(recording, detector, localization)
     found = run_node_pipeline(
@@ -53,20 +66,17 @@ def find_peaks(
     return found if localization is not None else (found[0], None)
 
 
-def locate(recording: Any, peaks: Any, localization: dict[str, Any]) -> Any:
+def locate(recording: BaseRecording, peaks: Peaks, localization: dict[str, Any]) -> Peaks:
     """Tell where given peaks are, as `find_peaks` does for those that it detects."""
-    from spikeinterface.core.node_pipeline import PeakRetriever, run_node_pipeline
-
     given = PeakRetriever(recording, peaks)
-    return run_node_pipeline(
+    locations: Peaks = run_node_pipeline(
         recording, [given, *_locating(recording, given, localization)], {}, job_name="localize peaks"
     )
+    return locations
 
 
-def noise_levels(recording: Any) -> Any:
+def noise_levels(recording: BaseRecording) -> npt.NDArray[np.float64]:
     """Each channel's noise (MAD), in counts, from chunks that are the same each time; array, (channels,)."""
-    from spikeinterface.core import get_noise_levels
-
     return get_noise_levels(recording, return_in_uV=False, random_slices_kwargs={"seed": 0}, progress_bar=False)
 
 
@@ -77,18 +87,16 @@ def _detection_methods(asked: str) -> dict[str, Any]:
     return detect_peak_methods
 
 
-def _detector(recording: Any, detection: dict[str, Any], quiet: Any = None) -> Any:
+def _detector(recording: BaseRecording, detection: dict[str, Any], quiet: BaseRecording | None = None) -> PeakDetector:
     method, settings = _method(_detection_methods(detection["method"]), detection)
     if method.need_noise_levels:
         settings["noise_levels"] = noise_levels(recording if quiet is None else quiet)
-    return method(recording, **settings)
+    detector: PeakDetector = method(recording, **settings)
+    return detector
 
 
-def _locating(recording: Any, source: Any, localization: dict[str, Any]) -> list[Any]:
+def _locating(recording: BaseRecording, source: PeakSource, localization: dict[str, Any]) -> list[PipelineNode]:
     """The nodes that tell where the peaks of a source are."""
-    from spikeinterface.core.node_pipeline import ExtractDenseWaveforms
-    from spikeinterface.sortingcomponents.peak_localization.method_list import peak_localization_methods
-
     method, settings = _method(peak_localization_methods, localization)
     window = {name: settings.pop(name, default) for name, default in WINDOW_MS.items()}
     waveforms = ExtractDenseWaveforms(recording, parents=[source], return_output=False, **window)
@@ -98,20 +106,19 @@ def _locating(recording: Any, source: Any, localization: dict[str, Any]) -> list
 def complete_settings(detection: dict[str, Any], localization: dict[str, Any]) -> dict[str, Any]:
     """All settings that the peaks depend on, with the library's defaults, as JSON holds them: equal for equal peaks."""
     methods = _detection_methods(detection["method"])
-    from spikeinterface.sortingcomponents.peak_localization.method_list import peak_localization_methods
-
     settings = {
         "detection": _defaults(methods[detection["method"]]) | detection,
         "localization": _defaults(peak_localization_methods[localization["method"]]) | WINDOW_MS | localization,
     }
-    return json.loads(json.dumps(settings, default=lambda array: array.tolist()))
+    as_json: dict[str, Any] = json.loads(json.dumps(settings, default=lambda array: array.tolist()))
+    return as_json
 
 
 def _method(methods: dict[str, Any], settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     return methods[settings["method"]], {name: value for name, value in settings.items() if name != "method"}
 
 
-def _defaults(method: Any) -> dict[str, Any]:
+def _defaults(method: type[PipelineNode]) -> dict[str, Any]:
     parameters = inspect.signature(method.__init__).parameters.values()
     given = {"noise_levels", "return_output", "parents"}
     return {one.name: one.default for one in parameters if one.default is not one.empty and one.name not in given}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy.typing as npt
+from probeinterface import ProbeGroup
+
 from capsules.common.recordings.job import Job
 
 
@@ -26,7 +29,7 @@ def _clean(name: str) -> str:
     return "".join(char if char.isalnum() or char in "._-" else "-" for char in name)
 
 
-def electrode_names(job: Job, channel_ids: Any, probegroup: Any | None) -> list[str]:
+def electrode_names(job: Job, channel_ids: npt.NDArray[Any], probegroup: ProbeGroup | None) -> list[str]:
     """A name for each channel that the AP and the LF band of one electrode share.
 
     The contacts' ids where the probe tells them, else the channels' ids. Of an NWB input it is the channels' ids:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import probeinterface
 from spikeinterface import BaseRecording, concatenate_recordings
 from spikeinterface.extractors.extractor_classes import recording_extractor_full_dict
-from spikeinterface.preprocessing import unsigned_to_signed
+from spikeinterface.preprocessing.unsigned_to_signed import unsigned_to_signed
 
-from capsules.common.errors import nearest
+from capsules.common.errors import SpikeRelayError, nearest
 from capsules.common.recordings.channel_groups import with_channel_groups
 from capsules.common.recordings.clock import Clock
 from capsules.common.recordings.job import Job, Reader
 from capsules.common.recordings.times import timed
 from capsules.common.untrusted.distrust import EVALUATING, ForeignCode, distrust_files, load_saved
 from capsules.common.untrusted.outer_files import check_outer_files
+
+EXTRACTORS = cast(dict[str, Callable[..., BaseRecording]], recording_extractor_full_dict)
 
 
 def load_recording(job: Job, data: Path) -> BaseRecording:
@@ -62,7 +66,10 @@ def load_lfp_segments(job: Job, data: Path) -> list[BaseRecording] | None:
     """Likewise of the LF stream that belongs to the job's recording; None when the instrument wrote none."""
     if job.lfp_reader is None:
         return None
-    return _timed_segments(segments_of(open_reader(job.lfp_reader, data), job, job.lfp_part), job.lfp_clock)
+    segments = segments_of(open_reader(job.lfp_reader, data), job, job.lfp_part)
+    if job.lfp_clock is None:
+        raise SpikeRelayError(f"{job.id}: the LF stream has no clock: run job dispatch again")
+    return _timed_segments(segments, job.lfp_clock)
 
 
 def _timed_segments(segments: list[BaseRecording], clock: Clock) -> list[BaseRecording]:
@@ -88,24 +95,22 @@ def open_reader(reader: Reader, data: Path) -> BaseRecording:
     kwargs = {key: str(data / value) if key in reader.path_arguments else value for key, value in reader.kwargs.items()}
     for key in reader.path_arguments:
         check_outer_files(Path(kwargs[key]), data)
+    recording: BaseRecording
     if reader.name == "spikeinterface":
         recording = load_saved(Path(kwargs["file_or_folder_path"]))
     elif reader.name in EVALUATING.values():
         raise ForeignCode(f"SpikeInterface's reader {reader.name} runs text of the data's files: it is not used")
-    elif reader.name in recording_extractor_full_dict:
-        recording = recording_extractor_full_dict[reader.name](**kwargs)
+    elif reader.name in EXTRACTORS:
+        recording = EXTRACTORS[reader.name](**kwargs)
     else:
-        raise ValueError(
-            f"SpikeInterface has no reader {reader.name!r}{nearest(reader.name, list(recording_extractor_full_dict))}"
-        )
+        raise ValueError(f"SpikeInterface has no reader {reader.name!r}{nearest(reader.name, list(EXTRACTORS))}")
     for segment in recording.segments:
         if segment._t_start is not None:
             # NWB in zarr gives an array of one.
             segment._t_start = float(np.ravel(segment._t_start)[0])
     if reader.probe_path is not None:
-        recording = recording.select_channels_with_probegroup(
-            probeinterface.read_probeinterface(data / reader.probe_path)
-        )
+        probegroup = probeinterface.read_probeinterface(data / reader.probe_path)
+        recording = cast(BaseRecording, recording.select_channels_with_probegroup(probegroup))
     recording = with_channel_groups(recording, reader.channel_groups)
     if recording.get_dtype().kind == "u":
         # Filters would wrap around zero, and refuse unsigned samples.
@@ -144,4 +149,5 @@ def first_seconds(segments: list[BaseRecording], seconds: float) -> list[BaseRec
 
 
 def _group_key(recording: BaseRecording, group: str) -> int | str:
-    return next(key for key in set(recording.get_channel_groups().tolist()) if str(key) == group)
+    keys: list[int | str] = recording.get_channel_groups().tolist()
+    return next(key for key in keys if str(key) == group)

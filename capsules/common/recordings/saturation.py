@@ -10,6 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+from spikeinterface import BaseRecording, concatenate_recordings
+from spikeinterface.core.node_pipeline import PipelineNode, run_node_pipeline
+
 Frames = list[tuple[int, int]]
 """Periods of a recording: start and end in samples, in order, without overlap."""
 MERGE_S = 0.01
@@ -36,12 +41,12 @@ class Saturation:
         Sampling rate in Hz.
     """
 
-    periods: Any
-    fraction: Any
+    periods: npt.NDArray[np.void]
+    fraction: npt.NDArray[np.float64]
     samples: int
     rate: float
 
-    def railed(self) -> Any:
+    def railed(self) -> npt.NDArray[np.bool_]:
         """Which channels are saturated for most of the time; array of bool, (channels,)."""
         return self.fraction > RAILED_FRACTION
 
@@ -64,18 +69,15 @@ def joined_frames(frames: Iterable[tuple[int, int]]) -> Frames:
     return joined
 
 
-def converter_limits(recording: Any, max_count: int | None = None) -> tuple[float, float] | None:
+def converter_limits(recording: BaseRecording, max_count: int | None = None) -> tuple[float, float] | None:
     """The lowest and the highest sample that the converter gives, in the recording's counts; None for floats.
 
     Parameters
     ----------
-    recording : BaseRecording
     max_count : int, optional
         Half the number of the converter's steps as the header has it (`imMaxInt` of SpikeGLX). Without it the limits
         come from the probe's annotations (range and bit depth), or from the sample type.
     """
-    import numpy as np
-
     if recording.get_dtype().kind != "i":
         return None
     limits = np.iinfo(recording.get_dtype())
@@ -92,34 +94,31 @@ def converter_limits(recording: Any, max_count: int | None = None) -> tuple[floa
     return max(low, float(limits.min)), min(high, float(limits.max))
 
 
-def at_limit(traces: Any, limits: tuple[float, float]) -> Any:
+def at_limit(traces: npt.NDArray[Any], limits: tuple[float, float]) -> npt.NDArray[np.bool_]:
     """Which samples are at a limit of the converter; array of bool like `traces`."""
     return (traces <= limits[0]) | (traces >= limits[1])
 
 
-def find_saturation(recording: Any, limits: tuple[float, float]) -> Saturation:
+def find_saturation(recording: BaseRecording, limits: tuple[float, float]) -> Saturation:
     """Find the saturated periods of each channel in one pass over the raw traces of one segment."""
-    import numpy as np
-    from spikeinterface.core.node_pipeline import PipelineNode, run_node_pipeline
-
     dtype = np.dtype([("channel_index", "int32"), ("start", "int64"), ("end", "int64")])
 
     class RailedSamples(PipelineNode):
         _compute_has_extended_signature = True
 
-        def get_dtype(self):
+        def get_dtype(self) -> np.dtype[np.void]:
             return dtype
 
-        def compute(self, traces, start_frame, end_frame, segment_index, max_margin):
+        def compute(self, traces: npt.NDArray[Any], start_frame: int, *_: int) -> npt.NDArray[np.void]:
             railed = at_limit(traces, limits)
             channels = np.flatnonzero(railed.any(axis=0))
-            found = [np.zeros(0, dtype=dtype)]
+            periods = [np.zeros(0, dtype=dtype)]
             for channel in channels:
                 edges = np.flatnonzero(np.diff(railed[:, channel], prepend=False, append=False)) + start_frame
                 runs = np.zeros(len(edges) // 2, dtype=dtype)
                 runs["channel_index"], runs["start"], runs["end"] = channel, edges[::2], edges[1::2]
-                found.append(runs)
-            return np.concatenate(found)
+                periods.append(runs)
+            return np.concatenate(periods)
 
     runs = run_node_pipeline(
         recording, [RailedSamples(recording)], {}, job_name="find saturation", check_for_peak_source=False
@@ -135,20 +134,18 @@ def find_saturation(recording: Any, limits: tuple[float, float]) -> Saturation:
     )
 
 
-def _merged(runs: Any, gap: int) -> Any:
+def _merged(runs: npt.NDArray[np.void], gap: int) -> npt.NDArray[np.void]:
     """Runs, in order of channel and start, with those of one channel that are closer than `gap` joined."""
-    import numpy as np
-
     if len(runs) == 0:
         return runs
     same = np.diff(runs["channel_index"]) == 0
     first = np.append(True, ~(same & (runs["start"][1:] - runs["end"][:-1] < gap)))
-    merged = runs[first]
+    merged: npt.NDArray[np.void] = runs[first]
     merged["end"] = runs["end"][np.append(first[1:], True)]
     return merged
 
 
-def without_frames(recording: Any, frames: Frames) -> Any:
+def without_frames(recording: BaseRecording, frames: Frames) -> BaseRecording:
     """The recording without some of its time, for estimates: what is left, concatenated; all of it when none is left.
 
     Parameters
@@ -157,8 +154,6 @@ def without_frames(recording: Any, frames: Frames) -> Any:
         One segment.
     frames : Frames
     """
-    from spikeinterface import concatenate_recordings
-
     if not frames:
         return recording
     edges = [0, *(edge for pair in frames for edge in pair), recording.get_num_samples()]

@@ -14,6 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import yaml
+from jsonschema import Draft7Validator
+
 from capsules.common.errors import SpikeRelayError, nearest, shortened
 from capsules.common.untrusted.small_files import check_plain, read_small, read_small_json
 
@@ -87,12 +90,13 @@ def read_metadata(file: Path) -> dict[str, dict[str, Any]]:
 
 def _read_yaml(file: Path) -> Any:
     """What a YAML file holds, dates as text; one that is no YAML raises ValueError."""
-    import yaml
+    # NeuroConv takes two seconds to import; most sessions have no YAML file.
     from neuroconv.utils import load_dict_from_file
 
     read_small(file, MAX_YAML_BYTES)
     try:
-        return load_dict_from_file(file)
+        document: Any = load_dict_from_file(file)
+        return document
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from None
     except RecursionError:
@@ -101,11 +105,10 @@ def _read_yaml(file: Path) -> Any:
 
 def schema_problems(document: dict[str, Any]) -> Iterator[str]:
     """What is wrong with metadata in NeuroConv's form, by its schema: `<path>: <what>`."""
-    from jsonschema import Draft7Validator
-
-    # Not imported for it: that takes seconds.
-    schemas = Path(find_spec("neuroconv").origin).parent / "schemas"
-    schema = json.loads((schemas / "base_metadata_schema.json").read_text())
+    # NeuroConv's folder, without the seconds that importing it takes.
+    neuroconv = find_spec("neuroconv")
+    assert neuroconv is not None and neuroconv.origin is not None
+    schema = json.loads((Path(neuroconv.origin).parent / "schemas" / "base_metadata_schema.json").read_text())
     known = {
         # The session's start may come from elsewhere.
         "NWBFile": schema["properties"]["NWBFile"]
@@ -164,7 +167,7 @@ def aind_subject(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     subject = {
         "subject_id": told.get("subject_id"),
         "species": _name(told.get("species")),
-        "sex": SEX.get(told.get("sex")),
+        "sex": SEX.get(told.get("sex", "")),
         "date_of_birth": told.get("date_of_birth"),
         "genotype": told.get("genotype"),
         "strain": _name(told.get("strain") or told.get("background_strain")),
@@ -209,7 +212,7 @@ def merged(sources: dict[str, dict[str, dict[str, Any]]]) -> tuple[dict[str, dic
         `part.field` -> the source that told it.
     """
     metadata: dict[str, dict[str, Any]] = {}
-    origins = {}
+    origins: dict[str, str] = {}
     for source, parts in sources.items():
         for part, fields in parts.items():
             known = metadata.setdefault(part, {})

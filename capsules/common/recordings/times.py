@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from spikeinterface import BaseRecording, BaseSorting, concatenate_recordings
@@ -24,17 +26,17 @@ class Times:
     def __len__(self) -> int:
         return self.clock.num_samples
 
-    def __getitem__(self, index: slice | npt.ArrayLike) -> np.ndarray:
+    def __getitem__(self, index: slice | npt.ArrayLike) -> npt.NDArray[np.float64]:
         if isinstance(index, slice):
             return self.clock.seconds(np.arange(*index.indices(len(self))))
         index = np.asarray(index)
         return self.clock.seconds(np.where(index < 0, index + len(self), index))
 
-    def astype(self, dtype: npt.DTypeLike, copy: bool = True) -> Times | np.ndarray:
+    def astype(self, dtype: npt.DTypeLike, copy: bool = True) -> Times | npt.NDArray[Any]:
         """Itself, since it is float64: SpikeInterface asks for that."""
         return self if dtype == self.dtype else self[:].astype(dtype)
 
-    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return self[:] if dtype is None else self[:].astype(dtype)
 
 

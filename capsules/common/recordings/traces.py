@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from spikeinterface import BaseRecording, load
+
+from capsules.common.facts import PreprocessingFacts
 from capsules.common.tasks.task import Task, damaged
 
 
-def written_traces(task: Task) -> Any:
+def written_traces(task: Task[Any]) -> BaseRecording:
     """Preprocessing's recording (BaseRecording, one segment).
 
     Raises
@@ -17,13 +20,10 @@ def written_traces(task: Task) -> Any:
     SpikeRelayError
         When its samples are not those that were written: SpikeInterface takes a cut file for a shorter recording.
     """
-    import spikeinterface as si
-
-    folder, record = task.input("preprocessing", "traces"), task.input_record("preprocessing")
-    written = record["facts"].get("traces_digest")
-    if written is not None and traces_digest(folder) != written:
+    folder, digest = task.input("preprocessing", "traces"), task.input_facts(PreprocessingFacts).traces_digest
+    if digest is not None and traces_digest(folder) != digest:
         raise damaged(folder.parent, "the traces are not those that preprocessing wrote")
-    return si.load(folder)
+    return cast(BaseRecording, load(folder))
 
 
 def traces_digest(folder: Path, blocks: int = 64, block_bytes: int = 1 << 20) -> str:

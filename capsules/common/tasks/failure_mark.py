@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from capsules.common.files import write_json
 from capsules.common.tasks.task import Task
@@ -12,16 +13,15 @@ from capsules.common.tasks.task import Task
 class FailureMark:
     """The note in `RESULTS_PATH/nextflow/failed/` that stands while a task runs and stays when it fails."""
 
-    def __init__(self, task: Task):
+    def __init__(self, task: Task[Any]):
         results = results_folder()
         self.task = task
-        self.folder = results / "nextflow" / "failed" if results else None
-        self.file = self.folder / f"{task.stage.folder(task.id)}.json" if self.folder else None
+        self.file = results / "nextflow" / "failed" / f"{task.stage.folder(task.id)}.json" if results else None
 
     def write(self, kind: str, reason: str, log: Path | None = None) -> None:
         if self.file is None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.file.parent.mkdir(parents=True, exist_ok=True)
         tail = log.read_text(errors="replace").splitlines()[-40:] if log else []
         record = {"stage": self.task.stage.name, "id": self.task.id, "kind": kind, "reason": reason, "log": tail}
         write_json(self.file, record | {"record": self.task.record})

@@ -7,6 +7,8 @@ import threading
 import time
 from contextlib import suppress
 
+import psutil
+
 POLL_S = 1.0
 EXIT_CODE = 143
 
@@ -18,8 +20,6 @@ def end_with_nextflow() -> None:
     """
     if "NXF_TASK_WORKDIR" not in os.environ:
         return
-    import psutil
-
     parents = psutil.Process().parents()
     nextflow = next((parent for parent in parents if parent.name() == "java"), None)
     if nextflow is None and os.environ.get("SPIKERELAY_NEXTFLOW_PID"):
@@ -31,12 +31,10 @@ def end_with_nextflow() -> None:
         threading.Thread(target=_watch, args=(watched,), daemon=True).start()
 
 
-def _watch(watched: list) -> None:
-    import psutil
-
+def _watch(watched: list[psutil.Process]) -> None:
     # is_running also tells when the process id has passed to another process.
     with suppress(psutil.NoSuchProcess):
-        while all(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in watched):
+        while all(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in watched):
             time.sleep(POLL_S)
     for child in psutil.Process().children(recursive=True):
         child.kill()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Literal
 
 from capsules.common.contract import RECORDING_STAGES
 from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError, printable
@@ -21,8 +22,11 @@ from capsules.common.tasks.orphan import end_with_nextflow
 from capsules.common.tasks.publishing import link_published
 from capsules.common.tasks.task import Task
 
+Run = Callable[[Task[Any]], None]
+"""What a stage does."""
 
-def perform(task: Task, run: Callable[[Task], None], output: Path, publish: Path | None = None) -> int:
+
+def perform(task: Task[Any], run: Run, output: Path, publish: Path | None = None) -> int:
     """Run a task, write its `stage.json` and give its folder the final name; return the exit code.
 
     While it runs, `RESULTS_PATH/nextflow/failed/` says that the task was killed; the task puts the real cause there
@@ -45,7 +49,9 @@ def perform(task: Task, run: Callable[[Task], None], output: Path, publish: Path
         return 1
 
 
-def _perform(task: Task, run: Callable[[Task], None], output: Path, publish: Path | None, mark: FailureMark) -> int:
+def _perform(
+    task: Task[Any], run: Callable[[Task[Any]], None], output: Path, publish: Path | None, mark: FailureMark
+) -> int:
     _start_log(task)
     mark.write("killed", "the task was stopped from outside while it ran; nextflow/trace.txt has its exit code")
     start = time.monotonic()
@@ -55,9 +61,9 @@ def _perform(task: Task, run: Callable[[Task], None], output: Path, publish: Pat
         run(task)
         _check_parts(task)
     except Skip as skip:
-        task.record.update(status="skipped", reason=printable(str(skip)))
+        _set_status(task, "skipped", str(skip))
     except RecordedFailure as failure:
-        task.record.update(status="failed", reason=printable(str(failure)))
+        _set_status(task, "failed", str(failure))
     except Exception as error:  # noqa: BLE001  every failure is recorded with its cause, and makes the exit code 1
         code = 1
         shown = str(error) if isinstance(error, SpikeRelayError) else f"{type(error).__name__}: {error}"
@@ -67,19 +73,17 @@ def _perform(task: Task, run: Callable[[Task], None], output: Path, publish: Pat
             shown = full_disk.told(error, task.out, results_folder())
             # So that there is room for the record.
             remove_parts(task.out)
-        task.record.update(status="failed", reason=printable(shown))
+        _set_status(task, "failed", shown)
         if not isinstance(error, SpikeRelayError):
             task.log.error(traceback.format_exc())
-    task.record.update(
-        ended=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=round(time.monotonic() - start, 1),
-        peak_memory_mb=resources.peak_memory_mb(),
-    )
+    task.record["ended"] = datetime.now(UTC).isoformat(timespec="seconds")
+    task.record["seconds"] = round(time.monotonic() - start, 1)
+    task.record["peak_memory_mb"] = resources.peak_memory_mb()
     task.log.info("%s %s: %s %s", task.stage.name, task.id, task.record["status"], task.record["reason"] or "")
     write_json(task.out / "stage.json", task.record)
     _end_log()
     if code:
-        mark.write("failed", task.record["reason"], task.out / "log.txt")
+        mark.write("failed", task.record["reason"] or "", task.out / "log.txt")
         # Job dispatch and the results end the run when they fail; their record is read for the reason.
         if task.stage.level != "run":
             return code
@@ -93,6 +97,10 @@ def _perform(task: Task, run: Callable[[Task], None], output: Path, publish: Pat
     return code
 
 
+def _set_status(task: Task[Any], status: Literal["skipped", "failed"], reason: str) -> None:
+    task.record["status"], task.record["reason"] = status, printable(reason)
+
+
 def remove_parts(folder: Path) -> None:
     """Remove all that a task has written but its log; nothing where the folder has its final name already."""
     for path in folder.iterdir() if folder.exists() else ():
@@ -102,14 +110,14 @@ def remove_parts(folder: Path) -> None:
             path.unlink()
 
 
-def stub(task: Task) -> None:
+def stub(task: Task[Any]) -> None:
     """Write an empty output of the right shape, for `-stub-run`."""
     for part in task.stage.gives:
         (task.out / part.name).write_text("{}\n")
 
 
-def _start_log(task: Task) -> None:
-    handlers = [logging.StreamHandler(sys.stderr), logging.FileHandler(task.out / "log.txt")]
+def _start_log(task: Task[Any]) -> None:
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr), logging.FileHandler(task.out / "log.txt")]
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True
     )
@@ -126,7 +134,7 @@ def _end_log() -> None:
             handler.close()
 
 
-def _pass_on_skips(task: Task) -> None:
+def _pass_on_skips(task: Task[Any]) -> None:
     """A recording whose earlier stage was skipped or failed is skipped here for the same reason.
 
     A stage that shows how far a recording came skips only what cannot be read at all.
@@ -152,7 +160,7 @@ def _pass_on_skips(task: Task) -> None:
             raise Skip(f"{name} {record['status']}: {record['reason']}")
 
 
-def _check_parts(task: Task) -> None:
+def _check_parts(task: Task[Any]) -> None:
     missing = [part.name for part in task.stage.gives if not part.optional and not (task.out / part.name).exists()]
     if missing:
         raise RuntimeError(f"{task.stage.name} did not write {', '.join(missing)}")

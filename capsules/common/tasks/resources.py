@@ -26,7 +26,12 @@ def limit_threads(n_jobs: int) -> None:
     """Limit BLAS, OpenMP, numba and torch to `n_jobs` threads: those imported later, in child processes, and now."""
     for name in THREAD_VARIABLES:
         os.environ[name] = str(n_jobs)
-    threadpool_limits(n_jobs)
+    threadpool_limits(n_jobs)  # type: ignore[no-untyped-call]  # the library has no types
+    if numba := sys.modules.get("numba"):
+        # The size of its pool is fixed by now, and it raises when the variable changes: some of the threads rest.
+        most = numba.config.NUMBA_NUM_THREADS
+        os.environ["NUMBA_NUM_THREADS"] = str(most)
+        numba.set_num_threads(min(n_jobs, most))
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(n_jobs)
 

@@ -12,7 +12,7 @@ from capsules.common.tasks.task import Task
 from capsules.parameters.model import JobKwargs
 
 
-def set_job_kwargs(task: Task, settings: JobKwargs) -> dict[str, Any]:
+def set_job_kwargs(task: Task[Any], settings: JobKwargs) -> dict[str, Any]:
     """Set SpikeInterface's global `job_kwargs` for a task; they are also returned."""
     job_kwargs = resources.job_kwargs(task.n_jobs, settings)
     si.set_global_job_kwargs(**job_kwargs)

@@ -7,12 +7,16 @@ bioRxiv (2022).
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
+from scipy.stats import chi2  # type: ignore[attr-defined]  # scipy.stats lists its names when it is imported
+
+Floats = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
 """Of each bound, one-sided."""
 
 
-def contamination(violations: np.ndarray, spikes: np.ndarray, duration_s: float, refractory_s: float) -> np.ndarray:
+def contamination(violations: npt.ArrayLike, spikes: npt.ArrayLike, duration_s: float, refractory_s: float) -> Floats:
     """Share of a unit's spikes that are other neurons', which fire independently of it; SpikeInterface's formula.
 
     Parameters
@@ -30,18 +34,17 @@ def contamination(violations: np.ndarray, spikes: np.ndarray, duration_s: float,
     spikes = np.asarray(spikes, dtype=float)
     pairs = spikes**2 * refractory_s / duration_s
     explained = np.divide(violations, pairs, out=np.ones_like(pairs), where=spikes > 1)
-    return 1 - np.sqrt(np.clip(1 - explained, 0, 1))
+    share: Floats = 1 - np.sqrt(np.clip(1 - explained, 0, 1))
+    return share
 
 
 def contamination_bounds(
-    violations: np.ndarray, spikes: np.ndarray, duration_s: float, refractory_s: float
-) -> tuple[np.ndarray, np.ndarray]:
+    violations: npt.ArrayLike, spikes: npt.ArrayLike, duration_s: float, refractory_s: float
+) -> tuple[Floats, Floats]:
     """Lowest and highest contamination that the number of violations allows, as a Poisson count, each with CONFIDENCE.
 
     Parameters and shapes as for `contamination`.
     """
-    from scipy.stats import chi2
-
     violations = np.asarray(violations, dtype=float)
     fewest = np.where(violations > 0, chi2.ppf(1 - CONFIDENCE, 2 * np.maximum(violations, 1)) / 2, 0)
     most = chi2.ppf(CONFIDENCE, 2 * (violations + 1)) / 2

@@ -1,22 +1,21 @@
-"""The metrics of an analyzer's units: their table, and which columns each metric has."""
+"""The metrics of an analyzer's units: their table, with the labels of the units."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+import pandas as pd
+from spikeinterface import BaseSorting, SortingAnalyzer
+
 from capsules.common.errors import printable
 from capsules.common.recordings.electrode_locations import COORDINATES
+from capsules.common.units.metric_names import METRIC_EXTENSIONS
 
-METRIC_EXTENSIONS = ("quality_metrics", "template_metrics")
-LIBRARY_NAMES = Path(__file__).parents[3] / "pipeline" / "library_names.json"
-"""What the installed libraries know; made by `make generate`."""
-METRICS = "metrics"
-"""Where the metrics stand in it: extension -> metric -> columns, and the metrics that need several channels."""
-
-
+Labels = dict[str, npt.NDArray[Any]]
+"""Name of a labelling -> label of each unit."""
 LABELS = {
     "default_qc": "good, bad or undetermined by the curation query",
     "default_qc_reason": "clauses of the curation query that the unit failed, or that were left out, with their values",
@@ -32,19 +31,17 @@ REASONS = ("default_qc_reason", "suspicious_reason")
 """Those that are sentences."""
 
 
-def labels_of(sorting: Any, names: Iterable[str] = LABELS) -> dict[str, Any]:
+def labels_of(sorting: BaseSorting, names: Iterable[str] = LABELS) -> Labels:
     """Those of the named labellings that a sorting has: name -> label of each unit."""
     return {name: sorting.get_property(name) for name in names if name in sorting.get_property_keys()}
 
 
-def units_table(labels: dict[str, Any], metrics: Any) -> Any:
-    """The table of all units: their labels first, then their metrics; both tables are pandas.DataFrame."""
-    import pandas as pd
-
+def units_table(labels: Labels, metrics: pd.DataFrame) -> pd.DataFrame:
+    """The table of all units: their labels first, then their metrics."""
     return pd.concat([pd.DataFrame(labels, index=metrics.index), metrics], axis=1)
 
 
-def write_table(labels: dict[str, Any], metrics: Any, file: Path) -> None:
+def write_table(labels: Labels, metrics: pd.DataFrame, file: Path) -> None:
     """Write the table of all units for spreadsheets, in which no text is taken for a formula."""
     table = units_table(labels, metrics).map(_cell)
     table.rename(columns=_cell, index=_cell).to_csv(file, index_label="unit")
@@ -58,29 +55,7 @@ def _cell(value: Any) -> Any:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
 
 
-def metrics_table(analyzer: Any) -> Any:
-    """Quality and template metrics of an analyzer side by side, one row per unit (pandas.DataFrame)."""
-    import pandas as pd
-
+def metrics_table(analyzer: SortingAnalyzer) -> pd.DataFrame:
+    """Quality and template metrics of an analyzer side by side, one row per unit."""
     tables = [analyzer.get_extension(name).get_data() for name in METRIC_EXTENSIONS if analyzer.has_extension(name)]
     return pd.concat(tables, axis=1) if tables else pd.DataFrame(index=analyzer.unit_ids)
-
-
-def metric_columns() -> dict[str, dict[str, list[str]]]:
-    """Extension -> metric -> the columns that SpikeInterface gives it."""
-    return json.loads(LIBRARY_NAMES.read_text())[METRICS]["columns"]
-
-
-def multi_channel_metrics() -> list[str]:
-    """The template metrics that need several channels: they are asked for by a setting of their own."""
-    return json.loads(LIBRARY_NAMES.read_text())[METRICS]["multi_channel"]
-
-
-def metric_of_column() -> dict[str, tuple[str, str]]:
-    """Column of the metrics table -> its extension and its metric."""
-    return {
-        column: (extension, metric)
-        for extension, metrics in metric_columns().items()
-        for metric, columns in metrics.items()
-        for column in columns
-    }

@@ -12,8 +12,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, cast
+
+from spikeinterface import BaseRecording, NumpyFolderSorting, SortingAnalyzer, load, load_sorting_analyzer, read_zarr
+from spikeinterface.core.base import BaseExtractor
+from spikeinterface.preprocessing import load_motion_info
 
 from capsules.common.errors import SpikeRelayError
 from capsules.common.patches.classes import look_classes_up_by
@@ -64,11 +70,11 @@ def distrust_files() -> None:
     look_classes_up_by(_extractor_class)
 
 
-def _check_unpickling(event: str, arguments: tuple) -> None:
+def _check_unpickling(event: str, arguments: tuple[Any, ...]) -> None:
     """Stop a pickle that names more than data, before Python imports what it names."""
     if event != "pickle.find_class" or tuple(arguments) in PLAIN:
         return
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__") == "pickle":
         frame = frame.f_back
     caller = "" if frame is None else str(frame.f_globals.get("__name__"))
@@ -76,25 +82,20 @@ def _check_unpickling(event: str, arguments: tuple) -> None:
         raise ForeignCode(f"the file holds a pickle that would run {'.'.join(map(str, arguments))}: it is not read")
 
 
-def _extractor_class(name: str) -> type:
+def _extractor_class(name: str) -> type[BaseExtractor]:
     """The class that a description names, when it is one of SpikeInterface's own that reads data alone."""
-    from importlib import import_module
-
-    from spikeinterface.core.base import BaseExtractor
-    from spikeinterface.core.baserecording import BaseRecording
-
     module, _, last = str(name).rpartition(".")
-    found = None
+    kind = None
     if module.split(".")[0] == "spikeinterface" and last not in EVALUATING:
-        found = getattr(import_module(module), last, None)
+        kind = getattr(import_module(module), last, None)
     # Of the extractors of sortings, Phy's and Klusta's run their parameter files.
     allowed = BaseRecording if module.startswith("spikeinterface.extractors") else BaseExtractor
-    if not (isinstance(found, type) and issubclass(found, allowed)):
+    if not (isinstance(kind, type) and issubclass(kind, allowed)):
         raise ForeignCode(f"the file asks for {name!r}, which is no recording of SpikeInterface's: it is not read")
-    return found
+    return kind
 
 
-def load_saved(path: Path) -> Any:
+def load_saved(path: Path) -> BaseRecording:
     """A recording that SpikeInterface saved: a zarr store, a folder, or a JSON file.
 
     Raises
@@ -102,31 +103,27 @@ def load_saved(path: Path) -> Any:
     ForeignCode
         When it would have something run.
     """
-    import spikeinterface as si
-
     distrust_files()
     if path.is_dir() and path.suffix == ".zarr":
-        return si.read_zarr(path)
+        return cast(BaseRecording, read_zarr(path))
     if path.is_file() and path.suffix == ".json":
-        return si.load(path)
+        return cast(BaseRecording, load(path))
     if path.is_file():
         raise ForeignCode(f"{path.name}: only .json files are read, since a pickle may run anything")
     described = [path / name for name in ("si_folder.json", "cached.json") if (path / name).is_file()]
     if not described:
         raise ForeignCode(f"{path}: no recording that SpikeInterface saved (it has no si_folder.json)")
-    return si.load(described[0], base_folder=path)
+    return cast(BaseRecording, load(described[0], base_folder=path))
 
 
-def load_sorting(folder: Path) -> Any:
-    """A sorting (NumpyFolderSorting) that a run published: a folder of numpy files.
+def load_sorting(folder: Path) -> NumpyFolderSorting:
+    """A sorting that a run published: a folder of numpy files.
 
     Raises
     ------
     SpikeRelayError
         When the folder holds anything else.
     """
-    from spikeinterface.core import NumpyFolderSorting
-
     distrust_files()
     declared = _declared(folder, "si_folder.json").get("class")
     if declared != f"{NumpyFolderSorting.__module__}.{NumpyFolderSorting.__qualname__}":
@@ -135,7 +132,7 @@ def load_sorting(folder: Path) -> Any:
         return NumpyFolderSorting(folder)
 
 
-def load_analyzer(folder: Path, load_extensions: bool = False) -> Any:
+def load_analyzer(folder: Path, load_extensions: bool = False) -> SortingAnalyzer:
     """A SortingAnalyzer that a run published: a zarr store.
 
     Raises
@@ -143,36 +140,31 @@ def load_analyzer(folder: Path, load_extensions: bool = False) -> Any:
     SpikeRelayError
         When the folder holds anything else.
     """
-    from spikeinterface.core import load_sorting_analyzer
-
     distrust_files()
     with one_line(folder):
-        return load_sorting_analyzer(folder, load_extensions=load_extensions, format="zarr")
+        analyzer: SortingAnalyzer = load_sorting_analyzer(folder, load_extensions=load_extensions, format="zarr")
+        return analyzer
 
 
 def load_motion(folder: Path) -> dict[str, Any]:
     """The motion that a run published, as `load_motion_info` gives it; raises SpikeRelayError when it is not one."""
-    from spikeinterface.preprocessing import load_motion_info
-
     distrust_files()
     with one_line(folder):
-        return load_motion_info(folder)
+        return cast(dict[str, Any], load_motion_info(folder))
 
 
-def load_preprocessed(file: Path, data: Path) -> Any:
-    """The lazy preprocessed recording (BaseRecording) that a published `preprocessed.json` describes.
+def load_preprocessed(file: Path, data: Path) -> BaseRecording:
+    """The lazy preprocessed recording that a published `preprocessed.json` describes.
 
     Raises
     ------
     SpikeRelayError
         When the file is not one, or the raw data are not in `data`.
     """
-    from spikeinterface.core.base import BaseExtractor
-
     distrust_files()
     description = _declared(file.parent, file.name)
     try:
-        return BaseExtractor.from_dict(description, base_folder=data.absolute().parent)
+        return cast(BaseRecording, BaseExtractor.from_dict(description, base_folder=data.absolute().parent))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
         raise SpikeRelayError(f"{data} does not hold the recording {file.stem}: {error}") from error
 

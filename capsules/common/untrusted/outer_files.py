@@ -6,7 +6,8 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+import h5py
 
 from capsules.common.untrusted.distrust import ForeignCode
 from capsules.common.untrusted.places import is_inside
@@ -21,15 +22,12 @@ def check_outer_files(file: Path, data: Path) -> None:
     ForeignCode
         With the path of one that is not. Nothing of it has been opened.
     """
-    import h5py
-
+    named: list[str] | list[str | bytes] = []
     if file.is_dir():
         named = _zarr_links(file) if ".nwb" in file.name else []
     elif file.is_file() and h5py.is_hdf5(file):
         with h5py.File(file, "r") as opened:
             named = list(_hdf5_files(opened))
-    else:
-        named = []
     for name in dict.fromkeys(named):
         # HDF5 looks next to the file, by its name and by where a link to it leads, and in the task's own folder.
         places = [folder / os.fsdecode(name) for folder in (file.parent, file.resolve().parent, Path.cwd())]
@@ -46,17 +44,13 @@ def check_outer_files(file: Path, data: Path) -> None:
 
 def _check_leaf(path: Path, file: Path) -> None:
     """A file that another one refers to may not refer further, which could go round without end."""
-    import h5py
-
     with h5py.File(path, "r") as opened:
         if further := next(_hdf5_files(opened), None):
             raise ForeignCode(f"{file.name} refers to {path}, which refers further to {os.fsdecode(further)}")
 
 
-def _hdf5_files(group: Any) -> Iterator[str | bytes]:
+def _hdf5_files(group: h5py.Group) -> Iterator[str | bytes]:
     """The files that an HDF5 file refers to; soft links and external ones are not followed."""
-    import h5py
-
     groups, seen = [group], set()
     while groups:
         group = groups.pop()
@@ -67,13 +61,18 @@ def _hdf5_files(group: Any) -> Iterator[str | bytes]:
             if not isinstance(link, h5py.HardLink):
                 continue
             item = group[name]
-            if isinstance(item, h5py.Group) and (address := h5py.h5o.get_info(item.id).addr) not in seen:
+            if isinstance(item, h5py.Group) and (address := _address(item)) not in seen:
                 seen.add(address)
                 groups.append(item)
             elif isinstance(item, h5py.Dataset):
                 yield from (entry[0] for entry in item.external or ())
                 if item.is_virtual:
                     yield from (source.file_name for source in item.virtual_sources() if source.file_name != ".")
+
+
+def _address(group: h5py.Group) -> int:
+    address: int = h5py.h5o.get_info(group.id).addr  # type: ignore[attr-defined]  # a compiled module
+    return address
 
 
 def _zarr_links(store: Path) -> list[str]:

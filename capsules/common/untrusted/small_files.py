@@ -39,7 +39,7 @@ def read_small_json(file: Path, most: int = MAX_BYTES) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def read_small_csv(file: Path) -> csv.DictReader:
+def read_small_csv(file: Path) -> csv.DictReader[str]:
     """The rows of a CSV file, by the names in its first line; raises as `read_small` does, and csv.Error while read."""
     # Spreadsheets begin their text with a byte order mark.
     return csv.DictReader(io.StringIO(read_small(file).removeprefix("\ufeff")), strict=True)

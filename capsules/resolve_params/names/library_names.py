@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from capsules.common.errors import nearest
-from capsules.common.units.metrics import LIBRARY_NAMES, METRIC_EXTENSIONS, METRICS
+from capsules.common.units.metric_names import LIBRARY_NAMES, METRIC_EXTENSIONS, METRICS
 from capsules.parameters.model import OpenSection, get_dotted, sections
 from capsules.parameters.problems import Problem, shown
 from capsules.resolve_params.params import PipelineParams

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from capsules.common.errors import nearest
-from capsules.common.units.metrics import metric_columns, metric_of_column, multi_channel_metrics
+from capsules.common.units.metric_names import metric_columns, metric_of_column, multi_channel_metrics
 from capsules.curation.query import QueryError, names
 from capsules.parameters.problems import Problem
 from capsules.postprocessing.translation import METRIC_NAMES, needed_extension

@@ -1,0 +1,42 @@
+"""The names of the metrics, from a generated file: the first process of a run reads them without SpikeInterface."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TypedDict, cast
+
+METRIC_EXTENSIONS = ("quality_metrics", "template_metrics")
+LIBRARY_NAMES = Path(__file__).parents[3] / "pipeline" / "library_names.json"
+"""What the installed libraries know; made by `make generate`."""
+METRICS = "metrics"
+"""Where the metrics stand in it: extension -> metric -> columns, and the metrics that need several channels."""
+
+
+class _Metrics(TypedDict):
+    columns: dict[str, dict[str, list[str]]]
+    multi_channel: list[str]
+
+
+def _metrics() -> _Metrics:
+    return cast(_Metrics, json.loads(LIBRARY_NAMES.read_text())[METRICS])
+
+
+def metric_columns() -> dict[str, dict[str, list[str]]]:
+    """Extension -> metric -> the columns that SpikeInterface gives it."""
+    return _metrics()["columns"]
+
+
+def multi_channel_metrics() -> list[str]:
+    """The template metrics that need several channels: they are asked for by a setting of their own."""
+    return _metrics()["multi_channel"]
+
+
+def metric_of_column() -> dict[str, tuple[str, str]]:
+    """Column of the metrics table -> its extension and its metric."""
+    return {
+        column: (extension, metric)
+        for extension, metrics in metric_columns().items()
+        for metric, columns in metrics.items()
+        for column in columns
+    }
