@@ -10,7 +10,7 @@ import pytest
 
 from capsules import generate
 from capsules.common.contract import SECTION_OF_STAGE
-from capsules.common.errors import Rejected
+from capsules.common.errors import MOST_SHOWN, Rejected
 from capsules.parameters.model import sections, set_dotted
 from capsules.parameters.problems import problems_of
 from capsules.resolve_params.params import PipelineParams
@@ -79,7 +79,7 @@ def mutate(document, chance):
     return document
 
 
-@pytest.mark.parametrize("mutants", rest_is_slow([300, 3000]))
+@pytest.mark.parametrize("mutants", rest_is_slow([150, 3000]))
 def test_mutants_of_the_defaults_have_equal_verdicts(mutants):
     chance = random.Random(4)
     taken = 0
@@ -118,18 +118,53 @@ def test_there_are_more_than_200_malformed_documents():
     assert len(BAD_DOCUMENTS) > 200
 
 
+def placed(problem, dotted, text):
+    """Whether a problem names the parameter, and a line of the params file's text on which its name is."""
+    at = re.match(r"params.json, line (\d+), column \d+: ", problem)
+    key = dotted.split(".")[-1]
+    return at and dotted in problem and (f'"{key}"' in text.splitlines()[int(at[1]) - 1] or f".{key}." in problem)
+
+
+def test_a_malformed_document_is_refused_by_both():
+    for dotted, value in BAD_DOCUMENTS:
+        assert verdicts(one(dotted, value)) == (False, False), (dotted, value)
+
+
+def apart(documents):
+    """The documents in groups of as many as are told at once, none of whose parameters lies within another."""
+    groups = []
+    for dotted, value in documents:
+        for group in groups:
+            within = (f"{other}.".startswith(f"{dotted}.") or f"{dotted}.".startswith(f"{other}.") for other in group)
+            if len(group) < MOST_SHOWN and not any(within):
+                group[dotted] = value
+                break
+        else:
+            groups.append({dotted: value})
+    return groups
+
+
+def test_malformed_parameters_are_refused_together_each_with_its_path(tmp_path):
+    for group in apart(BAD_DOCUMENTS):
+        document = {}
+        for dotted, value in group.items():
+            set_dotted(document, dotted, value)
+        text = json.dumps(document, indent=1)
+        (tmp_path / "params.json").write_text(text)
+        problems = refused(SORTER | {"params_file": "params.json"}, tmp_path)
+        assert len(problems) == len(group)
+        for dotted, value in group.items():
+            assert any(placed(problem, dotted, text) for problem in problems), (dotted, value)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("dotted", sorted({dotted for dotted, _ in BAD_DOCUMENTS}))
-def test_a_malformed_document_is_refused_by_both_with_its_path(dotted, tmp_path):
+def test_a_malformed_parameter_is_refused_alone_with_its_path(dotted, tmp_path):
     for value in [value for name, value in BAD_DOCUMENTS if name == dotted]:
-        document = one(dotted, value)
-        assert verdicts(document) == (False, False), value
-        (tmp_path / "params.json").write_text(json.dumps(document, indent=1))
+        text = json.dumps(one(dotted, value), indent=1)
+        (tmp_path / "params.json").write_text(text)
         (problem,) = refused(SORTER | {"params_file": "params.json"}, tmp_path)
-        assert re.match(r"params.json, line \d+, column \d+: ", problem), problem
-        assert dotted in problem
-        key = dotted.split(".")[-1]
-        line = int(re.search(r"line (\d+)", problem)[1])
-        assert f'"{key}"' in json.dumps(document, indent=1).splitlines()[line - 1] or "." + key + "." in problem
+        assert placed(problem, dotted, text), problem
 
 
 @pytest.mark.parametrize("dotted", [dotted for dotted, leaf in LEAVES.items() if not is_fixed(leaf)])
@@ -378,7 +413,7 @@ BAD_LINES += [
 ]
 
 
-@pytest.mark.parametrize("every", rest_is_slow([6, 1]))
+@pytest.mark.parametrize("every", rest_is_slow([12, 1]))
 def test_malformed_command_lines_are_refused_each_naming_its_flag(tmp_path, every):
     assert len(BAD_LINES) > 100
     for options in BAD_LINES[::every]:
