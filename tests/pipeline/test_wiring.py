@@ -17,8 +17,7 @@ import pytest
 from tests.data import ProbeSpec, write_spikeglx
 from tests.docs_pages import unnamed
 from tests.formats import write_aind
-from tests.halves import rest_is_slow
-from tests.pipeline.nextflow_runs import EACH_VARIANT, ROOT, VARIANTS, Pipeline, checkout
+from tests.pipeline.nextflow_runs import ROOT, VARIANTS, Finished, Pipeline, checkout
 
 IMEC0, IMEC1 = "run_g0_imec0.ap_recording1", "run_g0_imec1.ap_recording1"
 BLOCK = "run_g0_recording1"
@@ -36,21 +35,139 @@ def ran_anew(run) -> set[tuple[str, str]]:
     return {(row["process"], row["tag"]) for row in done}
 
 
-@pytest.mark.parametrize("variant", EACH_VARIANT, ids="-".join)
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory) -> Path:
+    """A data folder with two SpikeGLX runs of two probes: two blocks, `a_g0_recording1` and `b_g0_recording1`."""
+    folder = tmp_path_factory.mktemp("runs") / "session"
+    for seed, name in enumerate("ab"):
+        probes = [ProbeSpec(f"imec{index}", channels=4, units=1, duration_s=1.0, seed=seed) for index in range(2)]
+        write_spikeglx(folder, probes, run=name)
+    return folder
+
+
+PROBES = [f"{run}_g0_imec{index}.ap_recording1" for run in "ab" for index in range(2)]
+BLOCKS = [f"{run}_g0_recording1" for run in "ab"]
+SLOW, KILLED = PROBES[2:]
+QUERY_WITH_LINES = "snr > 5\nand (firing_rate < 1e3 or not num_spikes == 0)"
+
+
+def kept(run: Finished, folder: Path) -> Finished:
+    """A run with a copy of its results, which the next run of the same folder leaves alone."""
+    shutil.copytree(run.results, folder, symlinks=True)
+    return replace(run, results=folder)
+
+
+@pytest.fixture(scope="module")
+def hostile_folders(tmp_path_factory, two_runs) -> Pipeline:
+    """Two blocks of two probes in folders with blanks, quotes and other alphabets."""
+    folder = tmp_path_factory.mktemp("shared") / """Zoë's "data"; $(touch harmed) `touch harmed` 数据"""
+    folder.mkdir()
+    data = folder / 'session "1" é'
+    shutil.copytree(two_runs, data)
+    return Pipeline(folder, data, results_name="the results ü", work_name="work & play")
+
+
+@pytest.fixture(scope="module")
+def harmed_run(hostile_folders, tmp_path_factory) -> Finished:
+    """One probe's sorting is killed whenever it is tried; another's goes on until the other block's file has begun."""
+    begun = tmp_path_factory.mktemp("signs") / "begun"
+    wait = f"for i in {{1..60}}; do [ -e {begun} ] && break; sleep 1; done"
+    config = hostile_folders.config_with(
+        f"""process {{
+            withName: 'SPIKESORTING' {{
+                beforeScript = {{ task.tag == '{SLOW}' ? '{wait}' : task.tag == '{KILLED}' ? 'exit 137' : '' }}
+            }}
+            withName: 'NWB_UNITS' {{ beforeScript = {{ task.tag == '{BLOCKS[0]}' ? 'touch {begun}' : '' }} }}
+        }}"""
+    )
+    return kept(hostile_folders.run("--n_jobs", "4", config=config), hostile_folders.folder / "first")
+
+
+@pytest.fixture(scope="module")
+def resumed_run(hostile_folders, harmed_run) -> Finished:
+    """The same, resumed and unharmed."""
+    return kept(hostile_folders.run("-resume", "--n_jobs", "4"), hostile_folders.folder / "second")
+
+
+@pytest.fixture(scope="module")
+def changed_run(hostile_folders, resumed_run) -> Finished:
+    """The same with another query."""
+    return hostile_folders.run("-resume", "--n_jobs", "4", "--curation_args", f"--query '{QUERY_WITH_LINES}'")
+
+
+def test_a_killed_sorting_is_retried_twice_with_more_and_fails_its_probe_alone(harmed_run):
+    assert harmed_run.code == 1, harmed_run.output
+    attempts = harmed_run.tasks(process="SPIKESORTING", tag=KILLED)
+    assert [row["attempt"] for row in attempts] == ["1", "2", "3"]
+    memory = [float(row["memory"].split()[0]) for row in attempts]
+    assert memory == sorted(set(memory))
+    recordings = harmed_run.status["recordings"]
+    assert {id: entry["status"] for id, entry in recordings.items()} == dict.fromkeys(PROBES, "ok") | {KILLED: "failed"}
+    failed = recordings[KILLED]
+    assert failed["stage"] == "spikesorting"
+    assert failed["stages"]["postprocessing"]["status"] == "not reached"
+    assert failed["stages"]["visualization"]["status"] == "ok"
+    assert failed["next_step"]
+    assert f"{KILLED}: failed in spikesorting" in harmed_run.output
+    assert {path.name for path in (harmed_run.results / "curated").iterdir()} == {*PROBES} - {KILLED}
+
+
+def test_a_blocks_file_waits_for_no_other_block_and_gets_what_there_is(harmed_run):
+    assert {name: block["status"] for name, block in harmed_run.status["blocks"].items()} == dict.fromkeys(BLOCKS, "ok")
+    (sort,) = harmed_run.tasks(process="SPIKESORTING", tag=SLOW)
+    files = {row["tag"]: row for row in harmed_run.tasks(process="NWB_UNITS")}
+    assert files[BLOCKS[0]]["start"] < sort["complete"]
+    for block, probes in zip(BLOCKS, (PROBES[:2], [SLOW]), strict=True):
+        staged = {path.name for path in (Path(files[block]["workdir"]) / "inputs").iterdir()}
+        stages = {f"{stage}_{id}" for stage in ("postprocessing", "curation") for id in probes}
+        assert staged == {f"nwb_ecephys_{block}"} | stages
+
+
+def test_a_resumed_run_does_what_had_failed_and_has_every_part(hostile_folders, resumed_run):
+    assert resumed_run.code == 0, resumed_run.output
+    assert resumed_run.status["status"] == "ok"
+    assert set(resumed_run.status["recordings"]) == {*PROBES}
+    assert len(resumed_run.trace) == 2 + 4 * 5 + 2 * 2 + 1
+    stages = ("SPIKESORTING", "POSTPROCESSING", "CURATION", "VISUALIZATION")
+    assert ran_anew(resumed_run) == {(stage, KILLED) for stage in stages} | {
+        ("NWB_UNITS", BLOCKS[1]),
+        ("RESULTS", "run"),
+    }
+    has_every_part(resumed_run.results, PROBES, BLOCKS)
+    assert not list(hostile_folders.folder.parent.rglob("harmed"))
+
+
+def has_every_part(results, ids, blocks):
+    for id in ids:
+        for place in ("preprocessed/{}.json", "preprocessed/motion/{}", "spikesorted/{}", "postprocessed/{}.zarr"):
+            assert (results / place.format(id)).exists()
+        for place in ("curated", "visualization", "quality_control", "logs"):
+            assert (results / place / id).exists()
+    for block in blocks:
+        assert (results / "nwb" / f"{block}.nwb").exists()
+    for name in ("params.json", "processing.json", "visualization_output.json", "report.html"):
+        assert (results / name).exists()
+    assert not list((results / "nextflow" / "failed").glob("*"))
+    assert unnamed(results) == []
+
+
+def test_a_resumed_run_does_what_changed(changed_run):
+    assert changed_run.code == 0, changed_run.output
+    after_curation = {("NWB_UNITS", block) for block in BLOCKS} | {("RESULTS", "run")}
+    after_curation |= {(stage, id) for stage in ("CURATION", "VISUALIZATION") for id in PROBES}
+    assert ran_anew(changed_run) == after_curation
+    assert changed_run.record("curation", PROBES[1])["params"]["query"] == QUERY_WITH_LINES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS, ids="-".join)
 def test_every_stage_runs_for_every_probe(pipeline, variant):
     run = pipeline.run(variant=variant)
     assert run.code == 0, run.output
     assert run.status["status"] == "ok"
     assert set(run.status["recordings"]) == {IMEC0, IMEC1}
     assert len(run.trace) == 2 + 2 * 5 + 2 + 1
-    for place in ("preprocessed/{}.json", "preprocessed/motion/{}", "spikesorted/{}", "postprocessed/{}.zarr"):
-        assert (run.results / place.format(IMEC1)).exists()
-    for place in ("curated", "visualization", "quality_control", "logs"):
-        assert (run.results / place / IMEC0).exists()
-    for name in (f"nwb/{BLOCK}.nwb", "params.json", "processing.json", "visualization_output.json", "report.html"):
-        assert (run.results / name).exists()
-    assert not list((run.results / "nextflow" / "failed").glob("*"))
-    assert unnamed(run.results) == []
+    has_every_part(run.results, [IMEC0, IMEC1], [BLOCK])
 
 
 @pytest.mark.slow
@@ -118,8 +235,9 @@ def test_lint_finds_nothing():
     assert "warn" not in text.lower()
 
 
-def test_resume_does_only_what_changed(pipeline):
-    """Nothing changed, also by another run in between; then the query."""
+@pytest.mark.slow
+def test_resume_does_nothing_when_nothing_changed(pipeline):
+    """Also with another run in between."""
     assert pipeline.run().code == 0
     # Another run in between, with results of its own.
     assert replace(pipeline, results_name="other results").run().code == 0
@@ -127,13 +245,6 @@ def test_resume_does_only_what_changed(pipeline):
     again = pipeline.run("-resume")
     assert time.monotonic() - start < 30
     assert ran_anew(again) == set()
-
-    query = "snr > 5\nand (firing_rate < 1e3 or not num_spikes == 0)"
-    changed = pipeline.run("-resume", "--curation_args", f"--query '{query}'")
-    after_curation = {("NWB_UNITS", BLOCK), ("RESULTS", "run")}
-    after_curation |= {(stage, id) for stage in ("CURATION", "VISUALIZATION") for id in (IMEC0, IMEC1)}
-    assert ran_anew(changed) == after_curation
-    assert changed.record("curation", IMEC1)["params"]["query"] == query
 
 
 @pytest.mark.slow
@@ -224,19 +335,6 @@ def test_hostile_text_reaches_the_capsule_unchanged(pipeline):
     assert not list(pipeline.folder.rglob("harmed"))
 
 
-def test_paths_with_blanks_quotes_and_other_alphabets(tmp_path, tiny_session):
-    folder = tmp_path / """Zoë's "data"; $(touch harmed) `touch harmed` 数据"""
-    folder.mkdir()
-    data = folder / 'session "1" é'
-    shutil.copytree(tiny_session, data)
-    pipeline = Pipeline(folder, data, results_name="the results ü", work_name="work & play")
-    run = pipeline.run()
-    assert run.code == 0, run.output
-    assert run.status["status"] == "ok"
-    assert (run.results / "nwb" / f"{BLOCK}.nwb").exists()
-    assert not list(tmp_path.rglob("harmed"))
-
-
 @pytest.mark.slow
 def test_relative_folders_start_where_the_run_is_launched(tmp_path, tiny_session):
     shutil.copytree(tiny_session, tmp_path / "session")
@@ -268,6 +366,7 @@ def test_ids_are_matched_exactly(tmp_path):
         assert staged == {f"preprocessing_{row['tag']}", f"spikesorting_{row['tag']}"}
 
 
+@pytest.mark.slow
 def test_a_failed_probe_leaves_the_others_alone(pipeline):
     config = pipeline.config_with(
         "process { withName: 'SPIKESORTING' { beforeScript = { task.tag == '%s' ? 'exit 3' : '' } } }" % IMEC0
@@ -329,7 +428,8 @@ def test_an_nwb_file_without_one_probes_lfp_makes_the_exit_code_1(tmp_path, tiny
     assert run.tasks(process="INCOMPLETE", tag=BLOCK)
 
 
-@pytest.mark.parametrize("code", rest_is_slow([137, 140, 143]))
+@pytest.mark.slow
+@pytest.mark.parametrize("code", [140, 143])
 def test_a_killed_task_is_retried_twice_with_more(pipeline, code):
     config = pipeline.config_with(
         "process { withName: 'SPIKESORTING' { beforeScript = { task.tag == '%s' ? 'exit %d' : '' } } }" % (IMEC0, code)
@@ -384,17 +484,8 @@ def test_nothing_waits_for_the_slow_probe(pipeline):
     assert quick["start"] < slow["complete"]
 
 
-@pytest.fixture(scope="module")
-def two_runs(tmp_path_factory) -> Path:
-    """A data folder with two SpikeGLX runs of two probes: two blocks, `a_g0_recording1` and `b_g0_recording1`."""
-    folder = tmp_path_factory.mktemp("runs") / "session"
-    for seed, name in enumerate("ab"):
-        probes = [ProbeSpec(f"imec{index}", channels=4, units=1, duration_s=1.0, seed=seed) for index in range(2)]
-        write_spikeglx(folder, probes, run=name)
-    return folder
-
-
-@pytest.mark.parametrize("variant", EACH_VARIANT, ids="-".join)
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS[1:], ids="-".join)
 def test_a_blocks_file_waits_for_no_other_block(tmp_path, two_runs, variant):
     """Block `a` gets its units while `b` is still being sorted, with a probe of `b` failed; both get all they have.
 
