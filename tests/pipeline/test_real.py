@@ -15,30 +15,43 @@ import pytest
 
 from capsules.common.tasks.resources import THREAD_VARIABLES
 from tests.data import ProbeSpec, truth_folders, write_spikeglx
+from tests.halves import rest_is_slow
 from tests.pipeline.nextflow_runs import ROOT, VARIANTS, Finished, Pipeline
 from tests.score import score, table
 
 pytestmark = pytest.mark.pipeline
 
 SHORT = "--min-duration-for-preprocessing 20"
-CHANNELS, DURATION_S = 16, 45.0
-PROBES = [
-    ProbeSpec(f"imec{index}", channels=CHANNELS, units=6, duration_s=DURATION_S, seed=7 + index) for index in (0, 1)
-]
+CHANNELS = 16
+PROBES = {
+    count: [
+        ProbeSpec(f"imec{index}", channels=CHANNELS, units=6, duration_s=duration_s, seed=7 + index)
+        for index in range(count)
+    ]
+    for count, duration_s in ((1, 20.0), (2, 45.0))
+}
+"""Number of probes -> what they record."""
+QUICK_AND_WHOLE = pytest.mark.parametrize("probes", rest_is_slow(PROBES), indirect=True)
+WHOLE = pytest.mark.parametrize("probes", [2], indirect=True)
 IMEC0, IMEC1 = "run_g0_imec0.ap_recording1", "run_g0_imec1.ap_recording1"
 BLOCK = "run_g0_recording1"
 
 
 @pytest.fixture(scope="module")
-def session(tmp_path_factory) -> Path:
+def probes(request) -> list[ProbeSpec]:
+    return PROBES[request.param]
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory, probes) -> Path:
     folder = tmp_path_factory.mktemp("real") / "session"
-    write_spikeglx(folder, PROBES)
+    write_spikeglx(folder, probes)
     return folder
 
 
 @pytest.fixture(scope="module")
 def sorted_session(tmp_path_factory, session) -> Finished:
-    """Both probes sorted by SpykingCircus2."""
+    """The probes sorted by SpykingCircus2."""
     run = Pipeline(tmp_path_factory.mktemp("run"), session).run("--preprocessing_args", SHORT, stub=False)
     assert run.code == 0, run.output
     return run
@@ -57,16 +70,18 @@ def show(capsys, run: Finished, scores: dict) -> None:
         print("\n" + table(run.results, scores, sum(seconds) / 60))
 
 
-def test_at_least_80_percent_of_the_true_units_are_found(sorted_session, session, capsys):
-    scores = score(sorted_session.results, truth_folders(session, PROBES))
+@QUICK_AND_WHOLE
+def test_at_least_80_percent_of_the_true_units_are_found(sorted_session, session, probes, capsys):
+    scores = score(sorted_session.results, truth_folders(session, probes))
     show(capsys, sorted_session, scores)
-    assert set(scores) == {IMEC0, IMEC1}
+    assert list(scores) == [IMEC0, IMEC1][: len(probes)]
     assert all(found.fraction >= 0.8 for found in scores.values()), scores
     assert all(found.true_good == found.well_found for found in scores.values()), scores
     assert all(found.false_good == 0 for found in scores.values()), scores
 
 
-def test_every_part_of_the_results_loads_by_the_call_it_names(sorted_session, session):
+@QUICK_AND_WHOLE
+def test_every_part_of_the_results_loads_by_the_call_it_names(sorted_session, session, probes):
     import numpy as np
     import spikeinterface as si
     from pynwb import read_nwb
@@ -75,7 +90,7 @@ def test_every_part_of_the_results_loads_by_the_call_it_names(sorted_session, se
 
     results = sorted_session.results
     lazy = si.load(results / "preprocessed" / f"{IMEC0}.json", base_folder=session.parent)
-    assert lazy.get_num_samples() == DURATION_S * 30000
+    assert lazy.get_num_samples() == probes[0].duration_s * 30000
     (task,) = sorted_session.tasks(process="PREPROCESSING", tag=IMEC0)
     written = si.load(Path(task["workdir"]) / f"preprocessing_{IMEC0}" / "traces")
     np.testing.assert_allclose(
@@ -95,27 +110,29 @@ def test_every_part_of_the_results_loads_by_the_call_it_names(sorted_session, se
     assert info["motion"].displacement
     assert len(info["peaks"]) == len(info["peak_locations"]) > 0
     nwbfile = read_nwb(results / "nwb" / f"{BLOCK}.nwb")
-    both = sum(si.load(results / "curated" / id).get_num_units() for id in (IMEC0, IMEC1))
-    assert len(nwbfile.units) == both
-    assert set(nwbfile.devices) == {"imec0", "imec1"}
-    assert len(nwbfile.electrodes) == 2 * CHANNELS
+    ids = [IMEC0, IMEC1][: len(probes)]
+    assert len(nwbfile.units) == sum(si.load(results / "curated" / id).get_num_units() for id in ids)
+    assert set(nwbfile.devices) == {probe.name for probe in probes}
+    assert len(nwbfile.electrodes) == len(probes) * CHANNELS
     first = nwbfile.units["spike_times"][0]
     np.testing.assert_allclose(first, curated.get_unit_spike_train(curated.unit_ids[0]) / 30000)
 
 
-def test_status_and_record_are_complete(sorted_session):
+@QUICK_AND_WHOLE
+def test_status_and_record_are_complete(sorted_session, probes):
     status = sorted_session.status
     assert status["layout_version"] == 1
     assert all(entry["status"] == "ok" for entry in status["recordings"].values())
     stages = json.loads((sorted_session.results / "processing.json").read_text())["stages"]
-    assert len(stages) == 12
+    assert len(stages) == 5 * len(probes) + 2
     for record in stages:
         assert record["versions"]["spikeinterface"]
         assert record["seconds"] >= 0
         assert record["code"]
-    assert (sorted_session.results / "report.html").read_text().count("<figure>") >= 8
+    assert (sorted_session.results / "report.html").read_text().count("<figure>") >= 4 * len(probes)
 
 
+@WHOLE
 @pytest.mark.slow
 def test_spikes_equal_plain_spikeinterface_with_the_same_parameters(sorted_session, tmp_path):
     """A script without this package, in its own process, on the written traces; and the capsule with another n_jobs."""
@@ -207,12 +224,14 @@ def test_the_short_probe_does_not_wait_for_the_long_one(tmp_path):
     assert short["start"] < long["complete"]
 
 
+@WHOLE
 @pytest.mark.slow
 def test_a_second_run_gives_the_same(sorted_session, session, tmp_path):
     again = Pipeline(tmp_path, session).run("--preprocessing_args", SHORT, stub=False)
     assert digests(again.results) == digests(sorted_session.results)
 
 
+@WHOLE
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_at_any_moment_and_resumed_gives_the_same(sorted_session, session, tmp_path, seed):
