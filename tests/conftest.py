@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,22 @@ def one_count_of_threads():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("capsules.common.tasks.resources.limit_threads", lambda n_jobs: None)
         yield
+
+
+@pytest.fixture(scope="session")
+def frozen() -> dict[str, int]:
+    """How many modules were imported when garbage was last looked for in all that they hold."""
+    return {"modules": 0}
+
+
+@pytest.fixture(autouse=True)
+def keep_garbage_collection_short(frozen):
+    """SpikeInterface collects garbage whenever it has written; with everything imported, that takes 0.25 s."""
+    yield
+    if len(sys.modules) > frozen["modules"] + 100:
+        gc.collect()
+        gc.freeze()
+        frozen["modules"] = len(sys.modules)
 
 
 TINY = [

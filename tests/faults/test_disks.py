@@ -123,6 +123,7 @@ def test_disk_full_during_a_run(disk, tmp_path, session, same):
     same(faulty.real("-resume"))
 
 
+@pytest.mark.slow
 def test_run_too_large_for_the_disk(disk, tmp_path, session):
     disk("small", "size=20m")
     faulty = Faulty(tmp_path / "launch", session, work_name="../small/work")

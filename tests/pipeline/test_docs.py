@@ -16,6 +16,7 @@ from tests.pipeline.nextflow_runs import ROOT, Pipeline, checkout
 from tests.reach.spy import task_for
 
 
+@pytest.mark.slow
 def test_adding_a_parameter(tmp_path):
     """docs/configuring.md: its diff applies, and everything that is generated has the new parameter."""
     diff = re.search(r"```diff\n(.*?)```", (ROOT / "docs" / "configuring.md").read_text(), re.DOTALL)[1]

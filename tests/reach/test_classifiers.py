@@ -138,6 +138,7 @@ def test_a_folder_with_a_model_tells_noise_from_neurons(model, analyzed, tmp_pat
     assert set(used["trained_with"]) == {"spikeinterface", "scikit-learn"}
 
 
+@pytest.mark.slow
 def test_a_model_of_every_part_that_the_trainer_writes(other_model, analyzed, tmp_path):
     inputs, truth = analyzed
     labels = labels_in(curated(inputs, tmp_path, noise_neural_classifier=str(other_model)).out)
@@ -445,6 +446,7 @@ def test_a_hub_that_cannot_be_asked(environment, told, resolved):
     assert told in problem
 
 
+@pytest.mark.slow
 def test_a_slow_hub_is_not_waited_for(resolved, model):
     with hub({DEFAULT: model}, delay_s=60) as (endpoint, _):
         start = time.monotonic()
@@ -463,6 +465,7 @@ def test_a_relative_folder_starts_where_the_run_was_started(resolved, model, tmp
     assert resolved({"noise_neural_classifier": "my models/noise"}, {})["code"] != run["code"]
 
 
+@pytest.mark.slow
 def test_fetch_models(model, tmp_path):
     environment = {"HF_HOME": str(tmp_path / "home")}
     params = tmp_path / "params.json"

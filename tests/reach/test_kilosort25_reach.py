@@ -99,6 +99,7 @@ def test_the_capsule_by_its_command_line(inputs, tmp_path, executable):
     assert given_ops(executable)["CAR"] == 0
 
 
+@pytest.mark.slow
 def test_matlab_runs_it_where_nothing_is_compiled(inputs, tmp_path, monkeypatch):
     put_on_path("matlab", tmp_path, monkeypatch)
     kilosort = tmp_path / "Kilosort-2.5"
@@ -215,6 +216,7 @@ def test_the_copy_for_kilosort_is_kept_when_asked_for(changed_run):
     assert (changed_run[0].out / "sorter" / "sorter_output" / "recording.dat").exists()
 
 
+@pytest.mark.slow
 def test_the_copy_for_kilosort_is_deleted_otherwise(inputs, tmp_path, executable):
     chosen = settings(skip_kilosort_preprocessing=True, scaleproc=200, delete_tmp_files=False)
     task = sort(inputs, tmp_path, chosen)
@@ -255,6 +257,7 @@ def test_an_executable_that_dies_fails_the_capsule_with_its_message(inputs, tmp_
     assert not (tmp_path / "spikesorting_r").exists()
 
 
+@pytest.mark.slow
 def test_a_failure_that_may_pass_is_recorded(inputs, tmp_path, executable, monkeypatch):
     monkeypatch.setenv("STAND_IN_FAILS", FAILS)
     done = capsule(inputs, tmp_path, "--no-raise-if-fails")

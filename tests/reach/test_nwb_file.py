@@ -1,5 +1,6 @@
 """The NWB file as others read it: traces, electrodes, devices, session; valid, and complete as far as is known."""
 
+import itertools
 import json
 import shutil
 
@@ -14,6 +15,7 @@ from capsules.job_dispatch.params import PARAMS as DISPATCH
 from capsules.nwb_ecephys import stage
 from capsules.nwb_ecephys.params import PARAMS
 from tests import formats
+from tests.halves import rest_is_slow
 from tests.reach.spy import task_for
 
 BY_HAND = """
@@ -71,8 +73,9 @@ def findings(nwbfile):
     return [*found, *map(str, validate(io=nwbfile.read_io))]
 
 
-@pytest.mark.parametrize("backend", ["hdf5", "zarr"])
-@pytest.mark.parametrize("split", [True, False], ids=["split", "joined"])
+@pytest.mark.parametrize(
+    ("split", "backend"), rest_is_slow([(True, "hdf5"), (False, "zarr"), (True, "zarr"), (False, "hdf5")], 2)
+)
 def test_traces_are_those_of_the_source(split, backend, spikeglx, tmp_path):
     from spikeinterface.extractors import read_nwb_recording
 
@@ -105,10 +108,22 @@ def test_traces_are_those_of_the_source(split, backend, spikeglx, tmp_path):
     assert nwbfile.devices["imec1"].serial_number == "1001"
 
 
-@pytest.mark.parametrize("backend", ["hdf5", "zarr"])
-@pytest.mark.parametrize("split", [True, False], ids=["split", "joined"])
-@pytest.mark.parametrize(("write_raw", "write_lfp"), [(True, True), (True, False), (False, True), (False, False)])
-@pytest.mark.parametrize("stub_seconds", [None, 0.5])
+# Of each two choices, every two values are together in one of the first cases.
+PAIRS = [
+    ("hdf5", True, True, True, None),
+    ("hdf5", False, True, False, 0.5),
+    ("zarr", True, False, False, None),
+    ("zarr", False, False, True, None),
+    ("zarr", True, True, True, 0.5),
+    ("hdf5", True, False, False, 0.5),
+]
+ALL = list(itertools.product(["hdf5", "zarr"], [True, False], [True, False], [True, False], [None, 0.5]))
+
+
+@pytest.mark.parametrize(
+    ("backend", "split", "write_raw", "write_lfp", "stub_seconds"),
+    rest_is_slow(PAIRS + [case for case in ALL if case not in PAIRS], len(PAIRS)),
+)
 def test_spikeinterface_reads_what_was_asked_for(
     backend, split, write_raw, write_lfp, stub_seconds, spikeglx, tmp_path
 ):
@@ -293,7 +308,7 @@ def breaking(tmp_path):
     return data, jobs
 
 
-@pytest.mark.parametrize("backend", ["hdf5", "zarr"])
+@pytest.mark.parametrize("backend", rest_is_slow(["hdf5", "zarr"]))
 def test_raw_traces_that_break_while_they_are_written_leave_the_rest(backend, breaking, tmp_path):
     from pynwb import read_nwb
 

@@ -170,7 +170,23 @@ def _digest(*arrays):
     return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
 
 
-@pytest.mark.parametrize("name", CASES)
+LONG = {
+    f"{group}.{name}"
+    for group, names in {
+        "detect_bad_channels": "noisy_channel_threshold outside_channel_threshold outside_channels_location "
+        "n_neighbors seed",
+        "artifacts": "detect detect_threshold freq_max",
+        "highpass_spatial_filter": "n_channel_taper direction agc_window_length_s highpass_butter_order "
+        "highpass_butter_wn",
+        MOTION: "preset detect_kwargs select_kwargs localize_peaks_kwargs estimate_motion_kwargs.win_step_norm "
+        "estimate_motion_kwargs.win_scale_norm estimate_motion_kwargs.bin_s interpolate_motion_kwargs",
+    }.items()
+    for name in names.split()
+}
+"""What takes seconds and is in `make test-full` alone; of each group, `make test` has one or two."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in CASES])
 def test_a_change_changes_the_result(name, outcome):
     settings, value, kind = CASES[name]
     before = outcome({key: given for key, given in settings.items() if key != name})

@@ -132,7 +132,8 @@ def test_a_figure_that_no_picture_can_hold_is_refused(figure):
     assert "100" in str(problem)
 
 
-@pytest.mark.parametrize("form", rest_is_slow(["png", "svg", "pdf"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["png", "svg", "pdf"])
 def test_equal_figures_are_equal_files(form, curated, data, tmp_path):
     written = []
     for name in ("a", "b"):
@@ -147,7 +148,7 @@ def test_equal_figures_are_equal_files(form, curated, data, tmp_path):
     assert {Path(file).stem for file in written[0]} >= {"traces_1", "motion", "psd", "rms", "firing", "unit_yield"}
 
 
-@pytest.mark.parametrize("left", ["nothing", "skipped", "traces"])
+@pytest.mark.parametrize("left", rest_is_slow(["nothing", "skipped", "traces"]))
 def test_a_recording_is_shown_as_far_as_it_came(left, curated, data, tmp_path):
     """Preprocessing that failed leaves nothing, one that was skipped its record, a failed sorting the traces."""
     import spikeinterface as si

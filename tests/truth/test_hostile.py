@@ -14,6 +14,7 @@ from capsules.common.recordings.job import Job
 from capsules.common.tasks import perform as performing
 from capsules.common.tasks.task import Task
 from tests.data import ProbeSpec, as_counts, ground_truth, shank_probe
+from tests.halves import rest_is_slow
 from tests.truth.chain import READER
 
 RATE_HZ = 30000.0
@@ -156,7 +157,7 @@ SKIPPED = {
 }
 
 
-@pytest.mark.parametrize("name", SKIPPED)
+@pytest.mark.parametrize("name", rest_is_slow(SKIPPED))
 def test_recordings_with_nothing_to_sort_are_skipped_for_that_reason(name, end):
     make, why = SKIPPED[name]
     code, status, reason = last(end(make(), KEEP_ALL if name != "saturated" else None))

@@ -19,6 +19,7 @@ def scored(tmp_path_factory):
     return scores
 
 
+@pytest.mark.slow
 def test_no_true_unit_is_lost_on_the_way_to_the_file(scored):
     found, postprocessed, _, in_file = scored["well"]
     assert found >= 4
@@ -26,12 +27,14 @@ def test_no_true_unit_is_lost_on_the_way_to_the_file(scored):
     assert in_file == postprocessed
 
 
+@pytest.mark.slow
 def test_times_in_the_file_are_those_of_the_sorted_spikes(scored):
     median, _, from_sorted = scored["nwb_errors"]
     assert median <= 1
     assert from_sorted < 1
 
 
+@pytest.mark.slow
 def test_well_found_units_are_good_and_good_units_are_one_neuron_each(scored):
     assert scored["recall"].cases >= 4
     assert scored["recall"].value >= 0.75

@@ -121,7 +121,7 @@ def test_given_times_are_blanked_by_the_recordings_clock(tmp_path):
 def test_a_period_from_start_to_stop_and_a_cut_recording(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "laser.csv").write_text("start_s,stop_s\n3.0,3.5\n")
-    settings = {"times": "laser.csv", "ms_before": 0, "ms_after": 0}
+    settings = {"times": "laser.csv", "ms_before": 0, "ms_after": 0, "detect": False}
     traces, _ = preprocessed(tmp_path, pulses=False, t_start=2.0, artifacts=settings)
     assert is_zero(traces, 1.0, 1.5)
     assert traces[round(0.99 * RATE)].any() and traces[round(1.51 * RATE)].any()

@@ -50,6 +50,7 @@ def test_plan_refuses_what_a_run_refuses(tiny_session):
     assert nowhere.returncode == 2
 
 
+@pytest.mark.slow
 def test_plan_tells_what_would_fail(tiny_session, params_file):
     document = {"job_dispatch": {"input": "spikeglx"}, "preprocessing": {"highpass_filter": {"freq_min": 15000}}}
     planned = spikerelay("plan", "--data", tiny_session, "--sorter", "spykingcircus2", "--params_file",

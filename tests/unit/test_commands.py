@@ -205,6 +205,7 @@ def test_merges_removals_splits_and_labels(results, spikerelay, tmp_path):
     assert [path.name for path in results.rglob(".*partial*")] == []
 
 
+@pytest.mark.slow
 def test_units_in_an_hdf5_file_are_replaced_too(run_folder, results, spikerelay, tmp_path):
     folder = linked_run(run_folder, tmp_path / "hdf5", "postprocessing_", "curation_")
     with quiet_tasks():
@@ -225,6 +226,7 @@ def test_units_in_an_hdf5_file_are_replaced_too(run_folder, results, spikerelay,
             np.testing.assert_array_equal(row["spike_times"], rows(theirs, id).loc[unit, "spike_times"])
 
 
+@pytest.mark.slow
 def test_a_file_whose_units_are_all_removed_has_none(run_folder, results, spikerelay, tmp_path):
     from pynwb import read_nwb
 

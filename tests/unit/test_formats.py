@@ -70,8 +70,9 @@ def settings_of(name, **more):
     return {"input": INPUTS.get(name, name), "spikeinterface_info": INFOS.get(name)} | more
 
 
-@pytest.mark.parametrize("split_groups", [True, False])
-@pytest.mark.parametrize("split_segments", [True, False])
+@pytest.mark.parametrize(
+    ("split_segments", "split_groups"), rest_is_slow([(True, True), (False, False), (True, False), (False, True)], 2)
+)
 @pytest.mark.parametrize("name", READ)
 def test_ids_durations_and_traces(name, split_segments, split_groups, folders, tmp_path):
     settings = settings_of(name, split_segments=split_segments, split_groups=split_groups)
@@ -424,6 +425,7 @@ print(json.dumps([time.monotonic() - start, peak_kb / 1024]))
 """
 
 
+@pytest.mark.slow
 def test_half_an_hour_of_384_channels_is_dispatched_in_little_memory(tmp_path):
     """Seconds are in docs/benchmarks.md; memory does not depend on the machine's load."""
     from tests.data import ProbeSpec, write_spikeglx

@@ -9,6 +9,7 @@ import pytest
 
 from capsules.common.recordings.reading import load_lfp_segments, load_recording, load_segments
 from tests import formats
+from tests.halves import rest_is_slow
 from tests.unit.test_formats import run
 from tests.unit.test_nwb_clock import SAMPLES, export, traces_of
 
@@ -80,7 +81,7 @@ def test_a_jump_of_the_clock_that_dropped_no_samples_is_said(tmp_path):
     assert "LF stream: segment 1 ends at 7.000000 s, in the wide band at 8.200000 s" in told
 
 
-@pytest.mark.parametrize("backend", ["hdf5", "zarr"])
+@pytest.mark.parametrize("backend", rest_is_slow(["hdf5", "zarr"]))
 def test_nwb(backend, gaps, tmp_path):
     from datetime import UTC, datetime
 

@@ -6,6 +6,7 @@ import pytest
 from capsules.common.recordings.saturation import converter_limits
 from capsules.preprocessing import stage, steps
 from capsules.preprocessing.params import PARAMS
+from tests.halves import rest_is_slow
 from tests.reach.spy import task_for
 
 RATE, CHANNELS, SECONDS = 30000, 16, 4
@@ -31,7 +32,7 @@ def raw_recording(converter, largest_uv=300.0):
     return recording
 
 
-@pytest.fixture(scope="module", params=CONVERTERS)
+@pytest.fixture(scope="module", params=rest_is_slow(CONVERTERS))
 def written(request, tmp_path_factory):
     """Converter, task, and SpikeInterface's chain in float32, in microvolts."""
     import spikeinterface as si
@@ -48,6 +49,7 @@ def written(request, tmp_path_factory):
         "remove_bad_channels": False,
         "max_bad_channel_fraction": 1,
         "motion_correction": {"preset": "rigid_fast"},
+        "artifacts": {"detect": False},
     }
     half = CONVERTERS[converter][0]
     limits = converter_limits(recording, None if half == 32768 else half)

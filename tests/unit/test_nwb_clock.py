@@ -16,6 +16,7 @@ from capsules.nwb_ecephys import stage as ecephys
 from capsules.nwb_ecephys.params import PARAMS
 from capsules.nwb_units import stage as units
 from tests import formats
+from tests.halves import rest_is_slow
 from tests.reach.conftest import write_record
 from tests.reach.spy import task_for
 
@@ -127,7 +128,7 @@ def segments_table(nwbfile):
     return table[["start_time", "stop_time", "segment", "source_start_time"]].to_numpy().tolist()
 
 
-@pytest.mark.parametrize("backend", ["hdf5", "zarr"])
+@pytest.mark.parametrize("backend", rest_is_slow(["hdf5", "zarr"]))
 def test_joined_segments_keep_the_instruments_clock(backend, data, tmp_path):
     nwbfile = export(data, tmp_path, backend=backend, split_segments=False)
     raw, lfp = joined_series(nwbfile)
@@ -189,7 +190,7 @@ def test_timestamps_that_jump_back_are_not_in_the_file(data, tmp_path):
     assert "time is counted by samples" in nwbfile.notes
 
 
-@pytest.mark.parametrize("backend", ["hdf5", "zarr"])
+@pytest.mark.parametrize("backend", rest_is_slow(["zarr", "hdf5"]))
 def test_the_timestamps_of_an_nwb_input_are_kept(backend, tmp_path):
     from datetime import UTC, datetime
 

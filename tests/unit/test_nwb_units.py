@@ -13,6 +13,7 @@ from capsules.common.units.metrics import metrics_table
 from capsules.nwb_units import stage
 from capsules.nwb_units.columns import Column, SortedUnits, Waveforms
 from capsules.nwb_units.table import joined
+from tests.halves import rest_is_slow
 from tests.two_probes import CHANNELS, IDS, contents, job, linked_run, perform, quiet_tasks, task_of
 
 BACKENDS = ["zarr", "hdf5"]
@@ -35,7 +36,7 @@ def nwbfile(exported):
     return read_nwb(exported / "nwb_units_day" / "file.nwb")
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", rest_is_slow(BACKENDS))
 def test_electrodes_have_the_labels_of_bad_channels(backend, run_folder, tmp_path):
     from pynwb import read_nwb, validate
 

@@ -11,6 +11,7 @@ from capsules.common.recordings.traces import traces_digest
 from capsules.preprocessing import drift, steps
 from capsules.preprocessing.params import MotionCorrection, PreprocessingParams
 from capsules.preprocessing.traces import new_folder
+from tests.halves import rest_is_slow
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +184,9 @@ def test_settings_of_peaks_are_equal_when_only_their_spelling_differs():
     assert complete_settings(detection, full) != complete_settings(detection, full | {"radius_um": 100.0})
 
 
-@pytest.mark.parametrize(("method", "imported"), [("locally_exclusive", False), ("locally_exclusive_torch", True)])
+@pytest.mark.parametrize(
+    ("method", "imported"), rest_is_slow([("locally_exclusive", False), ("locally_exclusive_torch", True)])
+)
 def test_torch_is_imported_for_the_methods_that_need_it_only(method, imported):
     program = f"""
 import sys

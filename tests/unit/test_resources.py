@@ -18,6 +18,7 @@ print("HITS", sum(compiled.stats.cache_hits.values()), "MISSES", sum(compiled.st
 """
 
 
+@pytest.mark.slow
 def test_compiled_code_lasts_from_one_process_to_the_next(tmp_path):
     def hits_and_misses():
         done = subprocess.run(

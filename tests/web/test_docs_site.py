@@ -15,7 +15,7 @@ from tests.docs_pages import OUTSIDE, ROOT
 from tests.halves import rest_is_slow
 
 MKDOCS = ROOT / ".docs" / "venv" / "bin" / "mkdocs"
-SHOWN = ("index.html", "parameters.html", "extending.html")
+SHOWN = ("extending.html", "index.html", "parameters.html")
 
 
 def build(settings: Path, site: Path) -> subprocess.CompletedProcess:
@@ -60,8 +60,9 @@ def test_nothing_is_fetched_from_elsewhere(site):
     ]
 
 
-@pytest.mark.parametrize("scheme", rest_is_slow(["light", "dark"]))
-@pytest.mark.parametrize("name", SHOWN)
+@pytest.mark.parametrize(
+    ("name", "scheme"), rest_is_slow([(name, scheme) for scheme in ("light", "dark") for name in SHOWN])
+)
 def test_a_page(site, visit, name, scheme):
     page, seen = visit(site / name, color_scheme=scheme, viewport={"width": 1300, "height": 900})
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
