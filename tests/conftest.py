@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from capsules.common.tasks.resources import use_numba_cache
-from tests.data import ProbeSpec, write_spikeglx
+from tests.data import ProbeSpec, kept_spikeglx
 
 # As a stage's command line does: before SpikeInterface is imported.
 use_numba_cache()
@@ -49,11 +51,15 @@ TINY = [
 
 
 @pytest.fixture(scope="session")
-def tiny_session(tmp_path_factory) -> Path:
+def kept_session(pytestconfig) -> Callable[[dict[str, list[ProbeSpec]]], Path]:
+    """Name of each run and its probes -> a SpikeGLX session, made once for all runs of the tests; not to be changed."""
+    return functools.partial(kept_spikeglx, pytestconfig.cache.mkdir("recordings"))
+
+
+@pytest.fixture(scope="session")
+def tiny_session(kept_session) -> Path:
     """A SpikeGLX session with two probes of 4 channels and 2 s: for wiring, not for sorting."""
-    folder = tmp_path_factory.mktemp("tiny") / "session"
-    write_spikeglx(folder, TINY)
-    return folder
+    return kept_session({"run": TINY})
 
 
 @pytest.fixture

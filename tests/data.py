@@ -5,8 +5,10 @@ White noise and stationary units make these easier to sort than real recordings.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -269,6 +271,30 @@ def _write_meta(stem: Path, band: str, spec: ProbeSpec, slot: int, samples: int,
         f"(SY0;{2 * NEUROPIXELS_CHANNELS}:{spec.channels})",
     }
     Path(f"{stem}.{band}.meta").write_text("".join(f"{key}={value}\n" for key, value in meta.items()))
+
+
+def kept_spikeglx(cache: Path, runs: dict[str, list[ProbeSpec]]) -> Path:
+    """A session of SpikeGLX runs that is made once for its specification and this file; not to be changed.
+
+    Parameters
+    ----------
+    cache : Path
+        Where sessions are kept; several processes may use it at once.
+    runs : dict
+        Name of the run -> its probes.
+    """
+    specified = json.dumps({run: [vars(spec) for spec in probes] for run, probes in runs.items()})
+    digest = hashlib.sha256(specified.encode() + Path(__file__).read_bytes()).hexdigest()[:16]
+    kept = cache / digest
+    if not kept.exists():
+        making = Path(tempfile.mkdtemp(prefix="making-", dir=cache))
+        for run, probes in runs.items():
+            write_spikeglx(making / "session", probes, run)
+        try:
+            making.rename(kept)
+        except OSError:  # Another process was quicker.
+            shutil.rmtree(making)
+    return kept / "session"
 
 
 def cached_spikeglx(folder: Path, probes: list[ProbeSpec]) -> Path:

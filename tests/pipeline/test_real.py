@@ -43,10 +43,8 @@ def probes(request) -> list[ProbeSpec]:
 
 
 @pytest.fixture(scope="module")
-def session(tmp_path_factory, probes) -> Path:
-    folder = tmp_path_factory.mktemp("real") / "session"
-    write_spikeglx(folder, probes)
-    return folder
+def session(kept_session, probes) -> Path:
+    return kept_session({"run": probes})
 
 
 @pytest.fixture(scope="module")

@@ -36,13 +36,12 @@ def ran_anew(run) -> set[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def two_runs(tmp_path_factory) -> Path:
+def two_runs(kept_session) -> Path:
     """A data folder with two SpikeGLX runs of two probes: two blocks, `a_g0_recording1` and `b_g0_recording1`."""
-    folder = tmp_path_factory.mktemp("runs") / "session"
-    for seed, name in enumerate("ab"):
-        probes = [ProbeSpec(f"imec{index}", channels=4, units=1, duration_s=1.0, seed=seed) for index in range(2)]
-        write_spikeglx(folder, probes, run=name)
-    return folder
+    probe = ProbeSpec(channels=4, units=1, duration_s=1.0)
+    return kept_session(
+        {run: [replace(probe, name=f"imec{index}", seed=seed) for index in range(2)] for seed, run in enumerate("ab")}
+    )
 
 
 PROBES = [f"{run}_g0_imec{index}.ap_recording1" for run in "ab" for index in range(2)]

@@ -23,7 +23,6 @@ from capsules.resolve_params.resolve import resolve
 from tests.halves import rest_is_slow
 from tests.unit.test_verdicts import BAD_DOCUMENTS, CROSSED, DEFAULTS, SCHEMA, TEXTS, VALIDATOR, mutate, one
 from tests.unit.test_verdicts import LEAVES as PARAMETERS
-from tests.web.conftest import Seen
 
 APP = generate.ROOT / "params_app"
 PAGE = APP / "index.html"
@@ -38,15 +37,6 @@ ODD += [{"constructor": 1}, {"curation": {"__proto__": None}}, {"curation": {"to
 @pytest.fixture(params=rest_is_slow(["http", "file"]))
 def address(request, editor_server):
     return PAGE.as_uri() if request.param == "file" else editor_server
-
-
-@pytest.fixture(scope="module")
-def tab(browser):
-    """One page for all tests of the form, which is made anew for each: a new window takes three times as long."""
-    context = browser.new_context()
-    page = context.new_page()
-    yield page, Seen(page)
-    context.close()
 
 
 @pytest.fixture

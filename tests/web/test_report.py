@@ -96,6 +96,17 @@ def file(shown, tmp_path_factory):
     return made
 
 
+@pytest.fixture
+def opened(file, tab):
+    """The report in a page, and what is Seen of it."""
+    page, seen = tab
+    page.goto("about:blank")
+    seen.console.clear()
+    seen.requests.clear()
+    page.goto(file.as_uri())
+    return page, seen
+
+
 def units_shown(page):
     return page.locator('[data-units="first"] tbody th').all_inner_texts()
 
@@ -104,8 +115,8 @@ def column(page, index):
     return page.locator(f'[data-units="first"] tbody tr td:nth-child({index})').all_inner_texts()
 
 
-def test_it_asks_for_nothing_and_complains_of_nothing(file, visit):
-    page, seen = visit(file)
+def test_it_asks_for_nothing_and_complains_of_nothing(opened, file):
+    page, seen = opened
     page.locator("[data-probe]").first.scroll_into_view_if_needed()
     page.wait_for_selector("[data-probe] .main-svg")
     page.locator('[data-units="first"] tbody a').first.click()
@@ -115,15 +126,15 @@ def test_it_asks_for_nothing_and_complains_of_nothing(file, visit):
     assert [url for url in seen.requests if url.startswith("file:")] == [file.as_uri()]
 
 
-def test_what_comes_from_the_data_is_text(file, visit):
-    page, _ = visit(file)
+def test_what_comes_from_the_data_is_text(opened):
+    page, _ = opened
     assert page.title() == "SpikeRelay report: failed"
     assert page.get_by_text(HOSTILE).count() > 3
     assert page.locator("b").count() == 0
 
 
-def test_parameters_are_shown_as_they_are_written(file, visit):
-    page, _ = visit(file)
+def test_parameters_are_shown_as_they_are_written(opened):
+    page, _ = opened
     cells = page.locator("tr", has_text="curation.query").locator("td").all_inner_texts()
     assert cells[:2] == ['"snr > 1"', json.dumps(HOSTILE)]
 
@@ -135,9 +146,9 @@ def test_a_run_without_recordings_has_a_report(visit, tmp_path):
     assert seen.console == []
 
 
-def test_no_script_but_its_own_runs(file, visit):
+def test_no_script_but_its_own_runs(opened):
     """Not even one that had got into the page."""
-    page, seen = visit(file)
+    page, seen = opened
     page.evaluate(
         """() => {
             const script = document.createElement("script");
@@ -152,8 +163,8 @@ def test_no_script_but_its_own_runs(file, visit):
     assert not [url for url in seen.requests if url.startswith("http")]
 
 
-def test_the_table_sorts_both_ways(file, visit):
-    page, _ = visit(file)
+def test_the_table_sorts_both_ways(opened):
+    page, _ = opened
     button = page.locator('[data-units="first"] [data-column="snr"]')
     button.click()
     headers = page.locator('[data-units="first"] thead th')
@@ -166,8 +177,8 @@ def test_the_table_sorts_both_ways(file, visit):
     assert button.evaluate("button => button === document.activeElement")
 
 
-def test_the_table_filters(file, visit):
-    page, _ = visit(file)
+def test_the_table_filters(opened):
+    page, _ = opened
     assert len(units_shown(page)) == 6
     filters = page.locator('[data-units="first"] .filters')
     filters.locator('[data-filter="default_qc"]').select_option("good")
@@ -191,8 +202,8 @@ def file_units(page):
     return page.evaluate("content.first.units.ids")
 
 
-def test_a_units_page(file, visit, shown):
-    page, _ = visit(file)
+def test_a_units_page(opened, shown):
+    page, _ = opened
     page.locator('[data-units="first"] tbody a').nth(1).click()
     dialog = page.locator("dialog#unit")
     units = shown["units"]
@@ -218,8 +229,8 @@ def test_a_units_page(file, visit, shown):
     assert page.evaluate("location.hash") == ""
 
 
-def test_the_keyboard_stays_in_a_units_page_to_its_ends(file, visit, shown):
-    page, _ = visit(file)
+def test_the_keyboard_stays_in_a_units_page_to_its_ends(opened, shown):
+    page, _ = opened
     held = "document.activeElement.id"
     page.locator('[data-units="first"] tbody a').first.press("Enter")
     page.wait_for_selector("dialog[open]")
@@ -244,8 +255,8 @@ def test_paper_has_the_probe_map_below_the_checks(file, visit):
     assert probe["y"] >= checks["y"] + checks["height"]
 
 
-def test_a_link_to_a_unit_opens_it(file, visit):
-    page, seen = visit(file)
+def test_a_link_to_a_unit_opens_it(opened):
+    page, seen = opened
     page.evaluate("location.hash = '#unit/' + encodeURIComponent('a % of/2') + '/3'")
     page.wait_for_selector("dialog[open]")
     assert page.locator("dialog h2").inner_text().endswith("of a % of/2")
