@@ -34,8 +34,10 @@ class Finished:
 
     @property
     def trace(self) -> list[dict[str, str]]:
+        """A row for each task; processes without the subworkflow before their names."""
         with (self.results / "nextflow" / "trace.txt").open() as stream:
-            return list(csv.DictReader(stream, delimiter="\t"))
+            rows = list(csv.DictReader(stream, delimiter="\t"))
+        return [row | {"process": row["process"].rpartition(":")[2]} for row in rows]
 
     def tasks(self, **wanted: str) -> list[dict[str, str]]:
         """The trace's rows in which every given column has the given value."""

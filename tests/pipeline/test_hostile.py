@@ -64,6 +64,7 @@ def test_as_names_of_probes_in_params_and_in_arguments(tmp_path):
 OPTIONS = {"n_gpus": 0, "n_jobs": 1, "sorter": 2, "runmode": 5, "preprocessing_args": 4, "params_file": 9}
 
 
+@pytest.mark.slow
 def test_as_values_of_options(tmp_path, tiny_session):
     """All are refused at once, by a first task whose environment has them already."""
     given = {option: HOSTILE[index] for option, index in OPTIONS.items()}

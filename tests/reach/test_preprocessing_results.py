@@ -176,7 +176,7 @@ LONG = {
         "detect_bad_channels": "noisy_channel_threshold outside_channel_threshold outside_channels_location "
         "n_neighbors seed",
         "artifacts": "detect detect_threshold freq_max",
-        "highpass_spatial_filter": "n_channel_taper direction agc_window_length_s highpass_butter_order "
+        "highpass_spatial_filter": "n_channel_taper apply_agc direction agc_window_length_s highpass_butter_order "
         "highpass_butter_wn",
         MOTION: "preset detect_kwargs select_kwargs localize_peaks_kwargs estimate_motion_kwargs.win_step_norm "
         "estimate_motion_kwargs.win_scale_norm estimate_motion_kwargs.bin_s interpolate_motion_kwargs",

@@ -249,6 +249,7 @@ OTHERS = {"amplitude_scalings": {}, "auto_correlograms": {"window_ms": 20.0}, "v
 """SpikeInterface's other extensions, by its names, with settings of its own."""
 
 
+@pytest.mark.slow
 def test_any_other_extension_is_computed_by_its_name(folder, tmp_path):
     import spikeinterface as si
 

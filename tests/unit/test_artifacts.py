@@ -127,6 +127,7 @@ def test_a_period_from_start_to_stop_and_a_cut_recording(tmp_path):
     assert traces[round(0.99 * RATE)].any() and traces[round(1.51 * RATE)].any()
 
 
+@pytest.mark.slow
 def test_saturated_time_is_blanked_with_the_artifacts(tmp_path):
     import spikeinterface as si
 

@@ -21,6 +21,7 @@ from capsules.spikesorting.sorters.kilosort4_parameters import (
     MAIN_PARAMETERS,
     compare_settings,
 )
+from tests.halves import rest_is_slow
 
 ROOT = Path(__file__).parents[2]
 SEED = json.loads((ROOT / "tests" / "facts" / "kilosort4_parameters.json").read_text())
@@ -200,7 +201,7 @@ assert three != draws()
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 
 
-@pytest.mark.parametrize("limit", [0, 200, 10**6])
+@pytest.mark.parametrize("limit", rest_is_slow([200, 0, 10**6]))
 def test_a_search_stops_where_one_worker_would_for_any_number_of_them(limit):
     from spikeinterface import generate_recording
     from spikeinterface.core.node_pipeline import ExtractSparseWaveforms, run_node_pipeline
