@@ -15,7 +15,7 @@ from capsules.job_dispatch.loaders import LOADERS, guess_format
 from capsules.job_dispatch.params import JobDispatchParams
 from capsules.parameters.problems import shown
 from capsules.parameters.rules import rate_problems
-from capsules.preprocessing.artifacts import times_digest
+from capsules.preprocessing.artifact_times import digest_times_files
 from capsules.resolve_params.machine.disk import (
     Written,
     forecast,
@@ -85,7 +85,7 @@ def plan(options: dict[str, Any], data: Path, work: Path, results: Path) -> tupl
     """
     resolved = resolve(options, Path.cwd())
     # Rejects a file of times that is missing or invalid.
-    times_digest(data, resolved.params.preprocessing.artifacts.times)
+    digest_times_files(data, resolved.params.preprocessing.artifacts.times)
     guess_input(resolved, data)
     resolved.notes += missing_models(resolved, Path.cwd())
     jobs, dispatch = find_jobs(resolved.params.job_dispatch, data)

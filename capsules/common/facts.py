@@ -49,10 +49,10 @@ class MotionRange(BaseModel):
 
 
 class DetectedPeaks(BaseModel):
-    """How many peaks were kept with the motion, and the settings that they were detected with."""
+    """How many peaks were saved with the motion, and their settings (None: a selection of peaks was saved)."""
 
     count: int
-    settings: dict[str, Any]
+    settings: dict[str, Any] | None
 
 
 class PreprocessingFacts(Facts):

@@ -1,9 +1,11 @@
-"""Metrics that came out as NaN for every unit: which, and what SpikeInterface needs to compute them."""
+"""Metrics that are NaN for every unit, and what SpikeInterface needs to compute them."""
 
 from __future__ import annotations
 
 from itertools import groupby
 from typing import Any
+
+from spikeinterface import SortingAnalyzer
 
 from capsules.common.units.metric_names import METRIC_EXTENSIONS
 
@@ -12,7 +14,7 @@ NEEDS = {
     "presence_ratio": "a recording of at least five bins of {bin_duration_s:g} s",
     "firing_range": "a recording of at least one bin of {bin_size_s:g} s",
     "rp_violation": "two spikes of a unit",
-    "sliding_rp_violation": "so many spikes that one of the contaminations that are tried has 90 % confidence",
+    "sliding_rp_violation": "enough spikes for 90 % confidence in one of the tested contaminations",
     "amplitude_cutoff": "{amplitudes_bins_min_ratio:g} spikes of a unit for each of {num_histogram_bins} bins",
     "amplitude_cv": "{min_num_bins} bins of {average_num_spikes_per_bin} spikes of a unit",
     "noise_cutoff": "an amplitude histogram of {n_bins} bins that has a lower tail",
@@ -35,17 +37,16 @@ NEEDS = {
     "exp_decay": "enough channels with an amplitude that decays with distance",
     "spread": "a template on several channels",
 }
-"""SpikeInterface's metric -> what it needs of the data, with its settings filled in; the others are always there."""
+"""SpikeInterface's metric -> the data that it needs, with its settings filled in; the others need nothing more."""
 
 
-def empty_metrics(analyzer: Any) -> dict[str, dict[str, str]]:
-    """Extension that was computed -> column that is NaN for every unit -> what its metric needs."""
-    return {
-        name: _empty_columns(analyzer.get_extension(name)) for name in METRIC_EXTENSIONS if analyzer.has_extension(name)
-    }
+def find_empty_metrics(analyzer: SortingAnalyzer) -> dict[str, dict[str, str]]:
+    """Computed extension -> column that is NaN for every unit -> what its metric needs."""
+    computed = filter(analyzer.has_extension, METRIC_EXTENSIONS)
+    return {name: _find_empty_columns(analyzer.get_extension(name)) for name in computed}
 
 
-def _empty_columns(extension: Any) -> dict[str, str]:
+def _find_empty_columns(extension: Any) -> dict[str, str]:
     table, settings = extension.get_data(), extension.params["metric_params"]
     metric_of = {column: metric.metric_name for metric in extension.metric_list for column in metric.metric_columns}
     return {
@@ -55,8 +56,8 @@ def _empty_columns(extension: Any) -> dict[str, str]:
     }
 
 
-def sentences(analyzer: Any, columns: dict[str, str]) -> list[str]:
-    """What to tell of the empty columns of an extension: those with the same need together, and what the data are."""
+def describe_empty_metrics(analyzer: SortingAnalyzer, columns: dict[str, str]) -> list[str]:
+    """A sentence for the empty columns with the same need, and what the data have."""
     counts = analyzer.sorting.count_num_spikes_per_unit(outputs="array")
     here = f"{analyzer.get_total_duration():.0f} s, {len(counts)} units of {counts.min()} to {counts.max()} spikes"
     return [

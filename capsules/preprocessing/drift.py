@@ -1,14 +1,23 @@
-"""The drift of the probe: peaks found while the traces are written, and the motion told from them."""
+"""The drift of the probe: peaks are detected while the traces are written, and the motion is estimated from them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, cast
+
+import numpy as np
+import numpy.typing as npt
+from spikeinterface import BaseRecording
+from spikeinterface.core.motion import Motion
+from spikeinterface.core.node_pipeline import PipelineNode
+from spikeinterface.preprocessing.motion import motion_options_preset
+from spikeinterface.sortingcomponents import motion
+from spikeinterface.sortingcomponents.peak_selection import select_peaks
 
 from capsules.common.recordings.peaks import complete_settings, find_peaks, locate
-from capsules.common.recordings.saturation import without_frames
+from capsules.common.recordings.saturation import Frames, without_frames
 from capsules.preprocessing.params import MotionCorrection
 
 LONG_S = 2000.0
@@ -16,6 +25,18 @@ LONG_S = 2000.0
 STRETCH_S = 1000.0
 MIN_PEAKS = 200
 """Half of fewer peaks gives no motion to compare."""
+
+Array = npt.NDArray[Any]
+
+
+class MotionInfo(TypedDict):
+    """SpikeInterface's `motion_info`."""
+
+    peaks: Array
+    peak_locations: Array
+    motion: Motion
+    parameters: dict[str, dict[str, Any]]
+    run_times: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -28,36 +49,38 @@ class Recipe:
     estimate: dict[str, Any]
 
     def peak_settings(self) -> dict[str, Any] | None:
-        """What the kept peaks depend on; None when only some of them were kept."""
+        """The settings that the saved peaks depend on; None when a selection of peaks was saved."""
         return None if self.select else complete_settings(self.detect, self.localize)
 
 
-def recipe(recording: Any, params: MotionCorrection, change: Callable[[str], None] = print) -> Recipe:
-    """The settings of each step, as SpikeInterface's `compute_motion` puts them together.
+def make_recipe(
+    recording: BaseRecording, params: MotionCorrection, record_change: Callable[[str], None] = print
+) -> Recipe:
+    """Combine the settings of each step as SpikeInterface's `compute_motion` does.
 
     `win_step_norm` and `win_scale_norm` are fractions of the probe's span along y; SpikeInterface takes micrometres.
-    `change` takes what is done otherwise.
+    `record_change` records an automatic adjustment.
     """
-    from spikeinterface.preprocessing.motion import motion_options_preset
-
-    estimate = params.estimate_motion_kwargs.model_dump()
-    depths = recording.get_channel_locations()[:, 1]
-    span_um = float(depths.max() - depths.min())
+    chosen = params.estimate_motion_kwargs.model_dump()
+    depths_um = recording.get_channel_locations()[:, 1]
+    span_um = float(depths_um.max() - depths_um.min())
     for name in ("win_step", "win_scale"):
-        fraction = estimate.pop(f"{name}_norm")
+        fraction = chosen.pop(f"{name}_norm")
         if fraction is not None:
-            estimate[f"{name}_um"] = fraction * span_um
-    if estimate["bin_s"] is None:
-        del estimate["bin_s"]
-    preset = deepcopy(motion_options_preset[params.preset])
+            chosen[f"{name}_um"] = fraction * span_um
+    if chosen["bin_s"] is None:
+        del chosen["bin_s"]
+    preset = deepcopy(cast(dict[str, Any], motion_options_preset[params.preset]))
     if preset["estimate_motion_kwargs"].get("batching_mode") == "offline":
-        # The preset `dredge` (0.105.3) has the mode's former name, which the method refuses.
+        # The preset `dredge` (0.105.3) has the mode's former name, which the method rejects.
         preset["estimate_motion_kwargs"]["batching_mode"] = "full"
-    estimate = preset["estimate_motion_kwargs"] | estimate
+    estimate = preset["estimate_motion_kwargs"] | chosen
     long = recording.get_total_duration() > LONG_S and estimate["method"] == "dredge_ap"
-    if long and "batching_mode" not in params.estimate_motion_kwargs.model_dump():
+    if long and "batching_mode" not in chosen:
         estimate |= {"batching_mode": "online", "chunk_len_s": STRETCH_S}
-        change(f"the drift is estimated in stretches of {STRETCH_S:g} s: all at once would take too much memory")
+        record_change(
+            f"the motion is estimated in parts of {STRETCH_S:g} s: the whole recording would need too much memory"
+        )
     return Recipe(
         preset["detect_kwargs"] | params.detect_kwargs.model_dump(),
         preset["select_kwargs"] | params.select_kwargs.model_dump(),
@@ -67,93 +90,89 @@ def recipe(recording: Any, params: MotionCorrection, change: Callable[[str], Non
 
 
 def estimate_motion(
-    recording: Any,
-    steps: Recipe,
-    also: Sequence[Any] = (),
-    again: Callable[[], Any] | None = None,
-    excluded: Sequence[tuple[int, int]] = (),
-) -> dict[str, Any]:
-    """Estimate the drift in one pass over the traces; a choice of peaks needs a second look at the chosen ones.
+    recording: BaseRecording,
+    recipe: Recipe,
+    nodes: Sequence[PipelineNode] = (),
+    load_written: Callable[[], BaseRecording] | None = None,
+    excluded: Frames | None = None,
+) -> MotionInfo:
+    """Estimate the motion in one pass over the traces; a selection of peaks needs a second pass to localize them.
 
-    SpikeInterface's `compute_motion` takes the same steps, but lets nothing else see the traces, and its way with a
-    choice of peaks is broken in 0.105.3 (it calls `detect_peaks` as that was before).
+    SpikeInterface's `compute_motion` has the same steps, but shares its pass with no other node, and its selection of
+    peaks is broken in 0.105.3 (it calls `detect_peaks` with the arguments of a former version).
 
     Parameters
     ----------
     recording : BaseRecording
         One segment, filtered and referenced.
-    steps : Recipe
-    also : sequence of PipelineNode
-        Nodes that see the same chunks of traces, e.g. one that writes them.
-    again : callable, optional
-        Gives the recording for the second look, e.g. as it is written by then.
-    excluded : sequence of (int, int)
-        Samples, start and end, whose peaks and noise are not used, e.g. where the converter was saturated.
-
-    Returns
-    -------
-    dict
-        SpikeInterface's `motion_info`: `motion`, `peaks`, `peak_locations`, `parameters`.
+    recipe : Recipe
+    nodes : sequence of PipelineNode
+        More nodes of the same pass, e.g. one that writes the traces.
+    load_written : callable, optional
+        Returns the recording for the second pass, e.g. as the first one wrote it.
+    excluded : Frames, optional
+        Periods whose peaks and noise are not used, e.g. where the converter was saturated.
     """
-    from spikeinterface.sortingcomponents import motion
-    from spikeinterface.sortingcomponents.peak_selection import select_peaks
-
-    quiet = without_frames(recording, list(excluded))
-    if steps.select:
-        peaks, _ = find_peaks(recording, steps.detect, None, also, quiet)
-        peaks = peaks[_outside(peaks, excluded)]
-        peaks = select_peaks(peaks, recording=recording, **({"seed": 0} | steps.select))
-        locations = locate(again() if again else recording, peaks, steps.localize)
+    excluded = excluded or []
+    quiet = without_frames(recording, excluded)
+    if recipe.select:
+        peaks, _ = find_peaks(recording, recipe.detect, None, nodes, quiet)
+        peaks = peaks[_are_outside(peaks, excluded)]
+        peaks = select_peaks(peaks, recording=recording, **({"seed": 0} | recipe.select))
+        locations = locate(load_written() if load_written else recording, peaks, recipe.localize)
     else:
-        peaks, locations = find_peaks(recording, steps.detect, steps.localize, also, quiet)
-        kept = _outside(peaks, excluded)
-        peaks, locations = peaks[kept], locations[kept]
+        peaks, locations = find_peaks(recording, recipe.detect, recipe.localize, nodes, quiet)
+        outside = _are_outside(peaks, excluded)
+        peaks, locations = peaks[outside], locations[outside]
     return {
         "peaks": peaks,
         "peak_locations": locations,
-        "motion": motion.estimate_motion(recording, peaks, locations, **steps.estimate),
-        "parameters": {f"{name}_kwargs": settings for name, settings in vars(steps).items()},
+        "motion": _estimate(recording, peaks, locations, recipe),
+        "parameters": {f"{name}_kwargs": settings for name, settings in vars(recipe).items()},
         # Times would make equal results differ; stage.json has them.
         "run_times": {},
     }
 
 
-def range_interval(recording: Any, info: dict[str, Any], steps: Recipe) -> tuple[float, tuple[float, float] | None]:
-    """The range of the estimated motion and the ends of its 95 % interval, in um; None for fewer than MIN_PEAKS.
+def estimate_range(
+    recording: BaseRecording, info: MotionInfo, recipe: Recipe
+) -> tuple[float, tuple[float, float] | None]:
+    """The range of the estimated motion and its 95 % interval, in um; None instead for fewer than MIN_PEAKS.
 
     Two estimates, each from every second peak, differ by twice the error of the estimate from all peaks; the range is
-    the difference of two displacements. This is the error from few or noisy peaks; what a method gets wrong with all
-    peaks alike, such as windows that are too wide, is not in it.
+    the difference of two displacements. The interval covers the error from few or noisy peaks; it does not cover what
+    a method gets wrong with all peaks alike, such as windows that are too wide.
     """
-    import numpy as np
-    from spikeinterface.sortingcomponents import motion
-
-    range_um = float(np.ptp(_displacement(info["motion"])))
+    range_um = float(np.ptp(_displacement_um(info["motion"])))
     if len(info["peaks"]) < MIN_PEAKS:
         return range_um, None
     halves = []
     for first in (0, 1):
         peaks, locations = info["peaks"][first::2], info["peak_locations"][first::2]
-        halves.append(_displacement(motion.estimate_motion(recording, peaks, locations, **steps.estimate)))
+        halves.append(_displacement_um(_estimate(recording, peaks, locations, recipe)))
     # The last bin of time can be missing in one half.
     bins = min(map(len, halves))
-    difference = halves[0][:bins] - halves[1][:bins]
-    error_um = float(np.std(difference)) / 2
-    margin_um = 1.96 * np.sqrt(2) * error_um
+    error_um = float(np.std(halves[0][:bins] - halves[1][:bins])) / 2
+    margin_um = float(1.96 * np.sqrt(2) * error_um)
     return range_um, (max(0.0, range_um - margin_um), range_um + margin_um)
 
 
-def _displacement(motion: Any) -> Any:
-    """Displacement in um, (bins of time, windows), of the only segment."""
-    return motion.displacement[0]
+def _estimate(recording: BaseRecording, peaks: Array, locations: Array, recipe: Recipe) -> Motion:
+    return cast(Motion, motion.estimate_motion(recording, peaks, locations, **recipe.estimate))
 
 
-def _outside(peaks: Any, excluded: Sequence[tuple[int, int]]) -> Any:
-    """Which peaks are in none of the excluded periods, which are in order; array of bool, (peaks,)."""
-    import numpy as np
+def _displacement_um(estimate: Motion) -> Array:
+    """Displacement, (bins of time, windows), of the only segment."""
+    displacement_um: Array = estimate.displacement[0]
+    return displacement_um
 
+
+def _are_outside(peaks: Array, excluded: Frames) -> npt.NDArray[np.bool_]:
+    """Which peaks are in none of the excluded periods, which are in order; (peaks,)."""
     if not excluded:
         return np.ones(len(peaks), dtype=bool)
     starts, ends = np.array(excluded).T
-    before = np.searchsorted(starts, peaks["sample_index"], side="right") - 1
-    return (before < 0) | (peaks["sample_index"] >= ends[before])
+    samples = peaks["sample_index"]
+    before = np.searchsorted(starts, samples, side="right") - 1
+    outside: npt.NDArray[np.bool_] = (before < 0) | (samples >= ends[before])
+    return outside

@@ -17,16 +17,14 @@ class BandpassFilter(Section):
 
 
 class PhaseShift(Section):
-    margin_ms: float = param(
-        100.0, "Traces read beyond each chunk when channels sampled in turn are aligned.", unit="ms", ge=0
-    )
+    margin_ms: float = param(100.0, "Traces read beyond each chunk when channels are aligned.", unit="ms", ge=0)
 
 
 class DetectBadChannels(Section):
     method: Literal["coherence+psd", "std", "mad", "neighborhood_r2"] = param(
         "coherence+psd",
-        "How bad channels are found; `coherence+psd` tells dead, noisy and out-of-brain channels apart by their "
-        "likeness to their neighbours and their spectrum.",
+        "How bad channels are detected; `coherence+psd` distinguishes dead, noisy and out-of-brain channels by "
+        "their coherence with their neighbours and their spectrum.",
     )
     dead_channel_threshold: float = param(-0.5, "A channel less coherent with its neighbours than this is dead.")
     noisy_channel_threshold: float = param(1.0, "A channel with more high-frequency power than this is noisy.")
@@ -37,15 +35,17 @@ class DetectBadChannels(Section):
         "top", "End of the probe at which channels may be out of the brain."
     )
     n_neighbors: int = param(11, "Neighbouring channels that a channel is compared with.", ge=1)
-    seed: int | None = param(0, "Seed of the random chunks that are looked at; null becomes 0, which is noted.", ge=0)
+    seed: int | None = param(
+        0, "Seed of the random chunks that are analysed; null becomes 0, which `stage.json` lists as a change.", ge=0
+    )
 
 
 class Artifacts(Section):
-    """Periods in which most channels see something else than neurons."""
+    """Periods in which most channels record something else than neurons."""
 
     detect: bool = param(
         True,
-        "Look for periods in which most channels are larger than usual, and report them.",
+        "Detect and report periods in which most channels are larger than usual.",
         flags={"--no-detect-artifacts": False},
     )
     detect_threshold: float = param(
@@ -57,22 +57,22 @@ class Artifacts(Section):
     freq_max: float = param(20.0, "Cut-off frequency of the envelope.", unit="Hz", gt=0)
     blank: bool = param(
         False,
-        "Set the traces to zero in the periods that are found, and where the converter is saturated.",
+        "Set the traces to zero in the detected periods, and where the converter is saturated.",
         flags={"--blank-artifacts": True},
     )
     times: str | None = param(
         None,
-        "CSV file in the data folder with times of artefacts that are set to zero, in seconds of the spike times: "
-        "columns `start_s` and, if wanted, `stop_s`.",
+        "CSV file in the data folder with periods to set to zero, in seconds of the spike times: columns `start_s` "
+        "and, optionally, `stop_s`.",
         flags={"--artifact-times": ...},
     )
-    ms_before: float = param(0.5, "What is set to zero before each of these times.", unit="ms", ge=0)
-    ms_after: float = param(3.0, "What is set to zero after each of these times.", unit="ms", ge=0)
+    ms_before: float = param(0.5, "Time before each of these periods that is set to zero as well.", unit="ms", ge=0)
+    ms_after: float = param(3.0, "Time after each of these periods that is set to zero as well.", unit="ms", ge=0)
 
 
 class CommonReference(Section):
     reference: Literal["global", "local"] = param(
-        "global", "Channels that the reference is taken over: all good ones, or those in a ring around each."
+        "global", "Channels that the reference is computed from: all good ones, or those in a ring around each channel."
     )
     operator: Literal["median", "average"] = param(
         "median", "How the reference is computed; the median does not follow single outliers."
@@ -83,8 +83,8 @@ class HighpassSpatialFilter(Section):
     n_channel_pad: int | None = param(60, "Channels mirrored at each end of the probe before filtering.", ge=0)
     n_channel_taper: int | None = param(None, "Channels of the cosine taper at each end; null chooses it.", ge=0)
     direction: Literal["x", "y"] = param("y", "Axis of the probe along which the filter runs; `y` is depth.")
-    apply_agc: bool = param(True, "Level the gain over time before filtering.")
-    agc_window_length_s: float = param(0.01, "Window of the gain levelling.", unit="s", gt=0)
+    apply_agc: bool = param(True, "Equalise the gain over time before filtering.")
+    agc_window_length_s: float = param(0.01, "Window of the gain equalisation.", unit="s", gt=0)
     highpass_butter_order: int = param(3, "Order of the spatial Butterworth high-pass.", ge=1)
     highpass_butter_wn: float = param(
         0.01, "Cut-off of the spatial filter, as a fraction of the Nyquist frequency.", gt=0, lt=1
@@ -108,8 +108,8 @@ class EstimateMotion(OpenSection):
 
 
 class MotionCorrection(Section):
-    compute: bool = param(True, "Estimate the drift of the probe and save it.")
-    apply: bool = param(False, "Interpolate the traces along the estimated drift; off, the drift is only saved.")
+    compute: bool = param(True, "Estimate the motion of the probe and save it.")
+    apply: bool = param(False, "Interpolate the traces along the estimated motion; otherwise the motion is only saved.")
     preset: Literal[
         "dredge",
         "dredge_fast",
@@ -117,9 +117,9 @@ class MotionCorrection(Section):
         "nonrigid_fast_and_accurate",
         "rigid_fast",
         "kilosort_like",
-    ] = param("dredge_fast", "SpikeInterface's recipe for the whole estimate.", flags={"--motion-preset": ...})
+    ] = param("dredge_fast", "SpikeInterface's preset for the whole estimate.", flags={"--motion-preset": ...})
     detect_kwargs: OpenSection = param(OpenSection(), "Changes to the preset's peak detection.")
-    select_kwargs: OpenSection = param(OpenSection(), "Changes to the preset's choice of peaks.")
+    select_kwargs: OpenSection = param(OpenSection(), "Changes to the preset's selection of peaks.")
     localize_peaks_kwargs: OpenSection = param(OpenSection(), "Changes to the preset's localisation of peaks.")
     estimate_motion_kwargs: EstimateMotion = param(EstimateMotion(), "Changes to the preset's estimate.")
     interpolate_motion_kwargs: OpenSection = param(OpenSection(), "Changes to the preset's interpolation.")
@@ -146,22 +146,22 @@ class PreprocessingParams(Section):
     )
     t_start: float | None = param(
         None,
-        "Traces before this time are left out; null begins with the recording.",
+        "Traces before this time are excluded; null starts at the beginning of the recording.",
         unit="s",
         flags={"--t-start": ...},
         ge=0,
     )
     t_stop: float | None = param(
         None,
-        "Traces from this time on are left out; null goes on to the end.",
+        "Traces from this time on are excluded; null continues to the end of the recording.",
         unit="s",
         flags={"--t-stop": ...},
         gt=0,
     )
     custom_preprocessing_pipeline: dict[str, Any] | None = param(
         None,
-        "A pipeline of your own in SpikeInterface's dictionary form; null uses filter, phase shift, bad channels, "
-        "reference or destriping, and motion.",
+        "Your pipeline in SpikeInterface's dictionary form, which replaces all steps but the motion; null uses "
+        "filter, phase shift, bad channels, and reference or destriping.",
     )
     denoising_strategy: Literal["cmr", "destripe"] = param(
         "cmr",
@@ -169,15 +169,15 @@ class PreprocessingParams(Section):
         flags={"--denoising": ...},
     )
     filter_type: Literal["highpass", "bandpass"] = param(
-        "highpass", "Filter over time that comes first.", flags={"--filter-type": ...}
+        "highpass", "Filter over time, the first step.", flags={"--filter-type": ...}
     )
     highpass_filter: HighpassFilter = param(HighpassFilter(), "Used when `filter_type` is `highpass`.")
     bandpass_filter: BandpassFilter = param(BandpassFilter(), "Used when `filter_type` is `bandpass`.")
-    phase_shift: PhaseShift = param(PhaseShift(), "Alignment of channels that the probe samples in turn.")
-    detect_bad_channels: DetectBadChannels = param(DetectBadChannels(), "How bad channels are found.")
-    artifacts: Artifacts = param(Artifacts(), Artifacts.__doc__)
+    phase_shift: PhaseShift = param(PhaseShift(), "Alignment of channels that the probe samples one after the other.")
+    detect_bad_channels: DetectBadChannels = param(DetectBadChannels(), "Detection of bad channels.")
+    artifacts: Artifacts = param(Artifacts(), "Periods in which most channels record something else than neurons.")
     remove_out_channels: bool = param(
-        True, "Remove channels that lie outside the brain.", flags={"--no-remove-out-channels": False}
+        True, "Remove channels outside the brain.", flags={"--no-remove-out-channels": False}
     )
     remove_bad_channels: bool = param(
         True, "Remove dead and noisy channels.", flags={"--no-remove-bad-channels": False}

@@ -1,50 +1,48 @@
-"""Preprocessing: filter, align, find bad channels, reference, write the traces once, estimate the drift."""
+"""Preprocessing: filter, align, detect bad channels, reference, write the traces once, estimate the motion."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
+import spikeinterface as si
+from spikeinterface import BaseRecording
+from spikeinterface.core.motion import Motion
+from spikeinterface.core.node_pipeline import run_node_pipeline
+from spikeinterface.preprocessing import apply_preprocessing_pipeline, save_motion_info
+from spikeinterface.preprocessing.astype import AstypeRecording
 
 from capsules.common.errors import Skip, SpikeRelayError
-from capsules.common.files import write_json
+from capsules.common.facts import DetectedPeaks, MotionRange, PreprocessingFacts
 from capsules.common.recordings.motion import motion_corrected
-from capsules.common.recordings.probe_names import electrode_names
 from capsules.common.recordings.reading import load_recording
-from capsules.common.recordings.saturation import (
-    RAILED_FRACTION,
-    Frames,
-    Saturation,
-    find_saturation,
-    joined_frames,
-    without_frames,
-)
+from capsules.common.recordings.saturation import Frames, Saturation, joined_frames, without_frames
 from capsules.common.recordings.traces import traces_digest
 from capsules.common.reference import MIN_REFERENCE_CHANNELS
 from capsules.common.tasks.spikeinterface_jobs import set_job_kwargs
 from capsules.common.tasks.task import Task
 from capsules.parameters.rules import check_rate
 from capsules.preprocessing import drift, steps
-from capsules.preprocessing.artifacts import (
-    artifact_frames,
-    blanked,
-    frames_around,
-    periods_inside,
-    read_artifact_times,
-    times_file,
+from capsules.preprocessing.artifact_times import find_times_file, read_artifact_times
+from capsules.preprocessing.artifacts import blank_frames, convert_to_frames, detect_artifacts, select_periods
+from capsules.preprocessing.bad_channels import (
+    convert_to_seconds,
+    detect_saturation,
+    find_bad_channels,
+    remove_bad_channels,
+    report_labels,
 )
-from capsules.preprocessing.traces import new_folder
+from capsules.preprocessing.params import PreprocessingParams
+from capsules.preprocessing.traces import TraceWriter
 
-MAX_SATURATED_TIME = 0.9
-"""Of a longer part nothing is left that noise and bad channels could be estimated from."""
-SHOWN_PERIODS = 20
-"""So many saturated periods of a channel are listed in stage.json."""
 MIN_MOTION_CHANNELS = 6
-"""Drift cannot be told from fewer channels: there is too little depth to compare."""
+"""Fewer channels cover too little depth to estimate motion from."""
+
+PreprocessingTask = Task[PreprocessingParams]
 
 
-def run(task: Task) -> None:
+def run(task: PreprocessingTask) -> None:
     set_job_kwargs(task, task.params.job_kwargs)
-    import spikeinterface as si
-
     for warning in task.job.warnings:
         task.warn(warning)
     raw = load_recording(task.job, task.data)
@@ -52,136 +50,148 @@ def run(task: Task) -> None:
     _check_probes(raw)
     _check_duration(task, raw)
     raw = _cut(task, raw)
-    task.fact(referenced=False)
-    saturation = _find_saturation(task, raw)
-    chain, excluded = _chain(task, raw, saturation)
-    lazy = _in_stored_type(task, chain)
+    task.leave(PreprocessingFacts(referenced=False))
+    saturation = detect_saturation(task, raw)
+    lazy, excluded = _preprocess(task, raw, saturation)
+    lazy = _convert_to_stored_type(task, lazy)
     lazy.dump_to_json(task.out / "preprocessed.json", relative_to=task.data.resolve().parent)
-    info = _write(task, lazy, excluded)
-    written = si.load(task.out / "traces")
+    info = _write_traces(task, lazy, excluded)
+    _report_traces(task, motion_applied=info is not None and task.params.motion_correction.apply)
+
+
+def _report_traces(task: PreprocessingTask, motion_applied: bool) -> None:
+    written = cast(BaseRecording, si.load(task.out / "traces"))
+    start_s = task.params.t_start or 0.0
     task.fact(
         channels=written.get_num_channels(),
         duration_s=round(written.get_total_duration(), 3),
         dtype=str(written.get_dtype()),
-        start_s=task.params.t_start or 0.0,
-        clock=task.job.clock_of_traces(task.params.t_start or 0.0, written.get_num_samples()).model_dump(),
-        motion_applied=info is not None and task.params.motion_correction.apply,
-        traces_digest=traces_digest(task.out / "traces"),
+    )
+    task.leave(
+        PreprocessingFacts(
+            start_s=start_s,
+            clock=task.job.clock_of_traces(start_s, written.get_num_samples()),
+            motion_applied=motion_applied,
+            traces_digest=traces_digest(task.out / "traces"),
+        )
     )
 
 
-def _chain(task: Task, raw: Any, saturation: Saturation | None) -> tuple[Any, Frames]:
-    """The lazy chain of preprocessing steps, as the parameters ask, and the periods that estimates leave out."""
+def _preprocess(
+    task: PreprocessingTask, raw: BaseRecording, saturation: Saturation | None
+) -> tuple[BaseRecording, Frames]:
+    """The lazy chain of the steps that the parameters ask for, and the periods that estimates exclude."""
     params = task.params
     excluded = saturation.frames() if saturation else []
-    if params.custom_preprocessing_pipeline is not None:
-        task.change("artifacts not looked for: a pipeline of your own is used")
-        return _custom(task, raw), excluded
-    filtered = steps.filtered(raw, params)
-    shifted = steps.aligned(filtered, params)
-    if shifted is None:
-        task.change("phase shift left out: the recording has no inter_sample_shift")
-        shifted = filtered
-    labels = _find_bad_channels(task, raw, saturation)
-    kept = steps.without(shifted, labels, params)
-    silent = _artifacts(task, kept, excluded)
-    kept, excluded = blanked(kept, silent), joined_frames([*excluded, *silent])
-    if params.denoising_strategy == "cmr" and kept.get_num_channels() < MIN_REFERENCE_CHANNELS:
-        few = kept.get_num_channels()
-        task.change(f"no common reference: over {few} channels it would take away spikes that all of them see")
-    elif kept.get_num_channels() > 1:
-        kept = steps.denoised(kept, params, task.change)
-        task.fact(referenced=params.denoising_strategy == "cmr")
+    if (pipeline := params.custom_preprocessing_pipeline) is not None:
+        task.change("artifact detection is skipped: custom_preprocessing_pipeline is set")
+        return _apply_custom_pipeline(task, raw, pipeline), excluded
+    filtered = steps.filter_traces(raw, params)
+    aligned = steps.align_channels(filtered, params)
+    if aligned is None:
+        task.change("phase shift is skipped: the recording has no inter_sample_shift")
+        aligned = filtered
+    labels = find_bad_channels(task, raw, saturation)
+    clean = remove_bad_channels(aligned, labels, params)
+    blanked = _report_artifacts(task, clean, excluded)
+    clean, excluded = blank_frames(clean, blanked), joined_frames([*excluded, *blanked])
+    clean = _denoise(task, clean)
     if raw.get_dtype().kind != "i" or raw.get_dtype().itemsize > 2:
-        return kept, excluded
-    steps_per_count = steps.finest_steps(without_frames(kept, excluded), task.job.converter_limits)
+        return clean, excluded
+    steps_per_count = steps.choose_steps_per_count(without_frames(clean, excluded), task.job.converter_limits)
     task.fact(steps_per_raw_count=steps_per_count)
-    return steps.rounded(kept, steps_per_count), excluded
+    return steps.round_to_int16(clean, steps_per_count), excluded
 
 
-def _artifacts(task: Task, filtered: Any, saturated: Frames) -> Frames:
-    """Report the artefacts of a filtered recording; returns the periods that the parameters ask to set to zero."""
-    settings, rate = task.params.artifacts, filtered.sampling_frequency
-    found = artifact_frames(filtered, settings) if settings.detect else []
-    if found is None:
-        task.change("artifacts not looked for: the recording is silent for most of the time")
-        found = []
-    facts = {"detected_s": _in_seconds(found, rate)}
-    if found:
-        length_s = sum(end - start for start, end in found) / rate
-        task.warn(
-            f"artifacts: most channels are larger than usual in {len(found)} periods, {length_s:.2f} s in all, first "
-            f"at {found[0][0] / rate:.2f} s"
+def _denoise(task: PreprocessingTask, recording: BaseRecording) -> BaseRecording:
+    channels, strategy = recording.get_num_channels(), task.params.denoising_strategy
+    if strategy == "cmr" and channels < MIN_REFERENCE_CHANNELS:
+        task.change(
+            f"common referencing is skipped: with {channels} channels (fewer than {MIN_REFERENCE_CHANNELS}) it would "
+            "remove spikes that all of them record"
         )
-    silent = [*found, *saturated] if settings.blank else []
-    if settings.times is not None:
-        facts["given"], around = _given_times(task, filtered.get_num_samples())
-        silent += around
-    silent = joined_frames(silent)
-    if silent:
-        blanked_s = sum(end - start for start, end in silent) / rate
-        facts["blanked_s"] = round(blanked_s, 4)
-        task.change(f"{blanked_s:.2f} s of the traces are zero, in {len(silent)} periods, as `artifacts` asks")
-    task.fact(artifacts=facts)
-    return silent
+        return recording
+    if channels < 2:
+        return recording
+    task.leave(PreprocessingFacts(referenced=strategy == "cmr"))
+    return steps.denoise(recording, task.params, task.change)
 
 
-def _given_times(task: Task, num_samples: int) -> tuple[dict[str, int], Frames]:
-    """How many periods `artifacts.times` names, and the samples of this recording that they cover."""
-    settings = task.params.artifacts
-    periods = read_artifact_times(times_file(task.data, task.job.session, settings.times))
-    clock = task.job.clock_of_traces(task.params.t_start or 0.0, num_samples)
-    inside = periods_inside(periods, clock, settings)
-    if len(inside) < len(periods):
+def _report_artifacts(task: PreprocessingTask, filtered: BaseRecording, saturated: Frames) -> Frames:
+    """Detect and report the artifacts of a filtered recording; returns the periods that the parameters ask to blank."""
+    settings, rate_hz = task.params.artifacts, filtered.sampling_frequency
+    artifacts = detect_artifacts(filtered, settings) if settings.detect else []
+    if artifacts is None:
+        task.change("artifact detection is skipped: the recording is silent for most of the time")
+        artifacts = []
+    facts: dict[str, Any] = {"detected_s": convert_to_seconds(artifacts, rate_hz)}
+    if artifacts:
         task.warn(
-            f"artifacts.times: {len(periods) - len(inside)} of {len(periods)} periods lie outside this recording, "
+            f"artifacts: most channels are larger than usual in {len(artifacts)} periods, "
+            f"{_total_s(artifacts, rate_hz):.2f} s in all, first at {artifacts[0][0] / rate_hz:.2f} s"
+        )
+    blanked = [*artifacts, *saturated] if settings.blank else []
+    if settings.times is not None:
+        facts["given"], listed = _read_listed_artifacts(task, settings.times, filtered.get_num_samples())
+        blanked += listed
+    blanked = joined_frames(blanked)
+    if blanked:
+        blanked_s = _total_s(blanked, rate_hz)
+        facts["blanked_s"] = round(blanked_s, 4)
+        task.change(f"{blanked_s:.2f} s of the traces are set to zero in {len(blanked)} periods, as `artifacts` asks")
+    task.fact(artifacts=facts)
+    return blanked
+
+
+def _total_s(frames: Frames, rate_hz: float) -> float:
+    return sum(end - start for start, end in frames) / rate_hz
+
+
+def _read_listed_artifacts(task: PreprocessingTask, name: str, num_samples: int) -> tuple[dict[str, int], Frames]:
+    """How many periods the file `artifacts.times` lists, and the samples of this recording that they cover."""
+    settings = task.params.artifacts
+    periods = read_artifact_times(find_times_file(task.data, task.job.session, name))
+    clock = task.job.clock_of_traces(task.params.t_start or 0.0, num_samples)
+    inside = select_periods(periods, clock, settings)
+    outside = len(periods) - len(inside)
+    if outside:
+        task.warn(
+            f"artifacts.times: {outside} of {len(periods)} periods are outside this recording, "
             f"which is from {clock.starts_s[0]:.3f} to {clock.end_s:.3f} s"
         )
-    counts = {"periods": len(periods), "outside": len(periods) - len(inside)}
-    return counts, frames_around(inside, clock, settings)
+    return {"periods": len(periods), "outside": outside}, convert_to_frames(inside, clock, settings)
 
 
-def _in_seconds(frames: Frames, rate: float) -> list[list[float]]:
-    return [[round(start / rate, 4), round(end / rate, 4)] for start, end in frames]
-
-
-def _custom(task: Task, raw: Any) -> Any:
-    """The user's own pipeline."""
-    import spikeinterface.preprocessing as spre
-
-    lazy = spre.apply_preprocessing_pipeline(raw, task.params.custom_preprocessing_pipeline)
-    kept = set(lazy.channel_ids)
-    labels = {str(channel): "good" if channel in kept else "removed" for channel in raw.channel_ids}
-    _report_labels(task, raw, labels)
+def _apply_custom_pipeline(task: PreprocessingTask, raw: BaseRecording, pipeline: dict[str, Any]) -> BaseRecording:
+    lazy: BaseRecording = apply_preprocessing_pipeline(raw, pipeline)
+    remaining = set(lazy.channel_ids)
+    labels = {str(channel): "good" if channel in remaining else "removed" for channel in raw.channel_ids}
+    report_labels(task, raw, labels)
     return lazy
 
 
-def _in_stored_type(task: Task, lazy: Any) -> Any:
-    """The recording in the sample type that it is written in: int16 unless it is something else by now."""
-    import spikeinterface.preprocessing as spre
-
+def _convert_to_stored_type(task: PreprocessingTask, lazy: BaseRecording) -> BaseRecording:
+    """Traces that the steps did not round are written as float32."""
     if lazy.get_dtype() == "int16":
         return lazy
     task.change("traces are written as float32: as 16-bit integers they would lose scale or range")
-    return spre.astype(lazy, "float32")
+    return AstypeRecording(lazy, "float32")
 
 
-def _write(task: Task, lazy: Any, excluded: Frames) -> dict[str, Any] | None:
-    """Write the traces once, and estimate the drift in the same pass; interpolated traces need it known before."""
-    import spikeinterface as si
-    from spikeinterface.core.node_pipeline import run_node_pipeline
-
+def _write_traces(task: PreprocessingTask, lazy: BaseRecording, excluded: Frames) -> drift.MotionInfo | None:
+    """Write the traces and estimate the motion in one pass; interpolated traces need the motion first."""
     params, folder = task.params.motion_correction, task.out / "traces"
-    recipe = _recipe(task, lazy)
+    recipe = _make_recipe(task, lazy)
+    info, final = None, lazy
+    if recipe is not None and params.apply:
+        info = _estimate_motion(task, lazy, recipe, excluded=excluded)
+        final = _interpolate(task, lazy, info["motion"])
+    writer = TraceWriter(final, folder, excluded)
     if recipe is not None and not params.apply:
-        writer = new_folder(lazy, folder, excluded)
-        info = _estimate(task, lazy, recipe, also=[writer], again=lambda: si.load(folder), excluded=excluded)
+        info = _estimate_motion(
+            task, lazy, recipe, nodes=[writer], load_written=lambda: si.load(folder), excluded=excluded
+        )
     else:
-        info, final = None, lazy
-        if recipe is not None:
-            info = _estimate(task, lazy, recipe, excluded=excluded)
-            final = _interpolated(task, lazy, info["motion"])
-        writer = new_folder(final, folder, excluded)
         run_node_pipeline(final, [writer], {}, job_name="write traces")
     if writer.clipped:
         task.fact(clipped_samples=writer.clipped)
@@ -192,157 +202,67 @@ def _write(task: Task, lazy: Any, excluded: Frames) -> dict[str, Any] | None:
     return info
 
 
-def _interpolated(task: Task, lazy: Any, motion: Any) -> Any:
-    """The recording moved along the drift."""
+def _interpolate(task: PreprocessingTask, lazy: BaseRecording, motion: Motion) -> BaseRecording:
+    """Interpolate the traces along the estimated motion."""
     params = task.params.motion_correction
     task.change("preprocessed.json describes the traces before the interpolation, which cannot be written as JSON")
-    moved = motion_corrected(lazy, motion, params.preset, params.interpolate_motion_kwargs.model_dump())
-    return steps.rounded(moved) if lazy.get_dtype() == "int16" else moved
+    moved: BaseRecording = motion_corrected(lazy, motion, params.preset, params.interpolate_motion_kwargs.model_dump())
+    return steps.round_to_int16(moved) if lazy.get_dtype() == "int16" else moved
 
 
-def _recipe(task: Task, lazy: Any) -> drift.Recipe | None:
-    """How the drift is estimated; None when it is not."""
-    params = task.params.motion_correction
-    if not params.compute:
+def _make_recipe(task: PreprocessingTask, lazy: BaseRecording) -> drift.Recipe | None:
+    """How the motion is estimated; None when it is not."""
+    if not task.params.motion_correction.compute:
         return None
     if lazy.get_num_channels() < MIN_MOTION_CHANNELS:
-        task.change(f"motion not estimated: fewer than {MIN_MOTION_CHANNELS} channels")
+        task.change(f"motion estimation is skipped: fewer than {MIN_MOTION_CHANNELS} channels")
         return None
-    return drift.recipe(lazy, params, task.change)
+    return drift.make_recipe(lazy, task.params.motion_correction, task.change)
 
 
-def _estimate(task: Task, lazy: Any, recipe: drift.Recipe, **passes: Any) -> dict[str, Any]:
-    """Estimate the drift, and save it with the peaks that it was told from; `passes` as `drift.estimate_motion`."""
-    import numpy as np
-    import spikeinterface.preprocessing as spre
-
+def _estimate_motion(
+    task: PreprocessingTask, lazy: BaseRecording, recipe: drift.Recipe, **settings: Any
+) -> drift.MotionInfo:
+    """Estimate the motion and save it with its peaks; `settings` are those of `drift.estimate_motion`."""
     # The estimate draws from numpy's global generator in places that take no seed.
     np.random.seed(0)
     task.record["seeds"]["motion"] = 0
-    info = drift.estimate_motion(lazy, recipe, **passes)
-    spre.save_motion_info(info, task.out / "motion")
-    range_um, interval = drift.range_interval(lazy, info, recipe)
-    task.fact(
-        motion={
-            "preset": task.params.motion_correction.preset,
-            "range_um": round(range_um, 2),
-            "range_interval_um": interval and [round(end, 2) for end in interval],
-        },
-        peaks={"count": len(info["peaks"]), "settings": recipe.peak_settings()},
+    info = drift.estimate_motion(lazy, recipe, **settings)
+    save_motion_info(info, task.out / "motion")
+    range_um, interval_um = drift.estimate_range(lazy, info, recipe)
+    if interval_um is not None:
+        interval_um = round(interval_um[0], 2), round(interval_um[1], 2)
+    preset = task.params.motion_correction.preset
+    task.leave(
+        PreprocessingFacts(
+            motion=MotionRange(preset=preset, range_um=round(range_um, 2), range_interval_um=interval_um),
+            peaks=DetectedPeaks(count=len(info["peaks"]), settings=recipe.peak_settings()),
+        )
     )
     return info
 
 
-def _find_saturation(task: Task, raw: Any) -> Saturation | None:
-    """Saturated periods per channel, reported; None without limits or saturation."""
-    import numpy as np
-
-    limits = task.job.converter_limits
-    if limits is None:
-        return None
-    found = find_saturation(raw, limits)
-    rate, railed, affected = raw.sampling_frequency, found.railed(), np.flatnonzero(found.fraction)
-    if len(affected) == 0:
-        task.fact(saturation={"limits_counts": limits, "channels": {}, "excluded_s": []})
-        return None
-    channels = {}
-    for index in affected:
-        periods = found.periods[found.periods["channel_index"] == index]
-        channels[str(raw.channel_ids[index])] = {
-            "fraction": round(float(found.fraction[index]), 6),
-            "periods": len(periods),
-            "first_periods_s": [
-                [round(start / rate, 4), round(end / rate, 4)] for _, start, end in periods[:SHOWN_PERIODS].tolist()
-            ],
-        }
-    frames = found.frames()
-    excluded_s = _in_seconds(frames, rate)
-    task.fact(saturation={"limits_counts": limits, "channels": channels, "excluded_s": excluded_s})
-    lost = sum(end - start for start, end in frames) / found.samples
-    if railed.all() or railed.mean() > task.params.max_bad_channel_fraction:
-        raise Skip(
-            f"{railed.sum()} of {len(railed)} channels are at the converter's limits "
-            f"({limits[0]:.0f} and {limits[1]:.0f} counts) for more than {RAILED_FRACTION:.0%} of the time"
-        )
-    if lost > MAX_SATURATED_TIME:
-        raise Skip(f"the converter is saturated for {lost:.0%} of the time: too little is left for estimates")
-    seconds = found.fraction.max() * found.samples / rate
-    where = f"first from {frames[0][0] / rate:.2f} to {frames[0][1] / rate:.2f} s" if frames else "most of the time"
-    task.warn(
-        f"saturated: {len(affected)} of {len(railed)} channels reach the converter's limits, for up to "
-        f"{seconds:.2f} s, {where}; such time is not used for estimates of noise, drift and bad channels"
-    )
-    return found
-
-
-def _find_bad_channels(task: Task, raw: Any, saturation: Saturation | None) -> dict[str, str]:
-    params = task.params
-    if params.detect_bad_channels.seed is None:
-        task.change("detect_bad_channels.seed = 0 in place of null, so that a second run gives the same")
-    task.record["seeds"]["detect_bad_channels"] = params.detect_bad_channels.seed or 0
-    reason = None
-    if raw.get_num_channels() < 2:
-        reason = "one channel has no neighbours"
-    elif params.detect_bad_channels.method == "coherence+psd" and not raw.has_scaleable_traces():
-        reason = "coherence+psd needs traces in uV, and the recording has no gains"
-    if reason:
-        task.change(f"bad channels not looked for: {reason}")
-        labels = {str(channel): "good" for channel in raw.channel_ids}
-    elif saturation is None:
-        labels = steps.channel_labels(raw, params)
-    else:
-        railed = dict.fromkeys(raw.channel_ids[saturation.railed()], "saturated")
-        unsaturated = without_frames(raw.remove_channels(list(railed)), saturation.frames())
-        labels = {str(channel): label for channel, label in railed.items()} | steps.channel_labels(unsaturated, params)
-        labels = {str(channel): labels[str(channel)] for channel in raw.channel_ids}
-    bad = _report_labels(task, raw, labels)
-    fraction = sum(map(len, bad.values())) / len(labels)
-    if fraction > params.max_bad_channel_fraction:
-        told = ", ".join(f"{len(channels)} {label}" for label, channels in bad.items())
-        raise Skip(
-            f"{fraction:.0%} of channels are bad ({told}), more than "
-            f"max_bad_channel_fraction = {params.max_bad_channel_fraction}"
-        )
-    return labels
-
-
-def _report_labels(task: Task, raw: Any, labels: dict[str, str]) -> dict[str, list[str]]:
-    """Write down the labels of channels and, for the NWB file, of electrodes; returns label -> bad channels."""
-    write_json(task.out / "bad_channels.json", labels)
-    bad = _by_label(labels)
-    names = electrode_names(task.job, raw.channel_ids, raw.get_probegroup() if raw.has_probe() else None)
-    by_electrode = zip(names, labels.values(), strict=True)
-    task.fact(bad_channels=bad, bad_electrodes={name: label for name, label in by_electrode if label != "good"})
-    return bad
-
-
-def _by_label(labels: dict[str, str]) -> dict[str, list[str]]:
-    """Label -> its channels, without the good ones."""
-    bad = sorted(set(labels.values()) - {"good"})
-    return {label: [channel for channel, given in labels.items() if given == label] for label in bad}
-
-
-def _check_probes(raw: Any) -> None:
-    """Fail for several probes in one recording, before hours are spent on it: no sorter takes them."""
+def _check_probes(raw: BaseRecording) -> None:
+    """Fail early for several probes in one recording, which no sorter takes."""
     count = len(raw.get_probegroup().probes) if raw.has_probe() else 1
     if count > 1:
         raise SpikeRelayError(
-            f"{count} probes in one recording: they move each on its own, and sorters take one at a time; "
-            "leave job_dispatch.split_groups on"
+            f"{count} probes in one recording: each probe drifts independently, and sorters take one at a time; "
+            "set job_dispatch.split_groups to true"
         )
 
 
-def _cut(task: Task, raw: Any) -> Any:
-    """The recording between `t_start` and `t_stop`."""
-    start, stop, end = task.params.t_start or 0.0, task.params.t_stop, raw.get_total_duration()
-    if start >= end:
-        raise Skip(f"{end:.1f} s long: nothing is left from t_start = {start:g} s on")
-    if stop is not None and stop > end:
-        task.change(f"t_stop = {stop:g} s is beyond the end of the recording, {end:.3f} s: it is taken to the end")
-    return steps.between(raw, task.params.t_start, stop)
+def _cut(task: PreprocessingTask, raw: BaseRecording) -> BaseRecording:
+    """Cut the recording to `t_start` and `t_stop`."""
+    start_s, stop_s, end_s = task.params.t_start or 0.0, task.params.t_stop, raw.get_total_duration()
+    if start_s >= end_s:
+        raise Skip(f"{end_s:.1f} s long: nothing is left from t_start = {start_s:g} s on")
+    if stop_s is not None and stop_s > end_s:
+        task.change(f"t_stop = {stop_s:g} s is after the end of the recording, {end_s:.3f} s, which is used instead")
+    return steps.cut(raw, task.params.t_start, stop_s)
 
 
-def _check_duration(task: Task, raw: Any) -> None:
+def _check_duration(task: PreprocessingTask, raw: BaseRecording) -> None:
     if task.job.clip_s is not None:
         task.change("minimum durations do not apply: debug is on")
     elif raw.get_total_duration() < task.params.min_preprocessing_duration:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+
+import numpy as np
+from spikeinterface import BaseRecording, ChannelsAggregationRecording, get_random_data_chunks
+from spikeinterface.preprocessing.astype import AstypeRecording
+from spikeinterface.preprocessing.clip import ClipRecording
+from spikeinterface.preprocessing.common_reference import CommonReferenceRecording
+from spikeinterface.preprocessing.filter import BandpassFilterRecording, HighpassFilterRecording
+from spikeinterface.preprocessing.highpass_spatial_filter import HighpassSpatialFilterRecording
+from spikeinterface.preprocessing.normalize_scale import ScaleRecording
+from spikeinterface.preprocessing.phase_shift import PhaseShiftRecording
 
 from capsules.preprocessing.params import PreprocessingParams
 
@@ -13,126 +22,89 @@ MOST_STEP_BITS = 5
 """With 32 steps per count, a median absolute deviation of one count is right to 2 %."""
 
 
-def filtered(recording: Any, params: PreprocessingParams) -> Any:
+def filter_traces(recording: BaseRecording, params: PreprocessingParams) -> BaseRecording:
     """High-pass or band-pass over time, as float32.
 
-    SpikeInterface would go back to integers after every step, cutting off what is beyond the point, and let a large
-    step wrap around; here samples are rounded once, at the end.
+    SpikeInterface would convert to integers after every step, which truncates the fraction and lets a large step wrap
+    around; here samples are rounded once, at the end.
     """
-    import spikeinterface.preprocessing as spre
+    if params.filter_type == "bandpass":
+        return BandpassFilterRecording(recording, dtype="float32", **params.bandpass_filter.model_dump())
+    return HighpassFilterRecording(recording, dtype="float32", **params.highpass_filter.model_dump())
 
-    settings = getattr(params, f"{params.filter_type}_filter").model_dump()
-    return getattr(spre, f"{params.filter_type}_filter")(recording, dtype="float32", **settings)
 
-
-def aligned(recording: Any, params: PreprocessingParams) -> Any | None:
-    """Align channels that were sampled in turn; None when the recording does not tell the offsets.
+def align_channels(recording: BaseRecording, params: PreprocessingParams) -> BaseRecording | None:
+    """Align channels that were sampled in turn; None when the recording does not have their offsets.
 
     Source: `phase_shift` of SpikeInterface, after IBL's destriping.
     """
-    import spikeinterface.preprocessing as spre
-
     if "inter_sample_shift" not in recording.get_property_keys():
         return None
-    return spre.phase_shift(recording, margin_ms=params.phase_shift.margin_ms)
+    return PhaseShiftRecording(recording, margin_ms=params.phase_shift.margin_ms)
 
 
-def channel_labels(recording: Any, params: PreprocessingParams) -> dict[str, str]:
-    """Label each channel `good`, `dead`, `noise` or `out`, shank by shank: neighbours are those of one shank.
-
-    Returns
-    -------
-    dict
-        channel id -> label, in the recording's order.
-    """
-    import spikeinterface.preprocessing as spre
-
-    labels = {}
-    for shank in shanks(recording):
-        settings = params.detect_bad_channels.model_dump()
-        settings["seed"] = settings["seed"] or 0
-        settings["n_neighbors"] = max(1, min(settings["n_neighbors"], shank.get_num_channels() - 1))
-        _, found = spre.detect_bad_channels(shank, **settings)
-        labels |= {str(channel): str(label) for channel, label in zip(shank.channel_ids, found, strict=True)}
-    return {str(channel): labels[str(channel)] for channel in recording.channel_ids}
-
-
-def shanks(recording: Any) -> list[Any]:
-    """The recording's channel groups, each as a recording: its shanks, or its tetrodes."""
+def split_by_shank(recording: BaseRecording) -> list[BaseRecording]:
+    """Split a recording into its channel groups, which are its shanks or tetrodes."""
     if len(set(recording.get_channel_groups().tolist())) < 2:
         return [recording]
     return list(recording.split_by("group", outputs="dict").values())
 
 
-def without(recording: Any, labels: dict[str, str], params: PreprocessingParams) -> Any:
-    """Remove the channels whose label the parameters ask to remove."""
-    removed = {"out"} if params.remove_out_channels else set()
-    removed |= {"dead", "noise", "saturated"} if params.remove_bad_channels else set()
-    drop = [channel for channel in recording.channel_ids if labels[str(channel)] in removed]
-    return recording.remove_channels(drop) if drop else recording
-
-
-def denoised(recording: Any, params: PreprocessingParams, change: Callable[[str], None]) -> Any:
-    """Common median reference, or IBL's destriping along the probe; `change` takes what is done otherwise."""
-    import spikeinterface.preprocessing as spre
-    from spikeinterface import aggregate_channels
-
+def denoise(
+    recording: BaseRecording, params: PreprocessingParams, record_change: Callable[[str], None]
+) -> BaseRecording:
+    """Subtract the common reference, or destripe each shank as IBL does; adjusted settings go to `record_change`."""
     if params.denoising_strategy == "cmr":
-        return spre.common_reference(recording, **params.common_reference.model_dump())
-    destriped = [_destriped(shank, params, change) for shank in shanks(recording)]
-    if len(destriped) == 1:
-        return destriped[0]
-    return aggregate_channels(destriped).select_channels(recording.channel_ids)
+        return CommonReferenceRecording(recording, **params.common_reference.model_dump())
+    shanks = [_destripe(shank, params, record_change) for shank in split_by_shank(recording)]
+    if len(shanks) == 1:
+        return shanks[0]
+    return ChannelsAggregationRecording(shanks).select_channels(recording.channel_ids)
 
 
-def _destriped(shank: Any, params: PreprocessingParams, change: Callable[[str], None]) -> Any:
-    import spikeinterface.preprocessing as spre
-
+def _destripe(shank: BaseRecording, params: PreprocessingParams, record_change: Callable[[str], None]) -> BaseRecording:
     settings, channels = params.highpass_spatial_filter.model_dump(), shank.get_num_channels()
     for name in ("n_channel_pad", "n_channel_taper"):
         if settings[name] is not None and settings[name] > channels:
-            change(f"highpass_spatial_filter.{name} = {channels}: there are no more channels along the shank")
+            record_change(f"highpass_spatial_filter.{name} = {channels}: the shank has no more channels")
             settings[name] = channels
-    # Its levels are told from chunks that are drawn at random.
+    # The filter estimates its levels from chunks that it draws at random.
     seed = {"random_slices_kwargs": {"seed": 0}}
-    return spre.highpass_spatial_filter(shank, random_slice_kwargs=seed, **settings)
+    return HighpassSpatialFilterRecording(shank, random_slice_kwargs=seed, **settings)
 
 
-def rounded(recording: Any, steps_per_count: int = 1) -> Any:
-    """Round to 16-bit integers; samples beyond their range become the largest that they hold.
+def round_to_int16(recording: BaseRecording, steps_per_count: int = 1) -> BaseRecording:
+    """Round to 16-bit integers and clip samples beyond their range.
 
     Parameters
     ----------
     recording : BaseRecording
     steps_per_count : int
-        Steps of the result per step of the recording; the channel gains shrink by as much, so microvolts stay.
+        Steps of the result per step of the recording; the channel gains are divided by it, so microvolts stay.
     """
-    import spikeinterface.preprocessing as spre
-
-    finer = recording if steps_per_count == 1 else spre.scale(recording, gain=float(steps_per_count), dtype="float32")
-    result = spre.astype(spre.clip(finer, a_min=-32768, a_max=32767), "int16", round=True)
+    finer = (
+        recording if steps_per_count == 1 else ScaleRecording(recording, gain=float(steps_per_count), dtype="float32")
+    )
+    rounded = AstypeRecording(ClipRecording(finer, a_min=-32768, a_max=32767), "int16", round=True)
     if steps_per_count != 1:
-        result.set_channel_gains(recording.get_channel_gains() / steps_per_count)
-    return result
+        rounded.set_channel_gains(recording.get_channel_gains() / steps_per_count)
+    return rounded
 
 
-def finest_steps(recording: Any, limits: tuple[float, float] | None) -> int:
+def choose_steps_per_count(recording: BaseRecording, limits: tuple[float, float] | None) -> int:
     """How many steps of 16-bit integers fit into a raw count, as a power of two, with HEADROOM_BITS to spare.
 
     The range is that of the converter, or the largest sample in chunks of the filtered recording where this gives more
-    steps: of converters with many bits a recording uses few. Without gains it is 1: none could record the scale.
+    steps: a recording uses few of a converter's many bits. Without gains it is 1, because nothing records the scale.
     """
-    import numpy as np
-    from spikeinterface.core import get_random_data_chunks
-
     if not recording.has_scaleable_traces():
         return 1
 
-    def fits(largest: float) -> int:
+    def count_steps(largest: float) -> int:
         room = 32768 / (2**HEADROOM_BITS * max(largest, 1.0))
         return int(2 ** np.clip(np.floor(np.log2(room)), 0, MOST_STEP_BITS))
 
-    by_range = 1 if limits is None else fits(max(-limits[0], limits[1]))
+    by_range = 1 if limits is None else count_steps(max(-limits[0], limits[1]))
     if by_range == 2**MOST_STEP_BITS:
         return by_range
     size = min(round(recording.sampling_frequency / 5), recording.get_num_samples())
@@ -140,14 +112,14 @@ def finest_steps(recording: Any, limits: tuple[float, float] | None) -> int:
         recording, return_in_uV=False, concatenated=False, num_chunks_per_segment=10, chunk_size=size, seed=0
     )
     largest = max(float(np.abs(chunk).max()) for chunk in chunks)
-    return max(by_range, fits(largest) if np.isfinite(largest) else 1)
+    return max(by_range, count_steps(largest) if np.isfinite(largest) else 1)
 
 
-def between(recording: Any, t_start_s: float | None, t_stop_s: float | None) -> Any:
+def cut(recording: BaseRecording, t_start_s: float | None, t_stop_s: float | None) -> BaseRecording:
     """The traces from `t_start_s` to `t_stop_s`, counted from the start of the recording."""
-    rate = recording.sampling_frequency
-    first = round((t_start_s or 0) * rate)
-    last = recording.get_num_samples() if t_stop_s is None else round(t_stop_s * rate)
+    rate_hz = recording.sampling_frequency
+    first = round((t_start_s or 0) * rate_hz)
+    last = recording.get_num_samples() if t_stop_s is None else round(t_stop_s * rate_hz)
     if (first, last) == (0, recording.get_num_samples()):
         return recording
     return recording.frame_slice(first, min(last, recording.get_num_samples()))

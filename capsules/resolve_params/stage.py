@@ -18,7 +18,7 @@ from capsules.common.contract import RUN_RECORD, SECTION_OF_STAGE, STAGES
 from capsules.common.errors import Rejected, printable
 from capsules.common.files import write_json
 from capsules.common.tasks.versions import code_fingerprint
-from capsules.preprocessing.artifacts import times_digest
+from capsules.preprocessing.artifact_times import digest_times_files
 from capsules.resolve_params.machine import cluster
 from capsules.resolve_params.machine.folders import data_problems, make_ready, move_aside, results_problems
 from capsules.resolve_params.names.classifiers import prepare_models
@@ -88,7 +88,7 @@ def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
         raise Rejected(list(dict.fromkeys(problems)))
     results = Path(os.environ["RESULTS_PATH"])
     times = {
-        session.name: times_digest(
+        session.name: digest_times_files(
             Path(session.data), by_file[session.params_file].params.preprocessing.artifacts.times
         )
         for session in sessions

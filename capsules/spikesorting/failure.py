@@ -1,4 +1,4 @@
-"""How sorting ends when the sorter fails: skipped or failed, with the cause in one line."""
+"""How the task ends when the sorter fails: skipped or failed, with the cause in one line."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError
-from capsules.spikesorting.sorters.base import Sorter
+from capsules.spikesorting.sorters.base import Sorter, SorterParams
 
 
 @dataclass(frozen=True)
 class FailureLog:
-    """What SpikeInterface noted of a sorter that failed."""
+    """SpikeInterface's log of a sorter that failed."""
 
     printed: str = ""
     """What the sorter's executable printed; empty for a sorter in Python."""
@@ -21,16 +21,16 @@ class FailureLog:
     """Python's traceback."""
 
 
-def failure_log(folder: Path) -> FailureLog:
+def read_failure_log(folder: Path) -> FailureLog:
     """Read SpikeInterface's log of a sorter's working folder; empty when the sorter itself did not fail."""
     file = folder / "spikeinterface_log.json"
-    log = json.loads(file.read_text()) if file.exists() else {"error": False}
-    if not log["error"]:
+    log = json.loads(file.read_text()) if file.exists() else {}
+    if not log.get("error"):
         return FailureLog()
     return FailureLog("\n".join(log["runtime_trace"]).strip(), "\n".join(log["error_trace"]).strip())
 
 
-def cause(error: Exception, log: FailureLog, mark: str) -> str:
+def find_cause(error: Exception, log: FailureLog, mark: str) -> str:
     """Why a sorter failed, in one line: its executable's own message, else the last line of the traceback.
 
     SpikeInterface says of an executable only that it failed, and ends its own message with the path of its log.
@@ -41,9 +41,10 @@ def cause(error: Exception, log: FailureLog, mark: str) -> str:
     return text.splitlines()[-1].strip()
 
 
-def ending(sorter: Sorter, params: Any, error: Exception, log: FailureLog) -> Exception:
-    """How the task ends for a sorter's error: skipped when there was nothing to find, failed otherwise."""
-    if reason := next((why for text, why in sorter.finds_nothing.items() if text in f"{error} {log.trace}"), None):
-        return Skip(f"{sorter.name}: {reason}")
+def convert_error(sorter: Sorter[Any], params: SorterParams, error: Exception, log: FailureLog) -> Exception:
+    """Convert a sorter's error: the task is skipped when there was nothing to sort, and fails otherwise."""
+    for text, reason in sorter.nothing_to_sort.items():
+        if text in f"{error} {log.trace}":
+            return Skip(f"{sorter.name}: {reason}")
     failure = SpikeRelayError if params.raise_if_fails else RecordedFailure
-    return failure(f"{sorter.name} failed: {cause(error, log, sorter.error_mark)}")
+    return failure(f"{sorter.name} failed: {find_cause(error, log, sorter.error_mark)}")

@@ -1,8 +1,9 @@
-"""GPUs: which one a sorting task works on, and what is done when its memory runs out."""
+"""GPUs: which one a sorting task uses, and whether its memory ran out."""
 
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import stat
 import tempfile
@@ -14,23 +15,22 @@ from pathlib import Path
 from capsules.common.errors import SpikeRelayError
 
 GPUS_VARIABLE = "SPIKERELAY_GPUS"
-"""Set by the workstation's configuration: how many GPUs the sorting tasks share. A cluster hands them out itself."""
+"""Set by the workstation's configuration: how many GPUs the sorting tasks share. A cluster assigns them to jobs."""
 DEVICES_VARIABLE = "CUDA_VISIBLE_DEVICES"
-LOOK_AGAIN_S = 1.0
+POLL_S = 1.0
 OUT_OF_MEMORY = ("CUDA out of memory", "CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED", "OutOfMemoryError")
 
 
 @contextmanager
-def own_gpu() -> Iterator[str | None]:
-    """Hold one of the workstation's GPUs, which nobody else gets meanwhile, and make CUDA see that one alone.
+def reserve_gpu() -> Iterator[str | None]:
+    """Reserve one of the workstation's GPUs for this task, and make CUDA see that one alone.
 
-    Nextflow starts no more sorting tasks than there are GPUs; this tells which one is free. It must come before
-    CUDA is first used.
+    Nextflow starts no more sorting tasks than there are GPUs; this finds a free one. Call it before CUDA is first used.
 
     Yields
     ------
     str or None
-        The GPU's number; None when the tasks share none, or somebody else hands them out.
+        The GPU's number; None when the tasks share none, or a cluster assigns them.
     """
     count = int(os.environ.get(GPUS_VARIABLE) or 0)
     if not count:
@@ -38,31 +38,31 @@ def own_gpu() -> Iterator[str | None]:
         return
     visible = os.environ.get(DEVICES_VARIABLE)
     devices = (visible.split(",") if visible else [str(number) for number in range(count)])[:count]
-    folder = _own_folder()
-    with _first_free([folder / f"{device}.lock" for device in devices]) as file:
+    folder = _make_lock_folder()
+    with _lock_free([folder / f"{device}.lock" for device in devices]) as file:
         os.environ[DEVICES_VARIABLE] = file.stem
         yield file.stem
 
 
-def _own_folder() -> Path:
-    """The user's folder of locks in the shared temporary folder.
+def _make_lock_folder() -> Path:
+    """Make the user's folder of locks in the shared temporary folder.
 
     Raises
     ------
     SpikeRelayError
-        When somebody else has made it, or may write to it: a link in it could lead to any file of the user's.
+        When another user owns it or may write to it: a link in it could lead to any file of this user.
     """
     folder = Path(tempfile.gettempdir()) / f"spikerelay-gpus-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
-        raise SpikeRelayError(f"{folder} is not this user's alone: remove it, or set TMPDIR to a folder of your own")
+    state = folder.lstat()
+    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid() or state.st_mode & 0o022:
+        raise SpikeRelayError(f"{folder} belongs to another user: remove it, or set TMPDIR to a private folder")
     return folder
 
 
 @contextmanager
-def _first_free(files: list[Path]) -> Iterator[Path]:
-    """Lock the first file that nobody holds, and wait when all are held; a process that ends lets go of its own."""
+def _lock_free(files: list[Path]) -> Iterator[Path]:
+    """Lock the first free file, and wait when all are locked; the lock of a process that ends is released."""
     while True:
         for file in files:
             with file.open("w") as stream:
@@ -72,24 +72,23 @@ def _first_free(files: list[Path]) -> Iterator[Path]:
                     continue
                 yield file
                 return
-        time.sleep(LOOK_AGAIN_S)
+        time.sleep(POLL_S)
 
 
-def unused_gpu() -> bool:
-    """Whether the machine has an NVIDIA GPU; asked when torch says that it cannot use one."""
+def has_gpu() -> bool:
+    """Whether the machine has an NVIDIA GPU, also one that torch cannot use."""
     folder = Path("/proc/driver/nvidia/gpus")
     return folder.exists() and any(folder.iterdir())
 
 
-def out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that the GPU's memory ran out."""
     return any(text in str(error) for text in OUT_OF_MEMORY)
 
 
 def free_memory() -> None:
-    """Give what an earlier attempt held on the GPU back to it."""
-    import gc
-
+    """Free the GPU memory of an earlier attempt."""
+    # Only a sorter that uses torch gets here; it takes seconds to import.
     import torch
 
     gc.collect()

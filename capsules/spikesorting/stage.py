@@ -9,9 +9,15 @@ from contextlib import nullcontext
 from dataclasses import replace
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
+from spikeinterface import BaseRecording, BaseSorting, NumpySorting
+from spikeinterface import sorters as spikeinterface_sorters
+from spikeinterface.curation import remove_duplicated_spikes, remove_excess_spikes
 
 from capsules.common.errors import Skip, SpikeRelayError
+from capsules.common.facts import PreprocessingFacts, SpikesortingFacts
 from capsules.common.recordings.peaks import noise_levels
 from capsules.common.recordings.traces import written_traces
 from capsules.common.tasks import resources
@@ -19,16 +25,20 @@ from capsules.common.tasks.spikeinterface_jobs import set_job_kwargs
 from capsules.common.tasks.task import Task
 from capsules.parameters.rules import check_rate
 from capsules.spikesorting import gpu
-from capsules.spikesorting.failure import ending, failure_log
+from capsules.spikesorting.failure import convert_error, read_failure_log
+from capsules.spikesorting.params import SpikesortingParams
 from capsules.spikesorting.sorters import SORTERS
-from capsules.spikesorting.sorters.base import Context, Sorter
+from capsules.spikesorting.sorters.base import Context, Sorter, SorterParams
 
 SORTER_FOLDER = "sorter"
-AROUND = ("job_kwargs", "verbose", "chunk_duration", "progress_bar")
-"""Arguments about the work and not about the spikes."""
+WORK_ARGUMENTS = ("job_kwargs", "verbose", "chunk_duration", "progress_bar")
+"""Arguments that change how the work is done, not which spikes come out."""
+
+Arguments = dict[str, Any]
+SortingTask = Task[SpikesortingParams]
 
 
-def run(task: Task) -> None:
+def run(task: SortingTask) -> None:
     name = task.params.sorter
     if name is None:
         raise SpikeRelayError("no sorter chosen: set spikesorting.sorter, or give --sorter")
@@ -40,136 +50,139 @@ def run(task: Task) -> None:
     recording = written_traces(task)
     check_rate("spikesorting", task.params, recording.sampling_frequency)
     _check_traces(recording)
-    context = _context(task, recording, params)
-    with gpu.own_gpu() if sorter.uses_gpu(params) else nullcontext():
-        arguments = sorter.arguments(params, context)
-        _note_device(task, sorter, params, arguments, recording)
-        task.record["seeds"] = sorter.pin_seeds(arguments)
-        differing = differing_from_defaults(sorter, params, arguments, context)
-        task.fact(sorter=name, arguments=_plain(arguments), differing_from_defaults=_plain(differing))
-        task.fact(repeats=sorter.repeats, sorter_version=sorter_version(sorter))
+    context = _make_context(task, recording, params)
+    with gpu.reserve_gpu() if sorter.uses_gpu(params) else nullcontext():
+        arguments = sorter.make_arguments(params, context)
+        _report_device(task, sorter, params, arguments, recording)
+        _report_arguments(task, sorter, params, arguments, context)
         try:
-            sorting = sort(task, sorter, recording, arguments)
+            sorting = _sort(task, sorter, recording, arguments)
         except Exception as error:
             task.log.exception("the sorter failed")
-            log = failure_log(task.out / SORTER_FOLDER)
+            log = read_failure_log(task.out / SORTER_FOLDER)
             task.log.error("%s printed:\n%s", name, log.printed)
             shutil.rmtree(task.out / SORTER_FOLDER, ignore_errors=True)
-            raise ending(sorter, params, error, log) from error
-    sorting = clean(task, sorting, recording)
+            raise convert_error(sorter, params, error, log) from error
+    sorting = _clean(task, sorting, recording)
     if sorting.get_num_units() == 0:
-        raise Skip(f"{name} found no unit")
+        raise Skip(f"{name} detected no units")
     sorting.save(folder=task.out / "spikesorted")
-    task.fact(units=sorting.get_num_units(), spikes=int(sorting.to_spike_vector().size))
+    task.fact(units=sorting.get_num_units(), spikes=_count_spikes(sorting))
 
 
-def _check_traces(recording: Any) -> None:
-    """Skip a recording that has no signal to sort: sorters fail on it in ways that tell nothing."""
-    import numpy as np
-
+def _check_traces(recording: BaseRecording) -> None:
+    """Skip a recording without any signal: the error of a sorter would not name the cause."""
     levels = noise_levels(recording)
     recording.delete_property("noise_level_mad_raw")
     if not np.isfinite(levels).all():
-        raise SpikeRelayError("the traces hold values that are no numbers: look for the channels where they come from")
+        raise SpikeRelayError("the traces have NaN or infinite values: check the channels of the raw data")
     if not levels.any():
         raise Skip("no channel has any signal: all of its samples are the same")
 
 
-def _note_device(task: Task, sorter: Sorter, params: Any, arguments: dict[str, Any], recording: Any) -> None:
-    """Record the device, and say so when a sorter that is made for GPUs works on the CPU, and for how long."""
+def _make_context(task: SortingTask, recording: BaseRecording, params: SorterParams) -> Context:
+    preprocessing = task.input_facts(PreprocessingFacts)
+    return Context(
+        num_channels=recording.get_num_channels(),
+        motion_applied=bool(preprocessing.motion_applied),
+        referenced=bool(preprocessing.referenced),
+        job_kwargs=resources.job_kwargs(task.n_jobs, params.job_kwargs, pool_engine="process"),
+        change=task.change,
+    )
+
+
+def _report_device(
+    task: SortingTask, sorter: Sorter[Any], params: SorterParams, arguments: Arguments, recording: BaseRecording
+) -> None:
+    """Record the device; warn when a sorter that is made for GPUs runs on the CPU, with the time that it will take."""
     device = arguments.get("torch_device", sorter.device)
     task.record["device"] = device
     if device != "cpu" and (visible := os.environ.get(gpu.DEVICES_VARIABLE)):
         task.fact(gpu=visible)
-    if device != "cpu" or sorter.cpu_seconds is None:
+    if device != "cpu" or sorter.estimate_cpu_seconds is None:
         return
-    seconds = sorter.cpu_seconds(arguments, recording.get_num_channels(), recording.get_total_duration())
+    seconds = sorter.estimate_cpu_seconds(arguments, recording.get_num_channels(), recording.get_total_duration())
     minutes = seconds / task.n_jobs / 60
     task.fact(estimated_minutes=round(minutes, 1))
-    why = "no GPU was found" if sorter.uses_gpu(params) else "torch_device is cpu"
-    if sorter.uses_gpu(params) and gpu.unused_gpu():
-        why = "this machine has a GPU, but torch cannot use it (does its version fit the driver?)"
-    task.warn(f"{why}: {sorter.name} runs on the CPU, for roughly {minutes:.0f} min with {task.n_jobs} cores")
+    reason = "no GPU was found" if sorter.uses_gpu(params) else "torch_device is cpu"
+    if sorter.uses_gpu(params) and gpu.has_gpu():
+        reason = "this machine has a GPU, but torch cannot use it (does its version fit the driver?)"
+    task.warn(f"{reason}: {sorter.name} runs on the CPU, for roughly {minutes:.0f} min with {task.n_jobs} cores")
 
 
-def sort(task: Task, sorter: Sorter, recording: Any, arguments: dict[str, Any]) -> Any:
-    """Run the sorter; when the GPU's memory runs out, again with what it needs less of, which is recorded."""
-    for changed in [*sorter.when_memory_is_short(arguments), None]:
+def _report_arguments(
+    task: SortingTask, sorter: Sorter[Any], params: SorterParams, arguments: Arguments, context: Context
+) -> None:
+    """Record every argument of the sorter, those that differ from its defaults, its seeds and its version."""
+    task.record["seeds"] = sorter.pin_seeds(arguments)
+    defaults = sorter.make_arguments(type(params)(), replace(context, change=lambda text: None))
+    changed = {
+        name: value for name, value in arguments.items() if name not in WORK_ARGUMENTS and value != defaults[name]
+    }
+    task.fact(
+        arguments=_convert_to_json(arguments),
+        differing_from_defaults=_convert_to_json(changed | sorter.find_changes(arguments)),
+        repeats=sorter.repeats,
+    )
+    sorter_class = spikeinterface_sorters.sorter_dict[sorter.spikeinterface_name]
+    task.leave(SpikesortingFacts(sorter=sorter.name, sorter_version=str(sorter_class.get_sorter_version())))
+
+
+def _convert_to_json(settings: Arguments) -> Arguments:
+    """Convert settings to JSON values; infinity becomes text."""
+    finite = {name: str(value) if value in (inf, -inf) else value for name, value in settings.items()}
+    return cast(Arguments, json.loads(json.dumps(finite, default=str)))
+
+
+def _sort(task: SortingTask, sorter: Sorter[Any], recording: BaseRecording, arguments: Arguments) -> BaseSorting:
+    """Run the sorter; when the GPU's memory runs out, run it again with settings that need less, and record them."""
+    for reduced in [*sorter.reduce_memory(arguments), None]:
         try:
-            return run_sorter(sorter, recording, task.out / SORTER_FOLDER, arguments)
+            return _run_sorter(sorter, recording, task.out / SORTER_FOLDER, arguments)
         except Exception as error:
-            if changed is None or not gpu.out_of_memory(error):
+            if reduced is None or not gpu.is_out_of_memory(error):
                 raise
-        shown = ", ".join(f"{name} = {json.dumps(value)}" for name, value in changed.items())
+        shown = ", ".join(f"{name} = {json.dumps(value)}" for name, value in reduced.items())
         task.change(f"CUDA ran out of memory: sorted again with {shown}")
-        arguments = arguments | changed
-        task.fact(arguments=_plain(arguments))
+        arguments = arguments | reduced
+        task.fact(arguments=_convert_to_json(arguments))
         gpu.free_memory()
     raise AssertionError("the last attempt returns or raises")
 
 
-def differing_from_defaults(sorter: Sorter, params: Any, arguments: dict[str, Any], context: Context) -> dict[str, Any]:
-    """The arguments that the default parameters would not give here, and those that the sorter's table tells."""
-    plain = sorter.arguments(type(params)(), replace(context, change=lambda text: None))
-    own = {name: value for name, value in arguments.items() if name not in AROUND and value != plain[name]}
-    return own | (sorter.differing(arguments) if sorter.differing else {})
-
-
-def _plain(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings as JSON can hold them; infinity becomes text."""
-    finite = {name: str(value) if value in (inf, -inf) else value for name, value in settings.items()}
-    return json.loads(json.dumps(finite, default=str))
-
-
-def sorter_version(sorter: Sorter) -> str:
-    """The sorter's version, as SpikeInterface tells it."""
-    from spikeinterface.sorters import sorter_dict
-
-    return str(sorter_dict[sorter.spikeinterface_name].get_sorter_version())
-
-
-def run_sorter(sorter: Sorter, recording: Any, folder: Path, arguments: dict[str, Any]) -> Any:
-    """Run a sorter through SpikeInterface and hold its sorting in memory.
+def _run_sorter(sorter: Sorter[Any], recording: BaseRecording, folder: Path, arguments: Arguments) -> BaseSorting:
+    """Run a sorter through SpikeInterface and load its sorting into memory.
 
     Its working folder is removed unless the arguments ask to keep something in it.
     """
-    import spikeinterface as si
-    from spikeinterface.sorters import run_sorter as spikeinterface_run_sorter
-
-    sorting = spikeinterface_run_sorter(
-        sorter.spikeinterface_name, recording, folder=folder, remove_existing_folder=True, **arguments
+    sorting = spikeinterface_sorters.run_sorter(
+        sorter.spikeinterface_name,
+        recording,
+        folder=folder,  # type: ignore[arg-type]  # SpikeInterface takes a Path, though it declares a str.
+        remove_existing_folder=True,
+        **arguments,
     )
-    sorting = si.NumpySorting.from_sorting(sorting, copy_spike_vector=True)
+    sorting = NumpySorting.from_sorting(sorting, copy_spike_vector=True)
     if not sorter.keeps_files(arguments):
         shutil.rmtree(folder, ignore_errors=True)
     return sorting
 
 
-def clean(task: Task, sorting: Any, recording: Any) -> Any:
-    """Remove spikes beyond the end of the recording, spikes that a unit has twice, and empty units; record how many.
+def _clean(task: SortingTask, sorting: BaseSorting, recording: BaseRecording) -> BaseSorting:
+    """Remove spikes beyond the end of the recording, duplicated spikes and empty units; record how many.
 
-    A spike is there twice when its unit has another one at the same sample.
+    A spike is a duplicate when its unit has another one at the same sample.
     """
-    from spikeinterface.curation import remove_duplicated_spikes, remove_excess_spikes
-
-    within = remove_excess_spikes(sorting, recording)
-    single = remove_duplicated_spikes(within, censored_period_ms=0.0)
-    kept = single.remove_empty_units()
-    given, inside, left = (int(found.to_spike_vector().size) for found in (sorting, within, single))
+    inside = remove_excess_spikes(sorting, recording)
+    single = remove_duplicated_spikes(inside, censored_period_ms=0.0)
+    cleaned: BaseSorting = single.remove_empty_units()
     task.fact(
-        excess_spikes_removed=given - inside,
-        duplicated_spikes_removed=inside - left,
-        empty_units_removed=single.get_num_units() - kept.get_num_units(),
+        excess_spikes_removed=_count_spikes(sorting) - _count_spikes(inside),
+        duplicated_spikes_removed=_count_spikes(inside) - _count_spikes(single),
+        empty_units_removed=single.get_num_units() - cleaned.get_num_units(),
     )
-    return kept
+    return cleaned
 
 
-def _context(task: Task, recording: Any, params: Any) -> Context:
-    preprocessing = task.input_record("preprocessing")
-    return Context(
-        num_channels=recording.get_num_channels(),
-        motion_applied=preprocessing["facts"]["motion_applied"],
-        referenced=preprocessing["facts"]["referenced"],
-        job_kwargs=resources.job_kwargs(task.n_jobs, params.job_kwargs, pool_engine="process"),
-        change=task.change,
-    )
+def _count_spikes(sorting: BaseSorting) -> int:
+    return len(sorting.to_spike_vector())

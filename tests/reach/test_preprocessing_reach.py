@@ -4,7 +4,7 @@ import pytest
 
 from capsules.common.errors import Skip
 from capsules.common.patches import progress
-from capsules.preprocessing import drift, stage
+from capsules.preprocessing import artifacts, bad_channels, drift, stage, steps
 from capsules.preprocessing.params import PARAMS
 from tests.leaf_values import LEAVES, other_value
 from tests.reach.spy import changed_section, stage_leaves, task_for
@@ -44,21 +44,20 @@ VARIANTS = {
 @pytest.fixture(scope="module")
 def seen(spy, data, tmp_path_factory):
     import spikeinterface as si
-    import spikeinterface.preprocessing as spre
-    import spikeinterface.sortingcomponents.peak_selection as selection
     from spikeinterface.sortingcomponents import motion
 
     # The other value of `artifacts.times` names it.
     (data / "other").write_text("start_s\n1.5\n")
-    for name in ("highpass_filter", "bandpass_filter", "phase_shift", "detect_bad_channels", "common_reference",
-                 "highpass_spatial_filter", "apply_preprocessing_pipeline", "detect_artifact_periods"):  # fmt: skip
-        spy.watch(spre, name)
+    for step in FUNCTIONS.values():
+        spy.watch(bad_channels if step == "detect_bad_channels" else steps, step)
+    spy.watch(stage, "apply_preprocessing_pipeline")
+    spy.watch(artifacts, "detect_artifact_periods")
     spy.watch(drift, "find_peaks")
     spy.watch(motion, "estimate_motion")
     spy.watch(si, "set_global_job_kwargs")
     spy.watch(progress, "show_progress")
     spy.watch(motion, "interpolate_motion")
-    spy.watch(selection, "select_peaks")
+    spy.watch(drift, "select_peaks")
     tasks = {}
     for name, overrides in VARIANTS.items():
         folder = tmp_path_factory.mktemp(name)
@@ -92,13 +91,11 @@ def cut(spy, tasks, name, value):
 
 
 def dropped_channels(spy, tasks, name, value):
-    from capsules.preprocessing import steps
-
     recording = stage.load_recording(tasks["highpass"].job, tasks["highpass"].data)
     ids = [str(channel) for channel in recording.channel_ids]
     labels = dict.fromkeys(ids, "good") | {ids[0]: "dead", ids[1]: "out"}
     counts = [
-        steps.without(recording, labels, PARAMS.model_validate({name: flag})).get_num_channels()
+        bad_channels.remove_bad_channels(recording, labels, PARAMS.model_validate({name: flag})).get_num_channels()
         for flag in (True, False)
     ]
     assert counts == [14, 15]
@@ -116,11 +113,11 @@ def interpolated(spy, tasks, name, value):
 
 
 def chosen_filter(spy, tasks, name, value):
-    assert {"highpass_filter", "bandpass_filter"} <= set(spy.calls)
+    assert {"HighpassFilterRecording", "BandpassFilterRecording"} <= set(spy.calls)
 
 
 def chosen_reference(spy, tasks, name, value):
-    assert {"common_reference", "highpass_spatial_filter"} <= set(spy.calls)
+    assert {"CommonReferenceRecording", "HighpassSpatialFilterRecording"} <= set(spy.calls)
 
 
 def own_pipeline(spy, tasks, name, value):
@@ -157,7 +154,7 @@ def blanked_time(spy, tasks, name, value):
 
 def blanked_artifacts(spy, tasks, name, value):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage, "artifact_frames", lambda recording, settings: [(300, 900)])
+        patch.setattr(stage, "detect_artifacts", lambda recording, settings: [(300, 900)])
         for blank in (True, False):
             params = {"min_preprocessing_duration": 0, "artifacts": {"blank": blank}, MOTION: {"compute": False}}
             task = task_for("preprocessing", PARAMS.model_validate(params),
@@ -188,7 +185,7 @@ EVIDENCE = {
     "max_bad_channel_fraction": None,
     f"{MOTION}.compute": motion_folder,
     f"{MOTION}.apply": interpolated,
-    "highpass_spatial_filter.n_channel_pad": setting("highpass_spatial_filter", "n_channel_pad", 5),
+    "highpass_spatial_filter.n_channel_pad": setting("HighpassSpatialFilterRecording", "n_channel_pad", 5),
     f"{MOTION}.preset": setting("estimate_motion", "method", "decentralized"),
     f"{MOTION}.detect_kwargs": setting("find_peaks", "detection.detect_threshold", 6.5),
     f"{MOTION}.select_kwargs": setting("select_peaks", "n_peaks", 40),
@@ -199,22 +196,21 @@ EVIDENCE = {
     f"{MOTION}.estimate_motion_kwargs.bin_s": passed("estimate_motion", "bin_s"),
 }
 FUNCTIONS = {
-    "highpass_filter": "highpass_filter",
-    "bandpass_filter": "bandpass_filter",
-    "phase_shift": "phase_shift",
+    "highpass_filter": "HighpassFilterRecording",
+    "bandpass_filter": "BandpassFilterRecording",
+    "phase_shift": "PhaseShiftRecording",
     "detect_bad_channels": "detect_bad_channels",
-    "common_reference": "common_reference",
-    "highpass_spatial_filter": "highpass_spatial_filter",
+    "common_reference": "CommonReferenceRecording",
+    "highpass_spatial_filter": "HighpassSpatialFilterRecording",
 }
-"""Sections that are the arguments of one function."""
+"""Sections that are the arguments of one function or class."""
 
 
 def too_many_bad(spy, tasks, name, value, monkeypatch):
     import numpy as np
-    import spikeinterface.preprocessing as spre
 
     labels = np.array(["dead"] * 4 + ["good"] * 12)
-    monkeypatch.setattr(spre, "detect_bad_channels", lambda recording, **settings: (None, labels))
+    monkeypatch.setattr(bad_channels, "detect_bad_channels", lambda recording, **settings: (None, labels))
     for fraction, skipped in ((0.2, True), (0.3, False)):
         params = PARAMS.model_validate({"min_preprocessing_duration": 0, name: fraction, MOTION: {"compute": False}})
         task = task_for("preprocessing", params, tasks["highpass"].out.parent / f"{fraction}", tasks["highpass"].data)

@@ -11,7 +11,7 @@ import pytest
 
 from capsules.common.errors import Skip, SpikeRelayError
 from capsules.parameters.model import set_dotted
-from capsules.preprocessing import stage, steps
+from capsules.preprocessing import bad_channels, stage
 from capsules.preprocessing.params import PARAMS
 from tests.data import neuropixels_probe
 from tests.leaf_values import LEAVES
@@ -127,7 +127,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def labels_once(module_patch):
     """The same recording and settings have the same labels; looking at it takes most of the time."""
-    looked, known = steps.channel_labels, {}
+    looked, known = bad_channels.label_channels, {}
 
     def labels(recording, params):
         key = (recording.get_num_samples(), params.detect_bad_channels.model_dump_json())
@@ -135,7 +135,7 @@ def labels_once(module_patch):
             known[key] = looked(recording, params)
         return known[key]
 
-    module_patch.setattr(steps, "channel_labels", labels)
+    module_patch.setattr(bad_channels, "label_channels", labels)
 
 
 @pytest.fixture(scope="module")

@@ -85,7 +85,7 @@ def units_of(folder):
 @pytest.mark.parametrize(
     ("channels", "gains", "settings", "expected"),
     [
-        (1, True, {}, ["one channel has no neighbours", "fewer than 3 channels"]),
+        (1, True, {}, ["detection of bad channels is skipped", "fewer than 3 channels"]),
         (2, True, {}, ["fewer than 3 channels"]),
         (4, False, {}, ["the recording has no gains", "return_in_uV = false", "microvolts alone"]),
         (4, True, {"return_in_uV": False}, ["microvolts alone"]),
@@ -167,4 +167,4 @@ def test_a_metric_without_its_extension_is_named(records, tmp_path):
         "silhouette": "principal_components",
         "drift": "spike_locations",
     }.items():
-        assert f"metric {name} left out: it needs the extension {extension}, which is not computed" in told
+        assert f"metric {name} is skipped: it needs the extension {extension}, which is off" in told

@@ -413,7 +413,7 @@ def test_locks_of_gpus_are_in_a_folder_of_the_users_own(tmp_path, monkeypatch, h
             own = os.getuid()
             monkeypatch.setattr(gpu.os, "getuid", lambda: own + 1)
             folder.rename(tmp_path / f"spikerelay-gpus-{own + 1}")
-    with pytest.raises(SpikeRelayError, match="not this user's alone"), gpu.own_gpu():
+    with pytest.raises(SpikeRelayError, match="belongs to another user"), gpu.reserve_gpu():
         pass
     assert (tmp_path / "precious.lock").read_text() == "kept"
 

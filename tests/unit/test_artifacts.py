@@ -10,14 +10,8 @@ import pytest
 from capsules.common.errors import Rejected
 from capsules.common.recordings.clock import Clock
 from capsules.preprocessing import stage
-from capsules.preprocessing.artifacts import (
-    artifact_frames,
-    frames_around,
-    periods_inside,
-    read_artifact_times,
-    times_digest,
-    times_file,
-)
+from capsules.preprocessing.artifact_times import digest_times_files, find_times_file, read_artifact_times
+from capsules.preprocessing.artifacts import convert_to_frames, detect_artifacts, select_periods
 from capsules.preprocessing.params import PARAMS, Artifacts
 from tests.data import neuropixels_probe
 from tests.reach.spy import task_for
@@ -103,7 +97,7 @@ def test_found_artifacts_are_blanked_on_request(tmp_path):
     assert all(is_zero(traces, start + 1e-4, stop - 1e-4) for start, stop in facts["detected_s"])
     assert facts["blanked_s"] == pytest.approx(sum(stop - start for start, stop in facts["detected_s"]), abs=1e-3)
     assert (traces == 0).all(axis=1).sum() == pytest.approx(facts["blanked_s"] * RATE, abs=4)
-    assert any("of the traces are zero, in 4 periods" in text for text in record["changes"])
+    assert any("of the traces are set to zero in 4 periods" in text for text in record["changes"])
 
 
 def test_given_times_are_blanked_by_the_recordings_clock(tmp_path):
@@ -115,7 +109,7 @@ def test_given_times_are_blanked_by_the_recordings_clock(tmp_path):
     assert all(is_zero(traces, pulse - 0.0005, pulse + 0.003) for pulse in PULSES_S)
     assert (traces == 0).all(axis=1).sum() == pytest.approx(4 * 0.0035 * RATE, abs=8)
     assert record["facts"]["artifacts"]["given"] == {"periods": 5, "outside": 1}
-    assert any("1 of 5 periods lie outside this recording" in text for text in record["warnings"])
+    assert any("1 of 5 periods are outside this recording" in text for text in record["warnings"])
 
 
 def test_a_period_from_start_to_stop_and_a_cut_recording(tmp_path):
@@ -150,12 +144,12 @@ def test_saturated_time_is_blanked_with_the_artifacts(tmp_path):
 def test_a_silent_recording_is_not_looked_at():
     traces = counts(True).copy()
     traces[RATE:] = 0
-    assert artifact_frames(recording_of(traces), Artifacts()) is None
+    assert detect_artifacts(recording_of(traces), Artifacts()) is None
 
 
 def test_artifacts_of_a_pipeline_of_ones_own_are_not_looked_for(tmp_path):
     _, record = preprocessed(tmp_path, custom_preprocessing_pipeline={"highpass_filter": {"dtype": "float32"}})
-    assert "artifacts not looked for: a pipeline of your own is used" in record["changes"]
+    assert "artifact detection is skipped: custom_preprocessing_pipeline is set" in record["changes"]
 
 
 def test_times_in_a_gap_and_at_the_ends():
@@ -163,23 +157,23 @@ def test_times_in_a_gap_and_at_the_ends():
         num_samples=200, sampling_frequency_hz=100.0, samples=[0, 100], starts_s=[10, 12], rates_hz=[100, 100]
     )
     settings = Artifacts(ms_before=10, ms_after=20)
-    assert periods_inside([(9, 9), (9.99, 9.99), (11.5, 11.5), (13.5, 13.5)], clock, settings) == [
+    assert select_periods([(9, 9), (9.99, 9.99), (11.5, 11.5), (13.5, 13.5)], clock, settings) == [
         (9.99, 9.99),
         (11.5, 11.5),
     ]
-    assert frames_around([(10.5, 10.5), (10.52, 10.6)], clock, settings) == [(49, 63)]
-    assert frames_around([], clock, settings) == []
+    assert convert_to_frames([(10.5, 10.5), (10.52, 10.6)], clock, settings) == [(49, 63)]
+    assert convert_to_frames([], clock, settings) == []
 
 
 BAD_FILES = {
-    "no column": ("time\n1\n", "the columns start_s and, if wanted, stop_s are needed; its first line has time"),
+    "no column": ("time\n1\n", "must have the column start_s, optionally stop_s, and no other; it has time"),
     "no header": ("1.0\n2.0\n", "its first line has 1.0"),
-    "text": ("start_s\n1\nnow\n", "line 3: start_s, and stop_s not before it, are needed in seconds"),
+    "text": ("start_s\n1\nnow\n", "line 3: start_s must be in seconds, and stop_s not before it"),
     "infinite": ("start_s\ninf\n", "line 2"),
     "backwards": ("start_s,stop_s\n2,1\n", "line 2"),
     "too many columns": ("start_s\n1,2\n", "line 2"),
     "empty": ("", "its first line has none"),
-    "no times": ("start_s\n", "holds no times"),
+    "no times": ("start_s\n", "has no times"),
     "binary": ("start_s\n\x00\n", "line 2"),
     "many": ("start_s\n" + "x\n" * 1000, "and 980 more problems"),
 }
@@ -205,12 +199,12 @@ def test_each_session_may_have_its_own_file(tmp_path):
         (tmp_path / name).mkdir()
     (tmp_path / "times.csv").write_text("start_s\n1\n")
     (tmp_path / "monday" / "times.csv").write_text("start_s\n2\n")
-    assert times_file(tmp_path, "monday", "times.csv") == tmp_path / "monday" / "times.csv"
-    assert times_file(tmp_path, "tuesday", "times.csv") == tmp_path / "times.csv"
-    before = times_digest(tmp_path, "times.csv")
+    assert find_times_file(tmp_path, "monday", "times.csv") == tmp_path / "monday" / "times.csv"
+    assert find_times_file(tmp_path, "tuesday", "times.csv") == tmp_path / "times.csv"
+    before = digest_times_files(tmp_path, "times.csv")
     (tmp_path / "monday" / "times.csv").write_text("start_s\n3\n")
-    assert times_digest(tmp_path, "times.csv") != before
+    assert digest_times_files(tmp_path, "times.csv") != before
     with pytest.raises(Rejected, match=r"preprocessing\.artifacts\.times: no file other\.csv in"):
-        times_digest(tmp_path, "other.csv")
+        digest_times_files(tmp_path, "other.csv")
     with pytest.raises(Rejected, match=r"\.\./times\.csv is not in the data folder"):
-        times_digest(tmp_path / "monday", "../times.csv")
+        digest_times_files(tmp_path / "monday", "../times.csv")

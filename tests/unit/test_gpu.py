@@ -11,12 +11,12 @@ from capsules.spikesorting import gpu
 @pytest.fixture(autouse=True)
 def own_temporary_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(gpu, "LOOK_AGAIN_S", 0.05)
+    monkeypatch.setattr(gpu, "POLL_S", 0.05)
     monkeypatch.delenv(gpu.DEVICES_VARIABLE, raising=False)
 
 
 def hold(seconds, spans):
-    with gpu.own_gpu() as number:
+    with gpu.reserve_gpu() as number:
         start = time.monotonic()
         time.sleep(seconds)
         spans.append((number, os.environ[gpu.DEVICES_VARIABLE], start, time.monotonic()))
@@ -51,13 +51,13 @@ def test_a_killed_task_lets_its_gpu_go(monkeypatch):
     time.sleep(0.5)
     task.kill()
     task.join()
-    with gpu.own_gpu() as number:
+    with gpu.reserve_gpu() as number:
         assert number == "0"
 
 
 @pytest.mark.parametrize("shared", ["", "0"])
 def test_where_no_gpu_is_shared_none_is_chosen(shared, monkeypatch):
     monkeypatch.setenv(gpu.GPUS_VARIABLE, shared)
-    with gpu.own_gpu() as number:
+    with gpu.reserve_gpu() as number:
         assert number is None
     assert gpu.DEVICES_VARIABLE not in os.environ

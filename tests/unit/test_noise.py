@@ -113,13 +113,13 @@ def test_clipped_samples_are_counted(tmp_path):
     from spikeinterface.core import NumpyRecording
     from spikeinterface.core.node_pipeline import run_node_pipeline
 
-    from capsules.preprocessing.traces import new_folder
+    from capsules.preprocessing.traces import TraceWriter
 
     loud = NumpyRecording([traces], float(RATE))
     loud.set_channel_gains(0.195)
     loud.set_channel_offsets(0.0)
-    rounded = steps.rounded(steps.filtered(loud, PARAMS()), 4)
-    writer = new_folder(rounded, tmp_path / "traces")
+    rounded = steps.round_to_int16(steps.filter_traces(loud, PARAMS()), 4)
+    writer = TraceWriter(rounded, tmp_path / "traces")
     run_node_pipeline(rounded, [writer], {"n_jobs": 1})
     values = rounded.get_traces()
     assert writer.clipped == np.count_nonzero((values == 32767) | (values == -32768)) > 0
@@ -128,4 +128,4 @@ def test_clipped_samples_are_counted(tmp_path):
 def test_without_gains_the_step_stays():
     recording = raw_recording("NP1")
     recording.delete_property("gain_to_uV")
-    assert steps.finest_steps(recording, (-512, 511)) == 1
+    assert steps.choose_steps_per_count(recording, (-512, 511)) == 1

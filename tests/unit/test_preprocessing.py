@@ -8,9 +8,9 @@ import pytest
 from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.peaks import complete_settings
 from capsules.common.recordings.traces import traces_digest
-from capsules.preprocessing import drift, steps
+from capsules.preprocessing import bad_channels, drift, steps
 from capsules.preprocessing.params import MotionCorrection, PreprocessingParams
-from capsules.preprocessing.traces import new_folder
+from capsules.preprocessing.traces import TraceWriter
 from tests.halves import rest_is_slow
 
 
@@ -29,7 +29,8 @@ def test_the_chain_equals_plain_spikeinterface_calls(recording):
     import spikeinterface.preprocessing as spre
 
     params = PreprocessingParams()
-    ours = steps.rounded(steps.denoised(steps.aligned(steps.filtered(recording, params), params), params, print))
+    aligned = steps.align_channels(steps.filter_traces(recording, params), params)
+    ours = steps.round_to_int16(steps.denoise(aligned, params, print))
     for dtype, tolerance in (("float32", 0), (None, 2)):
         plain = spre.highpass_filter(recording, freq_min=300.0, margin_ms=5.0, dtype=dtype)
         plain = spre.common_reference(spre.phase_shift(plain, margin_ms=100.0), reference="global", operator="median")
@@ -44,7 +45,7 @@ def test_a_pulse_beyond_16_bits_does_not_wrap_around():
     traces = np.full((3000, 4), -32000, dtype="int16")
     traces[1500:1510] = 32000
     recording = NumpyRecording([traces], 30000.0)
-    filtered = steps.rounded(steps.filtered(recording, PreprocessingParams())).get_traces()
+    filtered = steps.round_to_int16(steps.filter_traces(recording, PreprocessingParams())).get_traces()
     assert filtered[1500:1510].min() == 32767
 
 
@@ -57,13 +58,14 @@ def test_only_the_labels_asked_for_are_removed(recording):
         ({"remove_bad_channels": False}, 15),
         ({"remove_bad_channels": False, "remove_out_channels": False}, 16),
     ):
-        assert steps.without(recording, labels, PreprocessingParams(**settings)).get_num_channels() == kept
+        remaining = bad_channels.remove_bad_channels(recording, labels, PreprocessingParams(**settings))
+        assert remaining.get_num_channels() == kept
 
 
 def test_window_norms_are_fractions_of_the_probes_span(recording):
     motion = MotionCorrection(estimate_motion_kwargs={"win_step_norm": 0.5, "win_scale_norm": 0.25, "rigid": True})
     span = np.ptp(recording.get_channel_locations()[:, 1])
-    estimate = drift.recipe(recording, motion).estimate
+    estimate = drift.make_recipe(recording, motion).estimate
     assert (estimate["win_step_um"], estimate["win_scale_um"], estimate["rigid"]) == (0.5 * span, 0.25 * span, True)
 
 
@@ -82,7 +84,7 @@ def test_the_digest_sees_a_change_at_either_end(tmp_path):
 
 def test_motion_windows_are_left_to_the_preset_when_no_norm_is_given(recording):
     motion = MotionCorrection(estimate_motion_kwargs={"win_step_norm": None, "win_scale_norm": None})
-    estimate = drift.recipe(recording, motion).estimate
+    estimate = drift.make_recipe(recording, motion).estimate
     assert (estimate["win_step_um"], estimate["win_scale_um"]) == (400.0, 400.0)
 
 
@@ -114,9 +116,9 @@ def test_the_drift_of_one_pass_is_that_of_compute_motion(spikes, preset, select,
     import spikeinterface.preprocessing as spre
 
     si.set_global_job_kwargs(n_jobs=2, pool_engine="thread", chunk_duration="0.7s")
-    recipe = drift.recipe(spikes, MotionCorrection(preset=preset, select_kwargs=select))
+    recipe = drift.make_recipe(spikes, MotionCorrection(preset=preset, select_kwargs=select))
     folder = tmp_path / "traces"
-    ours = drift.estimate_motion(spikes, recipe, [new_folder(spikes, folder)], lambda: si.load(folder))
+    ours = drift.estimate_motion(spikes, recipe, [TraceWriter(spikes, folder)], lambda: si.load(folder))
     written = si.load(folder)
     assert np.array_equal(written.get_traces(), spikes.get_traces())
     assert not {"provenance.json"} & {file.name for file in folder.iterdir()}
@@ -141,7 +143,7 @@ def test_the_motions_range_has_an_interval_that_narrows_with_more_peaks():
     recording = generate_recording(num_channels=16, durations=[60.0], sampling_frequency=1000.0, seed=0)
     depths = recording.get_channel_locations()[:, 1]
     draw = np.random.default_rng(0)
-    recipe = drift.recipe(recording, MotionCorrection(preset="rigid_fast", estimate_motion_kwargs={"bin_s": 5.0}))
+    recipe = drift.make_recipe(recording, MotionCorrection(preset="rigid_fast", estimate_motion_kwargs={"bin_s": 5.0}))
     moved = 30.0
     widths = {}
     for count in (1500, 30000):
@@ -155,13 +157,13 @@ def test_the_motions_range_has_an_interval_that_narrows_with_more_peaks():
 
         info = {"peaks": peaks, "peak_locations": locations}
         info["motion"] = estimate_motion(recording, peaks, locations, **recipe.estimate)
-        range_um, (low_um, high_um) = drift.range_interval(recording, info, recipe)
+        range_um, (low_um, high_um) = drift.estimate_range(recording, info, recipe)
         assert 0 <= low_um <= range_um <= high_um
         widths[count] = high_um - range_um
     assert low_um < moved * 11 / 12 + 3 and high_um > moved * 11 / 12 - 5
     assert widths[1500] > widths[30000]
     info["peaks"], info["peak_locations"] = peaks[:100], locations[:100]
-    assert drift.range_interval(recording, info, recipe) == (range_um, None)
+    assert drift.estimate_range(recording, info, recipe) == (range_um, None)
 
 
 PRESETS = get_args(MotionCorrection.model_fields["preset"].annotation)
@@ -173,7 +175,7 @@ SLOW = ("nonrigid_accurate", "nonrigid_fast_and_accurate")
 )
 def test_every_preset_estimates_a_motion(spikes, preset):
     short = spikes.frame_slice(0, 150000)
-    info = drift.estimate_motion(short, drift.recipe(short, MotionCorrection(preset=preset)))
+    info = drift.estimate_motion(short, drift.make_recipe(short, MotionCorrection(preset=preset)))
     assert np.isfinite(info["motion"].displacement[0]).all()
 
 
@@ -207,15 +209,15 @@ def test_bad_channels_and_destriping_go_shank_by_shank():
     recording.set_channel_gains(1.0)
     recording.set_channel_offsets(0.0)
     params = PreprocessingParams(detect_bad_channels={"n_neighbors": 40}, highpass_spatial_filter={"n_channel_pad": 60})
-    labels = steps.channel_labels(recording, params)
+    labels = bad_channels.label_channels(recording, params)
     assert list(labels) == [str(channel) for channel in recording.channel_ids]
     told = []
     params = PreprocessingParams(denoising_strategy="destripe")
-    destriped = steps.denoised(recording, params, told.append)
+    destriped = steps.denoise(recording, params, told.append)
     assert destriped.channel_ids.tolist() == recording.channel_ids.tolist()
     assert np.array_equal(destriped.get_channel_locations(), recording.get_channel_locations())
-    assert told == ["highpass_spatial_filter.n_channel_pad = 16: there are no more channels along the shank"] * 2
-    alone = steps.denoised(recording.split_by("group", outputs="dict")["b"], params, told.append)
+    assert told == ["highpass_spatial_filter.n_channel_pad = 16: the shank has no more channels"] * 2
+    alone = steps.denoise(recording.split_by("group", outputs="dict")["b"], params, told.append)
     shown = destriped.get_traces(start_frame=0, end_frame=3000, channel_ids=alone.channel_ids)
     np.testing.assert_allclose(shown, alone.get_traces(start_frame=0, end_frame=3000), rtol=1e-5, atol=1e-4)
 
@@ -228,7 +230,7 @@ def test_written_traces_are_looked_at(tmp_path):
 
     def write(traces, name):
         recording = NumpyRecording([traces], 30000.0)
-        writer = new_folder(recording, tmp_path / name)
+        writer = TraceWriter(recording, tmp_path / name)
         run_node_pipeline(recording, [writer], {"chunk_duration": "0.1s", "n_jobs": 1})
         assert np.array_equal(si.load(tmp_path / name).get_traces(), traces)
         return writer.silent_s
@@ -250,6 +252,6 @@ def test_the_drift_of_a_long_recording_is_estimated_in_stretches(seconds, given,
 
     told = []
     recording = generate_recording(num_channels=8, durations=[seconds], sampling_frequency=1000.0)
-    recipe = drift.recipe(recording, MotionCorrection(estimate_motion_kwargs=given), told.append)
+    recipe = drift.make_recipe(recording, MotionCorrection(estimate_motion_kwargs=given), told.append)
     assert recipe.estimate.get("batching_mode") == mode
     assert len(told) == (mode == "online")

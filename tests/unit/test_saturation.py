@@ -178,7 +178,7 @@ def test_peaks_and_noise_of_saturated_time_are_left_out():
     found = find_saturation(railed_recording("NP1", "3 s"), (-512, 511))
     filtered = spre.highpass_filter(railed_recording("NP1", "3 s"), dtype="float32")
     info = drift.estimate_motion(
-        filtered, drift.recipe(filtered, MotionCorrection(preset="rigid_fast")), excluded=found.frames()
+        filtered, drift.make_recipe(filtered, MotionCorrection(preset="rigid_fast")), excluded=found.frames()
     )
     samples = info["peaks"]["sample_index"]
     ((start, end),) = found.frames()

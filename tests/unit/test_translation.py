@@ -1,12 +1,12 @@
 from capsules.postprocessing.extension_params import Extensions
-from capsules.postprocessing.translation import extension_arguments
+from capsules.postprocessing.translation import translate_extensions
 
 EXTENSIONS = Extensions().model_dump()
 
 
 def test_the_manuals_names_become_spikeinterfaces_and_each_is_noted():
     notes = []
-    arguments = extension_arguments(EXTENSIONS, notes.append)
+    arguments = translate_extensions(EXTENSIONS, notes.append)
     assert arguments["noise_levels"] == {
         "random_slices_kwargs": {"num_chunks_per_segment": 20, "chunk_size": 10000, "seed": 0}
     }
@@ -24,11 +24,11 @@ def test_the_manuals_names_become_spikeinterfaces_and_each_is_noted():
 def test_metrics_without_their_extension_are_left_out_and_noted():
     notes = []
     kept = EXTENSIONS | {"principal_components": None, "spike_locations": None}
-    names = extension_arguments(kept, notes.append)["quality_metrics"]["metric_names"]
+    names = translate_extensions(kept, notes.append)["quality_metrics"]["metric_names"]
     assert not {"mahalanobis", "d_prime", "nearest_neighbor", "silhouette", "drift"} & set(names)
-    assert sum("left out: it needs the extension" in note for note in notes) == 5
+    assert sum("is skipped: it needs the extension" in note for note in notes) == 5
 
 
 def test_a_given_seed_is_kept():
-    arguments = extension_arguments({"random_spikes": {"seed": 5}}, lambda note: None)
+    arguments = translate_extensions({"random_spikes": {"seed": 5}}, lambda note: None)
     assert arguments["random_spikes"]["seed"] == 5

@@ -1,17 +1,17 @@
-"""What a sorter of the registry declares, and the parameters that all of them share."""
+"""What a sorter of the registry declares, and the parameters that all sorters share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from capsules.common.reference import MIN_REFERENCE_CHANNELS
 from capsules.parameters.model import JobKwargs, Section, param
 
 
 class SorterParams(Section):
-    """Settings around the sorter's own."""
+    """Settings around the sorter's own parameters."""
 
     job_kwargs: JobKwargs = param(JobKwargs(), "Chunks of the parallel work.")
     skip_motion_correction: bool = param(
@@ -25,15 +25,18 @@ class SorterParams(Section):
     )
     raise_if_fails: bool = param(
         True,
-        "A sorter that fails makes the run fail; otherwise the failure is listed and the run goes on.",
+        "A sorter that fails makes the run fail; otherwise the failure is listed and the run continues.",
         flags={"--raise-if-fails": True, "--no-raise-if-fails": False},
     )
     clear_cache: bool = param(
         False,
-        "Give GPU memory back between the steps that need much of it; only Kilosort4 can.",
+        "Free GPU memory between the steps that need much of it; only Kilosort4 can.",
         fixed=True,
     )
-    sorter: Section
+    sorter: Section = param(Section(), "The sorter's own parameters.")
+
+
+P = TypeVar("P", bound=SorterParams)
 
 
 @dataclass(frozen=True)
@@ -47,29 +50,27 @@ class Context:
     change: Callable[[str], None]
     """Records an automatic change of a setting."""
 
-    def seed(self, name: str, chosen: int | None) -> int:
-        """A seed; null becomes 0, which is recorded."""
-        if chosen is None:
-            self.change(f"{name} = 0 in place of null, so that a second run gives the same")
-        return chosen or 0
+    def choose_seed(self, seed: int | None) -> int:
+        """The seed; null becomes 0, which is recorded."""
+        if seed is None:
+            self.change("seed = 0 instead of null: the result is reproducible")
+        return seed or 0
 
-    def own_reference(self, name: str, chosen: bool | None) -> bool:
-        """Whether the sorter subtracts a reference itself.
+    def subtracts_reference(self, name: str, chosen: bool | None) -> bool:
+        """Whether the sorter subtracts a common reference.
 
-        Null does, unless preprocessing did or there are too few channels for one, which is recorded.
+        Null does, unless preprocessing did or there are too few channels, which is recorded.
         """
         if chosen is not None:
             return chosen
         few = self.num_channels < MIN_REFERENCE_CHANNELS
         if self.referenced or few:
             too_few = f"{self.num_channels} channels are too few for a common reference"
-            self.change(
-                f"{name} = false: {too_few if few else 'preprocessing subtracted the common reference already'}"
-            )
+            self.change(f"{name} = false: {too_few if few else 'preprocessing subtracted the common reference'}")
         return not (self.referenced or few)
 
-    def drift_correction(self, params: SorterParams) -> bool:
-        """Whether the sorter may correct drift itself; a `no` that the parameters do not say is recorded."""
+    def corrects_drift(self, params: SorterParams) -> bool:
+        """Whether the sorter may correct drift; a `no` that the parameters do not ask for is recorded."""
         if params.skip_motion_correction:
             return False
         if self.motion_applied:
@@ -86,49 +87,49 @@ class Context:
 
 JOB_KWARGS_REPLACED = {
     "n_jobs": "use --n_jobs",
-    "pool_engine": "it is chosen by the pipeline",
-    "mp_context": "it is chosen by the pipeline",
+    "pool_engine": "the pipeline chooses it",
+    "mp_context": "the pipeline chooses it",
     "max_threads_per_worker": "use --n_jobs",
     "chunk_duration": "use the sorter's job_kwargs.chunk_duration",
     "progress_bar": "use the sorter's job_kwargs.progress_bar",
 }
-"""SpikeInterface's settings of parallel work, which it mixes with the sorter's own: name -> where they are set here."""
+"""SpikeInterface's settings of parallel work, which it mixes with the sorter's own: name -> what to use instead."""
 
 
 @dataclass(frozen=True)
-class Sorter:
+class Sorter(Generic[P]):
     """One sorter of the registry."""
 
     name: str
     spikeinterface_name: str
-    params: type[SorterParams]
-    arguments: Callable[[SorterParams, Context], dict[str, Any]]
+    params: type[P]
+    make_arguments: Callable[[P, Context], dict[str, Any]]
     """The keyword arguments of SpikeInterface's `run_sorter`: every setting, and what depends on the recording."""
-    differing: Callable[[dict[str, Any]], dict[str, Any]] | None = None
-    """Of the arguments, those that the sorter's own table tells to be no default."""
+    find_changes: Callable[[dict[str, Any]], dict[str, Any]] = lambda arguments: {}
+    """The arguments that differ from the defaults of the sorter's own table."""
     pin_seeds: Callable[[dict[str, Any]], dict[str, Any]] = lambda arguments: {}
-    """Set what the sorter draws at random; returns the seeds, for the record."""
+    """Seeds the sorter's random draws; returns the seeds, for the record."""
     keeps_files: Callable[[dict[str, Any]], bool] = lambda arguments: False
-    """Whether the arguments ask to keep what the sorter writes beside its spikes."""
+    """Whether the arguments ask to keep files that the sorter writes in addition to its spikes."""
     threads: int | None = None
     """Threads of the sorter's own process, when their number changes its result; None: the task's cores."""
-    finds_nothing: dict[str, str] = field(default_factory=dict)
-    """What the sorter's error says when the traces hold too little to sort, which is no failure -> how we say it."""
+    nothing_to_sort: dict[str, str] = field(default_factory=dict)
+    """Text of the sorter's error when the traces have too little to sort -> why the recording is skipped."""
     repeats: str = "the same data, parameters and machine give the same spikes"
     """What is known of a second run."""
     unavailable: Callable[[], str | None] = lambda: None
     """Why the sorter cannot run on this machine, and what to install; None when it can."""
-    uses_gpu: Callable[[SorterParams], bool] = lambda params: False
+    uses_gpu: Callable[[P], bool] = lambda params: False
     """Whether the sorter works on a GPU where there is one."""
-    cpu_seconds: Callable[[dict[str, Any], int, float], float] | None = None
+    estimate_cpu_seconds: Callable[[dict[str, Any], int, float], float] | None = None
     """Roughly how many seconds a sorter made for GPUs works on one core, by its arguments, channels and duration."""
-    when_memory_is_short: Callable[[dict[str, Any]], list[dict[str, Any]]] = lambda arguments: []
+    reduce_memory: Callable[[dict[str, Any]], list[dict[str, Any]]] = lambda arguments: []
     """The arguments to change when the GPU runs out of memory, step after step."""
     has_image: bool = False
-    """Whether the workflow runs it in an image of its own when a container engine is on (`image_of`)."""
+    """Whether the workflow runs it in a separate image when a container engine is on (`image_of`)."""
     device: str = "cpu"
     """Where a sorter works that has no argument `torch_device`."""
     scratch_per_megabyte: float = 0
     """MB that it writes and removes again, per MB of traces."""
     error_mark: str = ""
-    """What its executable prints before its error message; empty: nothing, and the last line is the message."""
+    """What its executable prints before its error message; empty: the last line is the message."""

@@ -18,34 +18,37 @@ TEMPORARY = ("matlab_files", "temp_wh.dat")
 class Kilosort25Settings(Section):
     """Kilosort2.5's own parameters, and those of its SpikeInterface wrapper."""
 
-    replaced: ClassVar = JOB_KWARGS_REPLACED
+    replaced: ClassVar[dict[str, str]] = JOB_KWARGS_REPLACED
 
-    detect_threshold: float = param(6, "Detection threshold of the spikes that drift is told from.", gt=0)
+    detect_threshold: float = param(6, "Detection threshold of the spikes that drift is estimated from.", gt=0)
     projection_threshold: list[float] = param(
         [10, 4], "Threshold on the projections onto the templates, first and last pass.", min_length=2, max_length=2
     )
-    preclust_threshold: float = param(8, "Threshold of the spikes that the first clusters are made from.", gt=0)
+    preclust_threshold: float = param(8, "Threshold of the spikes that the first clusters are computed from.", gt=0)
     whiteningRange: float = param(32.0, "Channels that each channel is whitened against.", ge=1)
     momentum: list[float] = param(
-        [20.0, 400.0], "Spikes that a template is averaged over, at first and at last.", min_length=2, max_length=2
+        [20.0, 400.0],
+        "Spikes that a template is averaged over, in the first and in the last pass.",
+        min_length=2,
+        max_length=2,
     )
     car: bool | None = param(None, "Subtract the common reference; null does unless preprocessing subtracted one.")
-    minFR: float = param(0.1, "Clusters that fire less are dropped.", unit="Hz", ge=0)
-    minfr_goodchannels: float = param(0.1, "Channels with fewer spikes are dropped; 0 keeps all.", unit="Hz", ge=0)
+    minFR: float = param(0.1, "Clusters with a lower rate are removed.", unit="Hz", ge=0)
+    minfr_goodchannels: float = param(0.1, "Channels with fewer spikes are removed; 0 keeps all.", unit="Hz", ge=0)
     nblocks: int = param(5, "Blocks of the drift correction; 0 turns it off, 1 makes it rigid.", ge=0)
     sig: float = param(20, "Distance over which traces are smoothed along the drift.", unit="um", gt=0)
     freq_min: float = param(150, "Cut-off of the sorter's own high-pass filter.", unit="Hz", gt=0)
-    sigmaMask: float = param(30, "Distance within which a spike's remaining variance is taken.", unit="um", gt=0)
-    lam: float = param(10.0, "Weight of the amplitude penalty; 0 has none, 50 is much.", ge=0)
+    sigmaMask: float = param(30, "Distance within which a spike's remaining variance is computed.", unit="um", gt=0)
+    lam: float = param(10.0, "Weight of the amplitude penalty; 0 is none, 50 is large.", ge=0)
     nPCs: int = param(3, "Principal components.", ge=1)
     ntbuff: int = param(64, "Samples beyond each batch, for whitening and detection.", ge=0)
-    nfilt_factor: int = param(4, "Most clusters per good channel, passing ones included.", ge=1)
+    nfilt_factor: int = param(4, "Maximum of clusters per good channel, temporary ones included.", ge=1)
     NT: int | None = param(None, "Samples in a batch, rounded down to a multiple of 32; null computes it.", ge=32)
     AUCsplit: float = param(0.9, "Area under the curve above which a cluster is split at the end.", ge=0, le=1)
     do_correction: bool = param(True, "Correct the drift.")
     wave_length: int = param(61, "Samples in a waveform; an even number is raised by one.", ge=1, le=81)
-    keep_good_only: bool = param(False, "Keep only the units that Kilosort calls good.")
-    skip_kilosort_preprocessing: bool = param(False, "Leave out Kilosort's own filter and whitening.")
+    keep_good_only: bool = param(False, "Keep only the units that Kilosort labels good.")
+    skip_kilosort_preprocessing: bool = param(False, "Skip Kilosort's own filter and whitening.")
     scaleproc: float | None = param(None, "Scale of whitened 16-bit data; null: 200.")
     save_rez_to_mat: bool = param(False, "Save Kilosort's `rez` structure.")
     delete_tmp_files: bool | list[Literal["matlab_files", "temp_wh.dat"]] = param(
@@ -60,29 +63,30 @@ class Kilosort25Params(SorterParams):
     sorter: Kilosort25Settings = param(Kilosort25Settings(), "Kilosort2.5's parameters.")
 
 
-def arguments(params: SorterParams, context: Context) -> dict[str, Any]:
-    chosen = params.sorter.model_dump()
-    chosen["car"] = context.own_reference("car", chosen["car"])
-    if not context.drift_correction(params):
-        chosen |= {"nblocks": 0, "do_correction": False}
-    if chosen["save_rez_to_mat"] and deleted(chosen) >= {"matlab_files"}:
+def make_arguments(params: Kilosort25Params, context: Context) -> dict[str, Any]:
+    settings = params.sorter.model_dump()
+    settings["car"] = context.subtracts_reference("car", settings["car"])
+    if not context.corrects_drift(params):
+        settings |= {"nblocks": 0, "do_correction": False}
+    if settings["save_rez_to_mat"] and find_deleted(settings) >= {"matlab_files"}:
         # SpikeInterface would delete it with the other MATLAB files.
-        chosen["delete_tmp_files"] = sorted(deleted(chosen) - {"matlab_files"})
-        context.change("MATLAB's files are kept: save_rez_to_mat asks for one of them")
-    return chosen | {
+        settings["delete_tmp_files"] = sorted(find_deleted(settings) - {"matlab_files"})
+        context.change("MATLAB's files are kept: save_rez_to_mat is on, and its file is one of them")
+    return settings | {
         "chunk_duration": params.job_kwargs.chunk_duration,
         "progress_bar": params.job_kwargs.progress_bar,
     }
 
 
-def deleted(arguments: dict[str, Any]) -> set[str]:
+def find_deleted(arguments: dict[str, Any]) -> set[str]:
     """Which of `TEMPORARY` the arguments ask to delete."""
     names = arguments["delete_tmp_files"]
     return set(TEMPORARY) if names is True else set(names or ())
 
 
 def unavailable() -> str | None:
-    if shutil.which("ks2_5_compiled") or (shutil.which("matlab") and _is_kilosort(os.environ.get("KILOSORT2_5_PATH"))):
+    matlab_code = os.environ.get("KILOSORT2_5_PATH")
+    if shutil.which("ks2_5_compiled") or (shutil.which("matlab") and matlab_code and _is_kilosort(matlab_code)):
         return None
     return (
         "kilosort25 needs a CUDA GPU and one of these: the executable ks2_5_compiled on PATH; MATLAB, with "
@@ -92,21 +96,21 @@ def unavailable() -> str | None:
     )
 
 
-def _is_kilosort(folder: str | None) -> bool:
-    """Whether SpikeInterface would take this folder for Kilosort's."""
-    return bool(folder) and any((Path(folder) / name).is_file() for name in ("main_kilosort.m", "master_kilosort.m"))
+def _is_kilosort(folder: str) -> bool:
+    """Whether SpikeInterface accepts this folder as Kilosort's."""
+    return any((Path(folder) / name).is_file() for name in ("main_kilosort.m", "master_kilosort.m"))
 
 
 def keeps_files(arguments: dict[str, Any]) -> bool:
-    deletes_all = deleted(arguments) == set(TEMPORARY) and arguments["delete_recording_dat"]
-    return arguments["save_rez_to_mat"] or not deletes_all
+    deletes_all = find_deleted(arguments) == set(TEMPORARY) and arguments["delete_recording_dat"]
+    return bool(arguments["save_rez_to_mat"] or not deletes_all)
 
 
 SORTER = Sorter(
     "kilosort25",
     "kilosort2_5",
     Kilosort25Params,
-    arguments,
+    make_arguments,
     keeps_files=keeps_files,
     unavailable=unavailable,
     repeats="not measured",

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from capsules.parameters.model import OpenSection, Section, param
 from capsules.spikesorting.sorters.base import Context, Sorter, SorterParams
-from capsules.spikesorting.sorters.components import keeps_files, repeatable
+from capsules.spikesorting.sorters.components import keeps_files, make_repeatable
 
 
 class General(Section):
@@ -40,18 +40,21 @@ class Detection(Section):
     method_kwargs: DetectionKwargs = param(DetectionKwargs(), "Settings of the method.")
     pipeline_kwargs: dict[str, Any] = param({}, "Settings of SpikeInterface's node pipeline.")
     exclude_sweep_ms: float | None = param(
-        None, "Of spikes closer than this the largest counts; null: the longer side of a template.", unit="ms", gt=0
+        None,
+        "Of spikes closer than this only the largest is detected; null uses the longer side of a template.",
+        unit="ms",
+        gt=0,
     )
 
 
 class SelectionKwargs(OpenSection):
     n_peaks_per_channel: int = param(5000, "Spikes per channel that are clustered.", ge=1)
-    min_n_peaks: int = param(100000, "At least so many spikes are clustered.", ge=1)
-    select_per_channel: bool = param(False, "Draw them channel by channel.")
+    min_n_peaks: int = param(100000, "Minimum of spikes that are clustered.", ge=1)
+    select_per_channel: bool = param(False, "Draw the spikes channel by channel.")
 
 
 class Selection(Section):
-    # SpykingCircus2 hands the other methods of SpikeInterface nothing that they need.
+    # SpykingCircus2 does not pass the settings that SpikeInterface's other methods need.
     method: Literal["uniform"] = param("uniform", "How the spikes that are clustered are drawn.")
     method_kwargs: SelectionKwargs = param(SelectionKwargs(), "Settings of the method.")
 
@@ -59,7 +62,7 @@ class Selection(Section):
 class MotionCorrection(OpenSection):
     preset: Literal[
         "dredge", "dredge_fast", "nonrigid_accurate", "nonrigid_fast_and_accurate", "rigid_fast", "kilosort_like"
-    ] = param("dredge_fast", "SpikeInterface's recipe for the drift.")
+    ] = param("dredge_fast", "SpikeInterface's preset of the drift correction.")
 
 
 class Merging(OpenSection):
@@ -67,58 +70,60 @@ class Merging(OpenSection):
 
 
 class Clustering(Section):
-    # What SpykingCircus2 hands on lets none of SpikeInterface's other methods run (0.105.3).
+    # With the settings that SpykingCircus2 passes, SpikeInterface's other methods fail (0.105.3).
     method: Literal["iterative-hdbscan"] = param("iterative-hdbscan", "How spikes are clustered.")
     method_kwargs: OpenSection = param(OpenSection(), "Settings of the method.")
 
 
 class Cleaning(Section):
-    min_snr: float | None = param(5, "Templates with a lower signal-to-noise ratio are dropped.", ge=0)
-    max_jitter_ms: float | None = param(0.2, "Templates whose peak is further off are dropped.", unit="ms", ge=0)
-    sparsify_threshold: float | None = param(1, "Channels below this signal-to-noise ratio are left out.", ge=0)
-    mean_sd_ratio_threshold: float | None = param(3, "Templates that vary more are dropped.", ge=0)
+    min_snr: float | None = param(5, "Templates with a lower signal-to-noise ratio are removed.", ge=0)
+    max_jitter_ms: float | None = param(0.2, "Templates whose peak is shifted further are removed.", unit="ms", ge=0)
+    sparsify_threshold: float | None = param(1, "Channels below this signal-to-noise ratio are removed.", ge=0)
+    mean_sd_ratio_threshold: float | None = param(3, "Templates that vary more are removed.", ge=0)
 
 
 class Matching(Section):
-    method: Literal["circus-omp", "wobble"] = param("circus-omp", "How spikes are found with the templates.")
+    method: Literal["circus-omp", "wobble"] = param("circus-omp", "How spikes are matched with the templates.")
     method_kwargs: OpenSection = param(OpenSection(), "Settings of the method.")
     pipeline_kwargs: dict[str, Any] = param({}, "Settings of SpikeInterface's node pipeline.")
 
 
 class CachePreprocessing(Section):
-    mode: Literal["memory", "no-cache"] = param("memory", "Where preprocessed traces are kept.")
-    memory_limit: float = param(0.5, "Share of the free memory that they may take.", gt=0, le=1)
+    mode: Literal["memory", "no-cache"] = param("memory", "Where preprocessed traces are cached.")
+    memory_limit: float = param(0.5, "Share of the free memory that they may use.", gt=0, le=1)
 
 
 class ChunkPreprocessing(Section):
     memory_limit: float | None = param(
-        None, "Share of the free memory for the chunks; null goes by `job_kwargs.chunk_duration`.", gt=0, le=1
+        None, "Share of the free memory for the chunks; null uses `job_kwargs.chunk_duration`.", gt=0, le=1
     )
 
 
 class SpykingCircus2Settings(Section):
     """SpykingCircus2's own parameters."""
 
-    replaced: ClassVar = {"job_kwargs": "use spikesorting.spykingcircus2.job_kwargs and --n_jobs"}
+    replaced: ClassVar[dict[str, str]] = {"job_kwargs": "use spikesorting.spykingcircus2.job_kwargs and --n_jobs"}
 
     general: General = param(General(), "Templates.")
     filtering: Filtering = param(Filtering(), "The sorter's own filter.")
     whitening: Whitening = param(Whitening(), "Whitening.")
     detection: Detection = param(Detection(), "Detection of spikes.")
-    selection: Selection = param(Selection(), "Choice of the spikes that are clustered.")
+    selection: Selection = param(Selection(), "Selection of the spikes that are clustered.")
     apply_motion_correction: bool = param(True, "Correct the drift.")
     motion_correction: MotionCorrection = param(MotionCorrection(), "Drift correction.")
     merging: Merging = param(Merging(), "Merging of units at the end.")
     clustering: Clustering = param(Clustering(), "Clustering.")
-    cleaning: Cleaning = param(Cleaning(), "Templates that are dropped.")
-    min_firing_rate: float | None = param(0.1, "Clusters that fire less are dropped.", unit="Hz", ge=0)
+    cleaning: Cleaning = param(Cleaning(), "Removal of templates.")
+    min_firing_rate: float | None = param(0.1, "Clusters with a lower rate are removed.", unit="Hz", ge=0)
     matching: Matching = param(Matching(), "Template matching.")
     apply_preprocessing: bool = param(True, "Filter and subtract the common reference again.")
     apply_whitening: bool = param(True, "Whiten the traces.")
-    cache_preprocessing: CachePreprocessing = param(CachePreprocessing(), "Keeping of the preprocessed traces.")
+    cache_preprocessing: CachePreprocessing = param(CachePreprocessing(), "Cache of the preprocessed traces.")
     chunk_preprocessing: ChunkPreprocessing = param(ChunkPreprocessing(), "Memory of the chunks.")
     multi_units_only: bool = param(False, "One unit per channel, without clustering.")
-    seed: int | None = param(42, "Seed of all random draws; null becomes 0, which is noted.", ge=0)
+    seed: int | None = param(
+        42, "Seed of all random draws; null becomes 0, which `stage.json` lists as a change.", ge=0
+    )
     deterministic_peaks_detection: bool = param(False, "Detect peaks on the whole recording, in order.")
     debug: bool = param(False, "Keep the sorter's intermediate results.")
 
@@ -129,29 +134,29 @@ class SpykingCircus2Params(SorterParams):
     sorter: SpykingCircus2Settings = param(SpykingCircus2Settings(), "SpykingCircus2's parameters.")
 
 
-def arguments(params: SorterParams, context: Context) -> dict[str, Any]:
-    chosen = params.sorter.model_dump()
-    chosen["seed"] = context.seed("seed", chosen["seed"])
-    # SpykingCircus2 (0.105.3) reads the matching method's settings under another name than its defaults have.
-    chosen["matching"]["matching_kwargs"] = chosen["matching"]["method_kwargs"]
-    if chosen["detection"]["exclude_sweep_ms"] is None:
-        del chosen["detection"]["exclude_sweep_ms"]
-    if not context.drift_correction(params):
-        chosen["apply_motion_correction"] = False
-    return chosen | {"job_kwargs": context.job_kwargs, "verbose": params.job_kwargs.progress_bar}
+def make_arguments(params: SpykingCircus2Params, context: Context) -> dict[str, Any]:
+    settings = params.sorter.model_dump()
+    settings["seed"] = context.choose_seed(settings["seed"])
+    # SpykingCircus2 (0.105.3) reads the matching method's settings under a name that its defaults do not have.
+    settings["matching"]["matching_kwargs"] = settings["matching"]["method_kwargs"]
+    if settings["detection"]["exclude_sweep_ms"] is None:
+        del settings["detection"]["exclude_sweep_ms"]
+    if not context.corrects_drift(params):
+        settings["apply_motion_correction"] = False
+    return settings | {"job_kwargs": context.job_kwargs, "verbose": params.job_kwargs.progress_bar}
 
 
-# With two BLAS threads its sums, and then some of its spikes, are others than with one; it works in n_jobs processes.
+# With two BLAS threads its sums, and some of its spikes, differ from those with one; it works in n_jobs processes.
 SORTER = Sorter(
     "spykingcircus2",
     "spykingcircus2",
     SpykingCircus2Params,
-    arguments,
-    pin_seeds=repeatable(),
+    make_arguments,
+    pin_seeds=make_repeatable(),
     keeps_files=keeps_files,
     threads=1,
-    finds_nothing={
-        "Prototype should have a negative peak": "no spikes were found",
+    nothing_to_sort={
+        "Prototype should have a negative peak": "no spikes were detected",
         "cannot access local variable 'node0'": "no cluster of spikes made a template",
     },
 )

@@ -7,9 +7,9 @@ from capsules.parameters.model import param
 from capsules.spikesorting.sorters.base import Sorter, SorterParams
 from capsules.spikesorting.sorters.components import (
     ComponentSettings,
-    component_arguments,
     keeps_files,
-    repeatable,
+    make_component_arguments,
+    make_repeatable,
 )
 
 
@@ -17,14 +17,16 @@ class Tridesclous2Settings(ComponentSettings):
     """Tridesclous2's own parameters."""
 
     freq_max: float = param(6000.0, "Upper cut-off of the sorter's own filter.", unit="Hz", gt=0)
-    detection_radius_um: float = param(150.0, "Of spikes closer than this the largest counts.", unit="um", gt=0)
+    detection_radius_um: float = param(
+        150.0, "Of spikes closer than this only the largest is detected.", unit="um", gt=0
+    )
     clustering_ms_before: float = param(0.5, "Waveform before the peak, for clustering.", unit="ms", gt=0)
     clustering_ms_after: float = param(1.5, "Waveform after the peak, for clustering.", unit="ms", gt=0)
-    n_pca_features: int = param(6, "Principal components that a cluster is split by.", ge=1)
+    n_pca_features: int = param(6, "Principal components used to split a cluster.", ge=1)
     template_sparsify_threshold: float = param(
-        1.5, "Channels of a template below this signal-to-noise ratio are left out.", ge=0
+        1.5, "Channels of a template below this signal-to-noise ratio are removed.", ge=0
     )
-    template_min_snr_ptp: float = param(3.5, "Templates with a lower signal-to-noise ratio are dropped.", ge=0)
+    template_min_snr_ptp: float = param(3.5, "Templates with a lower signal-to-noise ratio are removed.", ge=0)
 
 
 class Tridesclous2Params(SorterParams):
@@ -37,8 +39,8 @@ SORTER = Sorter(
     "tridesclous2",
     "tridesclous2",
     Tridesclous2Params,
-    component_arguments,
-    pin_seeds=repeatable("tridesclous2"),
+    make_component_arguments,
+    pin_seeds=make_repeatable("tridesclous2"),
     keeps_files=keeps_files,
     threads=1,
     scratch_per_megabyte=2,
