@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from pynwb import NWBFile
 from pynwb.epoch import TimeIntervals
@@ -50,7 +51,7 @@ def scale_notes(recordings: Iterable[tuple[Job, BaseRecording]]) -> list[str]:
 
 def add_segments(nwbfile: NWBFile, jobs: list[Job]) -> None:
     """Add a table with start and end of each segment in the file's time, when several were sorted as one."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for job in jobs:
         if len(job.segments) == 1:
             continue
@@ -61,7 +62,7 @@ def add_segments(nwbfile: NWBFile, jobs: list[Job]) -> None:
             count = round(duration_s * job.sampling_frequency_hz)
             clock = job.clock.part(first, count)
             row = {"start_time": clock.starts_s[0], "stop_time": clock.end_s, "source_start_time": source_s}
-            rows.append(row | {"probe": electrode_group(job), "segment": index + 1})
+            rows.append({**row, "probe": electrode_group(job), "segment": index + 1})
             first += count
     if not rows:
         return

@@ -7,7 +7,7 @@ from typing import Any, cast
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from spikeinterface import BaseRecording, load, load_sorting_analyzer
+from spikeinterface import BaseRecording, BaseSorting, load, load_sorting_analyzer
 from spikeinterface.preprocessing import load_motion_info
 
 from capsules.common.facts import CurationFacts, PreprocessingFacts
@@ -205,7 +205,7 @@ def _show_units(task: VisualizationTask, gallery: Gallery, raw: BaseRecording) -
     # An extension is read when it is used: waveforms and principal components, the largest, are not.
     analyzer = load_sorting_analyzer(task.input("postprocessing", "postprocessed.zarr"), load_extensions=False)
     curated = _has_result(task, "curation", "labels")
-    labels = labels_of(load(task.input("curation", "curated"))) if curated else {}
+    labels = labels_of(cast(BaseSorting, load(task.input("curation", "curated")))) if curated else {}
     metrics, qc = metrics_table(analyzer), labels.get("default_qc")
     write_table(labels, metrics, task.out / "quality_control" / "metrics.csv")
     if analyzer.has_extension("unit_locations"):
