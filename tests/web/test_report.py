@@ -12,7 +12,8 @@ from axe_playwright_python.sync_playwright import Axe
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES
 from capsules.common.recordings.job import Job, Reader
 from capsules.results import report
-from capsules.results.stage import planned_memory, status_document
+from capsules.results.stage import planned_memory
+from capsules.results.status import status_document
 from tests.halves import rest_is_slow
 
 SORTERS = [{"name": "spykingcircus2", "suffix": ""}]
@@ -287,7 +288,7 @@ def test_a_phone_needs_no_scrolling_sideways(file, visit):
 def test_a_session_of_600_units_stays_small(shown, visit, tmp_path):
     """Two probes of 300 units: what the units hold is made as large as theirs would be."""
     large = {name: many_units(shown, 300, seed) for seed, name in enumerate(("imec0", "imec1"))}
-    kept, left_out = report.fitted(large)
+    kept, left_out = report.shrink_to_limit(large)
     assert left_out == []
     made = tmp_path / "report.html"
     made.write_text(page_of(kept))
@@ -299,7 +300,7 @@ def test_a_session_of_600_units_stays_small(shown, visit, tmp_path):
 
 def test_units_that_do_not_fit_are_left_out_and_named(shown):
     content = {f"imec{index}": many_units(shown, 300, index) for index in range(6)}
-    kept, left_out = report.fitted(content)
+    kept, left_out = report.shrink_to_limit(content)
     assert left_out and set(kept) == set(content)
     assert all((kept[id]["units"] is None) == (id in left_out) for id in kept)
     assert len(page_of(kept)) < 15e6
