@@ -15,7 +15,7 @@ from capsules.common.tasks.resources import use_numba_cache
 from capsules.common.units.metric_names import METRIC_EXTENSIONS
 from capsules.common.units.metrics import LABELS, labels_of, metrics_table, write_table
 from capsules.common.untrusted.places import inside
-from capsules.results.published import chosen_recording, labelled_analyzer, refuse_existing, whole_folder
+from capsules.results.published import choose_recording, load_labelled_analyzer, reject_existing, whole_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,16 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     results, file = arguments.results, arguments.apply
-    id = chosen_recording(results, arguments.recording)
+    id = choose_recording(results, arguments.recording)
     output = arguments.output or inside(results, results / "hand_curated" / id)
-    refuse_existing(output)
+    reject_existing(output)
     document = read_curation(file)
     use_numba_cache()
     from spikeinterface.curation.curation_format import curation_label_to_vectors
 
     from capsules.commands.nwb_replace import block_of, names_in, replace_units
 
-    analyzer, block = labelled_analyzer(results, id), block_of(results, id)
+    analyzer, block = load_labelled_analyzer(results, id), block_of(results, id)
     curation = checked_curation(document, file, id, [unit.item() for unit in analyzer.unit_ids])
     taken = {*metrics_table(analyzer), *analyzer.sorting.get_property_keys(), *names_in(block)} - set(LABELS)
     check_labels(curation, file, taken)

@@ -17,12 +17,12 @@ from capsules.common.untrusted.distrust import load_preprocessed, one_line
 from capsules.common.untrusted.places import inside
 from capsules.parameters.model import JobKwargs
 from capsules.results.published import (
-    chosen_recording,
+    choose_recording,
     clock_of,
-    labelled_analyzer,
+    load_labelled_analyzer,
     place,
     read_record,
-    refuse_existing,
+    reject_existing,
     status_of,
     whole_folder,
 )
@@ -39,15 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    id = chosen_recording(arguments.results, arguments.recording)
+    id = choose_recording(arguments.results, arguments.recording)
     output = arguments.output or inside(arguments.results, arguments.results / "phy" / id)
-    refuse_existing(output)
+    reject_existing(output)
     if arguments.data is not None and not os.path.isdir(arguments.data):
         raise Rejected([f"--data {arguments.data}: no such folder"])
     if arguments.n_jobs < 1:
         raise Rejected([f"--n_jobs: a whole number of at least 1 is needed; got {arguments.n_jobs}"])
     use_numba_cache()
-    analyzer = labelled_analyzer(arguments.results, id)
+    analyzer = load_labelled_analyzer(arguments.results, id)
     if not analyzer.has_extension("templates"):
         raise SpikeRelayError(f"{id} cannot be exported: Phy needs templates, and postprocessing computed none")
     if arguments.data is not None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.untrusted.distrust import distrust_files, one_line
-from capsules.nwb_units.columns import Column, SortedUnits, label_columns, sorted_units
+from capsules.nwb_units.columns import Column, SortedUnits, collect_units, label_columns
 from capsules.nwb_units.stage import copy_file, open_io
-from capsules.nwb_units.table import joined, read_units, write_units
+from capsules.nwb_units.table import join_units, read_units, write_units
 from capsules.results.published import place, status_of
 
 ABOUT = ("recording", "electrode_group", "sorter", "sorter_version")
@@ -87,7 +87,7 @@ def replace_units(
         return
     with open_io(target) as io:
         nwbfile = io.read()
-        write_units(nwbfile, joined(sortings), [])
+        write_units(nwbfile, join_units(sortings), [])
         io.write(nwbfile)
 
 
@@ -124,7 +124,7 @@ def edited_units(id: str, before: Any, after: Any, labels: dict[str, Column], pu
         for channel, electrode in zip(channels[unit], had["electrodes"].values[row], strict=True)
     }
     edited = [after.sorting.get_unit_spike_train(unit) for unit in after.unit_ids]
-    return sorted_units(
+    return collect_units(
         after,
         labels,
         {"id": id} | {name: str(had[name].values[0]) for name in ABOUT},

@@ -101,10 +101,12 @@ class CurationFacts(Facts):
 
     stage: ClassVar[str] = "curation"
 
-    units: int | None = None
     good_units: int | None = None
+    bad_units: int | None = None
     undetermined_units: int | None = None
+    suspicious_units: int | None = None
     suspicious_good_units: int | None = None
+    units: int | None = None
 
 
 def facts_of(record: Mapping[str, Any] | None, model: type[F]) -> F:

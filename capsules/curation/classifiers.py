@@ -1,4 +1,4 @@
-"""UnitRefine's classifiers: read without running code that a file brings along, and applied to the units.
+"""Labels by UnitRefine's classifiers: models that are read without running code of theirs, and applied to the units.
 
 Jain, Greene et al., UnitRefine (2025); SpikeInterface's `unitrefine_label_units`.
 """
@@ -9,32 +9,32 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import pandas as pd
 from pydantic import BaseModel, ValidationError
+from sklearn.exceptions import InconsistentVersionWarning
+from spikeinterface import SortingAnalyzer
+from spikeinterface.curation import get_required_metrics_from_model, unitrefine_label_units
+from spikeinterface.curation.model_based_curation import load_model
 
-from capsules.common.classifier_models import INFO
+from capsules.common import classifier_models as models
 from capsules.common.errors import SpikeRelayError
+from capsules.common.tasks.task import Task
 from capsules.common.units.metric_names import metric_of_column
+from capsules.curation.model_safety import REVIEWED, trees_within_bounds, unreviewed_types
+from capsules.curation.params import CLASSIFIERS, CurationParams
 
-REVIEWED = {
-    "numpy.dtype": "the type of an array's numbers",
-    "sklearn.impute._iterative._ImputerTriplet": "two numbers of features and the regressor between them",
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer": "arrays and numbers of a network's training",
-    "sklearn.tree._tree.Tree": "arrays of a decision tree, whose indices are checked before it is used",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor": "the same of a boosted tree",
-}
-"""The types beyond those that skops trusts by itself which a model may hold, and why each is harmless: what
-SpikeInterface's `train_model` writes with its classifiers, imputers and scalers. None of them runs anything."""
+LABELS = {"noise_neural_classifier": {"noise", "neural"}, "sua_mua_classifier": {"sua", "mua"}}
+"""The labels that each classifier gives; the second is applied to the units that the first does not label noise."""
 
 UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, LookupError, ValueError, TypeError, AttributeError, ImportError,
               RecursionError)  # fmt: skip
-"""What reading a file that is no model, or a broken one, may end in."""
+"""The errors of reading a file that is broken or is not a model."""
 
-OTHER_PARAMETERS = re.compile(r"params for (\w+) do not match")
+DIFFERENT_PARAMETERS = re.compile(r"params for (\w+) do not match")
 
 
 class _Metrics(BaseModel):
@@ -47,12 +47,12 @@ class _MetricParams(BaseModel):
 
 
 class _Info(BaseModel):
-    """What SpikeInterface reads from `model_info.json`."""
+    """The part of `model_info.json` that SpikeInterface reads."""
 
     requirements: dict[str, str]
     metric_params: _MetricParams
     label_conversion: dict[int, str | int]
-    """SpikeInterface's trainer keeps the labels that it was given, which for UnitRefine's models are integers."""
+    """SpikeInterface's trainer keeps the labels of the training data, which for UnitRefine's models are integers."""
 
 
 class ModelError(SpikeRelayError):
@@ -64,12 +64,77 @@ class ModelError(SpikeRelayError):
 
 @dataclass(frozen=True)
 class Classifier:
-    """A model that was read and found harmless: the metrics it needs, the labels it gives, the versions it is from."""
+    """A model that is safe to use: the metrics it needs, the labels it gives, the versions it was trained with."""
 
     folder: Path
     metrics: list[str]
     labels: set[str]
     versions: dict[str, str]
+
+
+def label_by_classifiers(
+    task: Task[CurationParams], analyzer: SortingAnalyzer, metrics: pd.DataFrame
+) -> pd.DataFrame | None:
+    """The classifiers' labels as columns `decoder_label` and `decoder_probability`; None when no classifier is usable.
+
+    Raises
+    ------
+    SpikeRelayError
+        When a model is broken or not trusted, or is missing and `on_missing_model` rejects that.
+    """
+    usable, record = {}, {}
+    for role, name in task.params.models().items():
+        folder = models.find(name)
+        if folder is None:
+            _report_missing(task, f"{role} {name!r} is neither a folder with a model nor in the local model cache")
+            continue
+        classifier = read(folder)
+        if _is_usable(task, role, name, classifier, metrics):
+            usable[role] = classifier
+            record[role] = {"model": name, "digest": models.digest([folder]), "trained_with": classifier.versions}
+    if not usable:
+        return None
+    labels, remarks = label_units(analyzer, *(usable.get(role) for role in CLASSIFIERS))
+    for remark in remarks:
+        task.warn(f"classifiers: {remark}")
+    task.fact(classifiers=record, decoder=labels["unitrefine_label"].value_counts().to_dict())
+    return labels.rename(columns=lambda column: column.replace("unitrefine", "decoder"))
+
+
+def _report_missing(task: Task[CurationParams], reason: str) -> None:
+    """Record a classifier that is not on this machine. A run fetches it beforehand, and warns once where it cannot."""
+    if task.params.on_missing_model == "refuse":
+        raise SpikeRelayError(f"{reason}; `spikerelay fetch-models` fetches it")
+    task.change(f"{reason}: its labels are left out")
+
+
+def _is_usable(task: Task[CurationParams], role: str, name: str, classifier: Classifier, metrics: pd.DataFrame) -> bool:
+    """Whether the metrics that a classifier needs were computed; warns of missing metrics and of other labels."""
+    missing = sorted(set(classifier.metrics) - set(map(str, metrics.columns)))
+    if missing:
+        task.warn(f"{role} {name!r} is left out: it needs metrics that were not computed; {_metrics_to_add(missing)}")
+        return False
+    if classifier.labels != LABELS[role]:
+        task.warn(
+            f"{role} {name!r} has the labels {_enumerate(classifier.labels)}, not {_enumerate(LABELS[role])}: they are "
+            "kept, and only units labelled `noise` count as noise; to rename the labels, edit label_conversion in its "
+            f"{models.INFO}"
+        )
+    return True
+
+
+def _metrics_to_add(columns: list[str]) -> str:
+    """The metrics to add to the parameters so that the metrics table gets these columns."""
+    known = metric_of_column()
+    metrics: dict[str, list[str]] = {}
+    for column in columns:
+        extension, metric = known.get(column, ("metrics that SpikeInterface does not have", column))
+        metrics.setdefault(extension, []).append(metric)
+    return "; ".join(f"{extension}: {_enumerate(names)}" for extension, names in metrics.items())
+
+
+def _enumerate(names: Iterable[str]) -> str:
+    return ", ".join(sorted(set(names)))
 
 
 def read(folder: Path) -> Classifier:
@@ -78,32 +143,53 @@ def read(folder: Path) -> Classifier:
     Raises
     ------
     ModelError
-        When it holds a type that is not trusted, or is no model.
+        When it is broken, is not a model, or holds a type that is not trusted.
     """
-    from sklearn.exceptions import InconsistentVersionWarning
-    from spikeinterface.curation import get_required_metrics_from_model
-    from spikeinterface.curation.model_based_curation import load_model
-
-    info = _info(folder)
-    _check_types(folder, _model_file(folder))
+    info, file = _info(folder), _model_file(folder)
+    try:
+        if unknown := unreviewed_types(file):
+            raise ModelError(folder, f"{file.name} holds types that are not trusted: {', '.join(unknown)}")
+    except UNREADABLE as error:
+        raise ModelError(folder, f"{file.name} cannot be read ({type(error).__name__}: {error})") from None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", InconsistentVersionWarning)  # The versions are recorded.
+            warnings.simplefilter("ignore", InconsistentVersionWarning)  # The task's record has the versions.
             model, _ = load_model(model_folder=folder, trusted=list(REVIEWED))
         metrics, classes = get_required_metrics_from_model(model=model), set(model.classes_)
-        sound = all(_within_bounds(tree, features) for tree, features in _trees(model, set()))
+        safe = trees_within_bounds(model)
     except UNREADABLE as error:
         raise ModelError(folder, f"it cannot be read ({type(error).__name__}: {error})") from None
-    if not sound:
+    if not safe:
         raise ModelError(folder, "a decision tree in it points outside of its nodes or features")
     if not hasattr(model, "predict_proba"):
         raise ModelError(folder, "it gives no probabilities")
     if not classes <= set(info.label_conversion):
-        raise ModelError(folder, f"{INFO} has no label for some of its classes")
+        raise ModelError(folder, f"{models.INFO} has no label for some of its classes")
     return Classifier(folder, metrics, set(map(str, info.label_conversion.values())), info.requirements)
 
 
-def label_units(analyzer: Any, noise_neural: Classifier | None, sua_mua: Classifier | None) -> tuple[Any, list[str]]:
+def _model_file(folder: Path) -> Path:
+    files = sorted(folder.glob("*.skops"))
+    if len(files) != 1:
+        raise ModelError(folder, f"it holds {len(files)} .skops files, and exactly one is needed")
+    return files[0]
+
+
+def _info(folder: Path) -> _Info:
+    try:
+        return _Info.model_validate_json((folder / models.INFO).read_bytes())
+    except OSError as error:
+        raise ModelError(folder, f"{models.INFO}: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        problem = ": ".join(part for part in (models.INFO, place, first["msg"]) if part)
+        raise ModelError(folder, problem) from None
+
+
+def label_units(
+    analyzer: SortingAnalyzer, noise_neural: Classifier | None, sua_mua: Classifier | None
+) -> tuple[pd.DataFrame, list[str]]:
     """Label each unit with one or both classifiers.
 
     Returns
@@ -111,23 +197,21 @@ def label_units(analyzer: Any, noise_neural: Classifier | None, sua_mua: Classif
     labels : pandas.DataFrame
         Unit id -> `unitrefine_label` and `unitrefine_probability`.
     remarks : list of str
-        What SpikeInterface warned of.
+        The warnings of SpikeInterface.
 
     Raises
     ------
     SpikeRelayError
         When a model does not work with the installed libraries.
     """
-    from spikeinterface.curation import unitrefine_label_units
-
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
-            # It trusts whatever a model holds: `read` has looked at that before.
+            # SpikeInterface trusts all types in a model here: `read` has checked them.
             labels = unitrefine_label_units(
                 analyzer,
-                noise_neural_classifier=noise_neural and str(noise_neural.folder),
-                sua_mua_classifier=sua_mua and str(sua_mua.folder),
+                noise_neural_classifier=str(noise_neural.folder) if noise_neural else None,
+                sua_mua_classifier=str(sua_mua.folder) if sua_mua else None,
             )
         except (AttributeError, TypeError, ValueError) as error:
             reason = f"the classifiers do not work with the installed libraries ({type(error).__name__}: {error})"
@@ -140,99 +224,17 @@ def label_units(analyzer: Any, noise_neural: Classifier | None, sua_mua: Classif
 
 
 def _remarks(messages: list[str], used: set[str]) -> list[str]:
-    """Warnings in few lines: metrics with other parameters together, and without those about labels found or not.
+    """SpikeInterface's warnings: those on a metric's parameters as one line, those on expected labels left out.
 
-    SpikeInterface compares all metrics that were there when a model learnt; `used` are those that it looks at.
+    SpikeInterface compares all metrics of the training data; `used` are those that a model needs.
     """
-    others = {found[1] for message in messages if (found := OTHER_PARAMETERS.search(message))} & used
+    matches = {message: DIFFERENT_PARAMETERS.search(message) for message in dict.fromkeys(messages)}
     remarks = [
         message
-        for message in dict.fromkeys(messages)
-        if not OTHER_PARAMETERS.search(message) and "did not return the expected labels" not in message
+        for message, match in matches.items()
+        if match is None and "did not return the expected labels" not in message
     ]
-    if others:
-        remarks.append(f"computed with other parameters than the classifiers learnt from: {', '.join(sorted(others))}")
+    if others := {match[1] for match in matches.values() if match} & used:
+        names = ", ".join(sorted(others))
+        remarks.append(f"computed with other parameters than in the classifiers' training data: {names}")
     return remarks
-
-
-def _model_file(folder: Path) -> Path:
-    files = sorted(folder.glob("*.skops"))
-    if len(files) != 1:
-        raise ModelError(folder, f"it holds {len(files)} .skops files, and one is needed")
-    return files[0]
-
-
-def _info(folder: Path) -> _Info:
-    try:
-        return _Info.model_validate_json((folder / INFO).read_bytes())
-    except OSError as error:
-        raise ModelError(folder, f"{INFO}: {error.strerror}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ModelError(folder, f"{INFO}: " + ": ".join(part for part in (place, first["msg"]) if part)) from None
-
-
-def _check_types(folder: Path, file: Path) -> None:
-    """Refuse a model that holds anything but what is known to be harmless; nothing is imported for this."""
-    from skops.io import get_untrusted_types
-
-    try:
-        unknown = set(get_untrusted_types(file=file)) - set(REVIEWED)
-    except UNREADABLE as error:
-        raise ModelError(folder, f"{file.name} cannot be read ({type(error).__name__}: {error})") from None
-    if unknown:
-        raise ModelError(folder, f"{file.name} holds types that are not trusted: {', '.join(sorted(unknown))}")
-
-
-def _trees(part: Any, seen: set[tuple], features: int | None = None) -> Iterator[tuple[Any, int | None]]:
-    """The decision trees within a model, each with the number of features that it is given at least."""
-    import numpy as np
-    from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
-    from sklearn.pipeline import Pipeline
-    from sklearn.tree._tree import Tree
-
-    if (id(part), features) in seen:
-        return
-    seen.add((id(part), features))
-    if isinstance(part, (Tree, TreePredictor)):
-        yield part, features
-        return
-    if isinstance(part, dict):
-        parts = list(part.values())
-    elif isinstance(part, (list, tuple)):
-        parts = list(part)
-    elif isinstance(part, np.ndarray):
-        parts = list(part.flat) if part.dtype.hasobject else []
-    else:
-        parts = list(getattr(part, "__dict__", {}).values())
-    # An estimator checks how many features it is given; a pipeline leaves that to its steps.
-    own = None if isinstance(part, Pipeline) else getattr(part, "n_features_in_", None)
-    features = min((number for number in (features, own) if number is not None), default=None)
-    for inner in parts:
-        yield from _trees(inner, seen, features)
-
-
-def _within_bounds(tree: Any, features: int | None) -> bool:
-    """Whether a tree's compiled code stays within its nodes and features, which it does not check by itself.
-
-    Children come after their parents, so that every walk ends.
-    """
-    import numpy as np
-
-    if features is None:
-        return False
-    if hasattr(tree, "capacity"):
-        if tree.node_count != tree.capacity or tree.node_count < 1:
-            return False
-        left, right, feature, leaf = tree.children_left, tree.children_right, tree.feature, tree.children_left == -1
-        categorical = False
-    else:
-        nodes = tree.nodes
-        left, right, feature = (nodes[name].astype(np.int64) for name in ("left", "right", "feature_idx"))
-        leaf, categorical = nodes["is_leaf"].astype(bool), nodes["is_categorical"].any()
-    inner = ~leaf
-    place = np.arange(len(left))
-    children = [(place < child) & (child < len(left)) for child in (left, right)]
-    good = children[0] & children[1] & (feature >= 0) & (feature < features)
-    return len(left) > 0 and not categorical and bool(good[inner].all())

@@ -1,17 +1,28 @@
-"""The label of each unit by the curation query, and the reason for it."""
+"""The label of each unit by the curation query, with its reason; and the labels in SpikeInterface's format."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from spikeinterface import BaseSorting
+from spikeinterface.curation.curation_model import Curation
+
 from capsules.common.units.metric_names import metric_of_column
-from capsules.curation.query import Answer, Verdict, evaluate
+from capsules.curation.verdicts import Answer, Verdict, evaluate
 
 GOOD, BAD, UNDETERMINED = "good", "bad", "undetermined"
 INSUFFICIENT = frozenset({"sliding_rp_violation"})
 """Quality metrics that are undefined when a unit does not pass their test at any level: insufficient evidence, however
 long the recording; the same ones as in SpikeInterface's `bombcell_label_units`."""
+CURATION_LABELS = {"quality": "default_qc", "quality_reason": "default_qc_reason", "suspicion": "suspicious_reason"}
+"""Label in `curation.json` -> the property that it comes from. The names differ, since `spikerelay curate` adds the
+labels to the properties."""
+NO_REASON, OTHER_REASON = "none", "other"
+"""Further options of the two reasons: the model needs at least two."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +33,9 @@ class Label:
     reason: str
 
 
-def label_units(query: str, metrics: Any, spike_counts: Any, undefined: str, min_spikes: int) -> list[Label]:
+def label_units(
+    query: str, metrics: pd.DataFrame, spike_counts: np.ndarray, undefined: str, min_spikes: int
+) -> list[Label]:
     """Label each unit.
 
     Parameters
@@ -36,7 +49,7 @@ def label_units(query: str, metrics: Any, spike_counts: Any, undefined: str, min
     min_spikes : int
         A unit with fewer is not good.
     """
-    leave_out = _short_of_data(metrics) if undefined == "leave_out" else set()
+    leave_out = _metrics_that_need_more_data(metrics) if undefined == "leave_out" else set()
     when_unknown = BAD if undefined == "reject" else UNDETERMINED
     answers = evaluate(query, metrics, leave_out)
     return [
@@ -45,10 +58,10 @@ def label_units(query: str, metrics: Any, spike_counts: Any, undefined: str, min
     ]
 
 
-def _short_of_data(metrics: Any) -> set[str]:
+def _metrics_that_need_more_data(metrics: pd.DataFrame) -> set[str]:
     """The metrics that are undefined only where a recording is too short or a unit has too few spikes.
 
-    Template metrics are not among them: they are undefined by the shape of a template.
+    Template metrics are not among them: the shape of a template decides whether they are defined.
     """
     known = metric_of_column()
     columns = map(str, metrics.columns)
@@ -60,10 +73,10 @@ def _label(answer: Answer, spikes: int, min_spikes: int, when_unknown: str) -> L
     match answer.verdict:
         case Verdict.FAILED:
             label = BAD
-            reasons.append(_listed("failed", answer.failed))
+            reasons.append(f"failed: {', '.join(answer.failed)}")
         case Verdict.UNKNOWN:
             label = when_unknown
-            reasons.append(_listed("insufficient evidence", answer.unknown))
+            reasons.append(f"insufficient evidence: {', '.join(answer.unknown)}")
         case Verdict.LEFT_OUT:
             label = UNDETERMINED
         case Verdict.MET:
@@ -71,9 +84,30 @@ def _label(answer: Answer, spikes: int, min_spikes: int, when_unknown: str) -> L
     if spikes < min_spikes:
         reasons.append(f"too few spikes: {spikes} (min_spikes {min_spikes})")
     if answer.left_out:
-        reasons.append(_listed("left out", answer.left_out))
+        reasons.append(f"left out: {', '.join(answer.left_out)}")
     return Label(label, "; ".join(reasons))
 
 
-def _listed(kind: str, clauses: list[str]) -> str:
-    return f"{kind}: {', '.join(clauses)}"
+def curation_document(sorting: BaseSorting) -> dict[str, Any]:
+    """The labels in SpikeInterface's curation format, version 2, checked by its model."""
+    units = [unit.item() if hasattr(unit, "item") else unit for unit in sorting.unit_ids]
+    properties = {name: sorting.get_property(of) for name, of in CURATION_LABELS.items()}
+    labels = {name: list(map(str, values)) for name, values in properties.items() if values is not None}
+    options = {name: _reasons(values) for name, values in labels.items()} | {"quality": [GOOD, BAD, UNDETERMINED]}
+    document = {
+        "format_version": "2",
+        "unit_ids": units,
+        "label_definitions": {name: {"label_options": choices, "exclusive": True} for name, choices in options.items()},
+        "manual_labels": [
+            {"unit_id": unit, "labels": {name: [values[index] or NO_REASON] for name, values in labels.items()}}
+            for index, unit in enumerate(units)
+        ],
+        "merges": [],
+        "splits": [],
+        "removed": [],
+    }
+    return Curation.model_validate(document).model_dump(mode="json")
+
+
+def _reasons(values: Iterable[str]) -> list[str]:
+    return [NO_REASON, OTHER_REASON, *sorted(set(values) - {""})]

@@ -1,6 +1,6 @@
 """Parameters of curation (section `curation`)."""
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import create_model
 
@@ -11,57 +11,58 @@ CLASSIFIERS = ("noise_neural_classifier", "sua_mua_classifier")
 
 
 class Suspicious(Section):
-    """Tests that mark a unit as `suspicious`, whatever its label; a threshold that is null turns its test off.
+    """Tests that mark a unit as `suspicious`, whatever its label; null turns a test off.
 
-    Two neurons of one waveform and amplitude pass all of them when they fire too rarely to violate the refractory
+    No test detects two neurons with the same waveform and amplitude that fire too rarely to violate the refractory
     period.
     """
 
     max_contamination: float | None = param(
         0.1,
-        "Largest share of a unit's spikes that may be another neuron's. A unit is marked when the lower bound (95 %, "
-        "Poisson) of its contamination by refractory period violations is larger; a single violation marks none.",
+        "Largest share of a unit's spikes that may come from another neuron. A unit is marked when the lower bound "
+        "(95 %, Poisson) of its contamination, estimated from refractory period violations, is larger. A single "
+        "violation marks no unit.",
         ge=0,
         lt=1,
     )
     min_amplitude_separation: float | None = param(
         2.0,
         "A unit is marked when its amplitude scalings form two groups whose means differ by more than this, in units "
-        "of their width (Ashman's D; 2 is a clean separation). Lower marks more.",
+        "of their width (Ashman's D; 2 is a clean separation). A lower value marks more units.",
         gt=0,
     )
     min_amplitude_share: float = param(
-        0.1, "The smaller group of amplitudes has at least this share of the spikes.", gt=0, le=0.5
+        0.1, "Share of the spikes that the smaller group of amplitudes needs for a mark.", gt=0, le=0.5
     )
     min_waveform_separation: float | None = param(
         4.0,
-        "A unit is marked when the waveforms of its spikes, by principal components, form two groups that are further "
-        "apart than this, in units of their width along the line between them (Ashman's D). Lower marks more.",
+        "A unit is marked when the principal components of its waveforms form two groups that are further apart than "
+        "this, in units of their width along the line between them (Ashman's D). A lower value marks more units.",
         gt=0,
     )
     min_waveform_share: float = param(
-        0.1, "The smaller group of waveforms has at least this share of the spikes.", gt=0, le=0.5
+        0.1, "Share of the spikes that the smaller group of waveforms needs for a mark.", gt=0, le=0.5
     )
     max_position_range_um: float | None = param(
         100,
-        "A unit is marked when its position along the probe ranges over more (the metric `drift_ptp`, which needs two "
-        "minutes).",
+        "A unit is marked when its position along the probe varies by more than this (metric `drift_ptp`, which needs "
+        "a recording of at least two minutes).",
         unit="um",
         gt=0,
     )
     min_nn_hit_rate: float | None = param(
         0.5,
-        "A unit is marked when less than this share of its spikes' nearest neighbours, by principal components, are "
-        "its own (the metric `nn_hit_rate`): most are of other units.",
+        "A unit is marked when less than this share of the nearest neighbours of its spikes, by principal components, "
+        "belong to the unit (metric `nn_hit_rate`).",
         gt=0,
         le=1,
     )
     max_amplitude_range: float | None = param(
-        0.5, "A unit is marked when its amplitude ranges over more than this share of its mean.", gt=0
+        0.5, "A unit is marked when its median amplitude varies by more than this share over time.", gt=0
     )
 
 
-BOMBCELL = {
+BOMBCELL: dict[str, dict[str, dict[str, float | None]]] = {
     "noise": {
         "num_positive_peaks": {"less": 2},
         "num_negative_peaks": {"less": 1},
@@ -98,32 +99,38 @@ UNITS = {"amplitude_median": "uV", "drift_ptp": "um"} | dict.fromkeys(
 
 
 def _bombcell_part(name: str, meaning: str) -> type[Section]:
-    metrics = {}
+    metrics: dict[str, Any] = {}
     for metric, limits in BOMBCELL[name].items():
-        sides = {
-            side: (float | None, param(limit, f"{SIDES[side]}; null: no such limit.", unit=UNITS.get(metric)))
+        sides: dict[str, Any] = {
+            side: (float | None, param(limit, f"{SIDES[side]}; null: no limit.", unit=UNITS.get(metric)))
             for side, limit in limits.items()
         }
-        section: Any = create_model(f"Bombcell_{name}_{metric}", __base__=Section, __doc__=f"`{metric}`.", **sides)
+        section = create_model(f"Bombcell_{name}_{metric}", __base__=Section, __doc__=f"`{metric}`.", **sides)
         metrics[metric] = (section, param(section(), f"Limits of `{metric}`."))
     return create_model(f"Bombcell_{name}", __base__=Section, __doc__=meaning, **metrics)
 
 
-Noise = _bombcell_part("noise", "A unit outside of a limit is `noise`.")
-Mua = _bombcell_part("mua", "A unit outside of a limit is `mua`, when it is not `noise`.")
-NonSomatic = _bombcell_part("non_somatic", "Limits by which a unit is `non_soma`, when it is not `noise`.")
+if TYPE_CHECKING:
+    # mypy cannot use a model that is made at run time as a type.
+    Noise = Section
+    Mua = Section
+    NonSomatic = Section
+else:
+    Noise = _bombcell_part("noise", "A unit outside of a limit is `noise`.")
+    Mua = _bombcell_part("mua", "A unit outside of a limit is `mua`, unless it is `noise`.")
+    NonSomatic = _bombcell_part("non_somatic", "A unit outside of a limit is `non_soma`, unless it is `noise`.")
 
 
 class Bombcell(Section):
-    """Bombcell's thresholds (`bombcell_label`); without effect when `noise_strategy` is `unitrefine`."""
+    """Bombcell's thresholds (`bombcell_label`); they have no effect when `noise_strategy` is `unitrefine`."""
 
     noise: Noise = param(Noise(), "Limits of the waveform's shape.")
-    mua: Mua = param(Mua(), "Limits of the unit's quality; at most one of the two refractory period metrics.")
-    non_somatic: NonSomatic = param(NonSomatic(), "Limits of the waveform of axons.")
+    mua: Mua = param(Mua(), "Limits of the unit's quality; set at most one of the two refractory period metrics.")
+    non_somatic: NonSomatic = param(NonSomatic(), "Limits that separate waveforms of axons from those of somata.")
 
     def thresholds(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """As SpikeInterface's `bombcell_label_units` takes them; a metric without a limit is left out."""
-        given = {
+        """The thresholds for SpikeInterface's `bombcell_label_units`, without the metrics that have no limit."""
+        thresholds: dict[str, dict[str, dict[str, Any]]] = {
             part: {
                 metric: {"greater": None, "less": None} | sides
                 for metric, sides in metrics.items()
@@ -131,56 +138,57 @@ class Bombcell(Section):
             }
             for part, metrics in self.model_dump().items()
         }
-        if "amplitude_median" in given["mua"]:
-            given["mua"]["amplitude_median"]["abs"] = True
-        return {"noise": given["noise"], "mua": given["mua"], "non-somatic": given["non_somatic"]}
+        if "amplitude_median" in thresholds["mua"]:
+            thresholds["mua"]["amplitude_median"]["abs"] = True
+        thresholds["non-somatic"] = thresholds.pop("non_somatic")
+        return thresholds
 
 
 class CurationParams(Section):
-    """How units are labelled; none is ever removed here."""
+    """How units are labelled; curation removes no unit."""
 
     job_kwargs: JobKwargs = param(JobKwargs(), "Chunks of the parallel work.")
     query: str | None = param(
         "isi_violations_ratio < 0.5 and presence_ratio > 0.8 and amplitude_cutoff < 0.1",
-        "Units that meet this condition on their metrics are `good`, those that fail it `bad`, and those with too "
-        "little data to decide `undetermined`; null or empty labels none.",
+        "Condition on the metrics: a unit that meets it is `good`, a unit that fails it `bad`, and a unit with too "
+        "little data to decide `undetermined`. Null or empty: no unit is labelled.",
     )
     undefined_metric: Literal["leave_out", "reject", "undetermined"] = param(
         "leave_out",
-        "A clause of the query whose metric is undefined because the recording is too short or the unit has too few "
-        "spikes: it is left out for that unit, or the unit is `bad`, or `undetermined`, unless other clauses decide.",
+        "What to do with a clause of the query whose metric is undefined because the recording is too short or the "
+        "unit has too few spikes: leave the clause out for that unit, or, unless other clauses decide, label the unit "
+        "`bad` (reject) or `undetermined`.",
     )
-    min_spikes: int = param(50, "A unit with fewer spikes is never `good`: it is `undetermined`.", ge=0)
+    min_spikes: int = param(50, "A unit with fewer spikes is `undetermined` even when it meets the query.", ge=0)
     suspicious: Suspicious = param(Suspicious(), "Tests that mark a unit as suspicious.")
     bombcell: Bombcell = param(Bombcell(), "Bombcell's thresholds.")
     noise_neural_classifier: str | None = param(
         "SpikeInterface/UnitRefine_noise_neural_classifier",
-        "Model that tells neural units from noise: a folder, or a name on the Hugging Face hub.",
+        "Model that separates neural units from noise: a folder, or a name on the Hugging Face hub.",
         min_length=1,
     )
     sua_mua_classifier: str | None = param(
         "SpikeInterface/UnitRefine_sua_mua_classifier",
-        "Model that tells single units from multi-unit activity: a folder, or a name on the Hugging Face hub.",
+        "Model that separates single units from multi-unit activity: a folder, or a name on the Hugging Face hub.",
         min_length=1,
     )
     noise_strategy: Literal["unitrefine", "bombcell", "both"] = param(
         "unitrefine",
-        "How noise is told from units: by UnitRefine's classifiers (`decoder_label`), by Bombcell's thresholds "
+        "How noise is separated from units: by UnitRefine's classifiers (`decoder_label`), by Bombcell's thresholds "
         "(`bombcell_label`), or by both.",
         flags={"--noise-strategy": ...},
     )
     on_missing_model: Literal["warn", "refuse"] = param(
         "warn",
-        "A classifier that is neither on this machine nor to be had from the hub: its labels are left out with a "
-        "warning, or the run is refused.",
+        "What to do when a classifier is neither on this machine nor available from the hub: leave its labels out with "
+        "a warning, or reject the run.",
     )
 
     def models(self) -> dict[str, str]:
-        """The classifiers that are asked for: parameter -> model."""
+        """The models to use: parameter -> model."""
         if self.noise_strategy == "bombcell":
             return {}
-        given = {name: getattr(self, name) for name in CLASSIFIERS}
-        return {name: model for name, model in given.items() if model is not None}
+        return {name: model for name in CLASSIFIERS if (model := getattr(self, name)) is not None}
 
 
 PARAMS = CurationParams

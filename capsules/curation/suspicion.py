@@ -1,33 +1,39 @@
-"""Units that may be several neurons, or not one neuron throughout: each test by name, with its value and threshold."""
+"""Tests for units that may be several neurons, or not the same neuron over the whole recording."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+from sklearn.mixture import GaussianMixture
+from spikeinterface import SortingAnalyzer
 
 from capsules.common.units.contamination import contamination_bounds
 from capsules.curation.params import Suspicious
 
 MIN_SPIKES = 50
-"""A distribution of fewer amplitudes is not tested."""
+"""Units with fewer spikes are not tested for two groups."""
 MAX_FITTED = 5000
-"""Amplitudes that the mixture is fitted to at most, evenly spread over the recording."""
+"""The mixture is fitted to at most this many spikes, evenly spread over the recording."""
 MIN_BIC_GAIN = 10
-"""Two groups explain the amplitudes better than one by at least this: very strong evidence (Kass and Raftery, 1995)."""
+"""Smallest gain of two groups over one by the Bayesian information criterion: very strong evidence (Kass and Raftery,
+1995)."""
 MIN_VARIANCE = 1e-6
-"""Of a group, so that spikes that are all equal can be fitted."""
+"""Smallest variance of a group, so that a mixture can be fitted to equal spikes."""
 FEATURES = 3
-"""Dimensions in which two groups of waveforms are looked for."""
+"""Dimensions of the waveforms that are tested for two groups."""
 BINS = 10
 MIN_BIN_S = 10
 MIN_SPIKES_PER_BIN = 20
 """Bins of time for the amplitude's range."""
+Reasons = list[list[str]]
+"""For each unit the reasons to mark it."""
 
 
-def two_groups(values: np.ndarray) -> tuple[float, float] | None:
-    """Separation of two groups in a distribution and the smaller one's share; None when one group explains it as well.
+def fit_two_groups(values: np.ndarray) -> tuple[float, float] | None:
+    """Fit two groups to a distribution: their separation and the smaller share; None when one group fits as well.
 
     The separation is Ashman's D = sqrt(2) |m1 - m2| / sqrt(s1^2 + s2^2) of a mixture of two normal distributions
     (Ashman, Bird and Zepf, 1994), chosen over one by the Bayesian information criterion; in several dimensions along
@@ -37,45 +43,41 @@ def two_groups(values: np.ndarray) -> tuple[float, float] | None:
     ----------
     values : array, (spikes,) or (spikes, dimensions)
     """
-    from sklearn.mixture import GaussianMixture
-
     chosen = np.linspace(0, len(values) - 1, min(len(values), MAX_FITTED)).astype(int)
     values = values[chosen].astype(float).reshape(len(chosen), -1)
-    one, two = (GaussianMixture(count, reg_covar=MIN_VARIANCE, random_state=0).fit(values) for count in (1, 2))
-    if one.bic(values) - two.bic(values) < MIN_BIC_GAIN:
+    single, pair = (GaussianMixture(count, reg_covar=MIN_VARIANCE, random_state=0).fit(values) for count in (1, 2))
+    if single.bic(values) - pair.bic(values) < MIN_BIC_GAIN:
         return None
-    difference = two.means_[1] - two.means_[0]
-    line = np.linalg.solve(np.einsum("i,ijk->jk", two.weights_, two.covariances_), difference)
-    variance = sum(line @ covariance @ line for covariance in two.covariances_)
-    return float(np.sqrt(2) * abs(line @ difference) / np.sqrt(variance)), float(two.weights_.min())
+    difference = pair.means_[1] - pair.means_[0]
+    line = np.linalg.solve(np.einsum("i,ijk->jk", pair.weights_, pair.covariances_), difference)
+    variance = sum(line @ covariance @ line for covariance in pair.covariances_)
+    return float(np.sqrt(2) * abs(line @ difference) / np.sqrt(variance)), float(pair.weights_.min())
 
 
-def waveform_features(projections: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """The largest differences between the waveforms of a unit's spikes, without those that come slowly, as by drift.
+def compute_waveform_features(projections: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """The largest differences between the waveforms of a unit's spikes, without slow changes such as drift.
 
     Parameters
     ----------
     projections : array, (spikes, ...)
         Principal components on the unit's channels.
     times : array, (spikes,)
-        In any unit.
+        Only their order counts.
 
     Returns
     -------
     array, (spikes, FEATURES at most)
         Scaled to a standard deviation of one over all of them.
     """
-    from sklearn.decomposition import PCA
-
     values = projections.reshape(len(projections), -1).astype(float)
     bins = np.array_split(np.argsort(times, kind="stable"), max(1, min(BINS, len(values) // MIN_SPIKES)))
     for chosen in bins:
         values[chosen] -= values[chosen].mean(axis=0)
-    values = PCA(min(FEATURES, values.shape[1]), random_state=0).fit_transform(values)
-    return values / (values.std() or 1.0)
+    features: np.ndarray = PCA(min(FEATURES, values.shape[1]), random_state=0).fit_transform(values)
+    return np.asarray(features / (features.std() or 1.0))
 
 
-def amplitude_range(amplitudes: np.ndarray, times_s: np.ndarray, duration_s: float) -> float:
+def compute_amplitude_range(amplitudes: np.ndarray, times_s: np.ndarray, duration_s: float) -> float:
     """Range of the amplitude's median over bins of time, as a share of the median of all; 0 with fewer than two bins.
 
     Parameters
@@ -91,8 +93,10 @@ def amplitude_range(amplitudes: np.ndarray, times_s: np.ndarray, duration_s: flo
     return float(np.ptp([np.median(amplitudes[chosen]) for chosen in full]) / abs(np.median(amplitudes)))
 
 
-def suspicions(analyzer: Any, metrics: Any, limits: Suspicious, change: Callable[[str], None]) -> list[list[str]]:
-    """What marks each unit as suspicious: a list of reasons, empty when nothing does.
+def find_suspicious(
+    analyzer: SortingAnalyzer, metrics: pd.DataFrame, limits: Suspicious, change: Callable[[str], None]
+) -> Reasons:
+    """Test each unit: a list of reasons to mark it, empty when no test does.
 
     Parameters
     ----------
@@ -101,12 +105,12 @@ def suspicions(analyzer: Any, metrics: Any, limits: Suspicious, change: Callable
         One row per unit.
     limits : Suspicious
     change : callable
-        Takes a line on each test that is left out because what it needs was not computed.
+        Records a line on each test that is skipped because postprocessing did not compute its data.
     """
-    reasons: list[list[str]] = [[] for _ in analyzer.unit_ids]
+    reasons: Reasons = [[] for _ in analyzer.unit_ids]
 
-    def left_out(test: str, needs: str) -> None:
-        change(f"suspicious: {test} is not tested: postprocessing did not compute {needs}")
+    def skip(test: str, missing: str) -> None:
+        change(f"suspicious: {test} is not tested: postprocessing did not compute {missing}")
 
     for test, (column, metric, mark) in BY_METRIC.items():
         limit = getattr(limits, test)
@@ -115,21 +119,21 @@ def suspicions(analyzer: Any, metrics: Any, limits: Suspicious, change: Callable
         if column in metrics:
             mark(reasons, analyzer, metrics, limit)
         else:
-            left_out(test, f"the metric {metric}")
+            skip(test, f"the metric {metric}")
     if limits.min_amplitude_separation is not None or limits.max_amplitude_range is not None:
         if analyzer.has_extension("amplitude_scalings"):
             _mark_amplitudes(reasons, analyzer, limits)
         else:
-            left_out("amplitudes", "the extension amplitude_scalings")
+            skip("amplitudes", "the extension amplitude_scalings")
     if limits.min_waveform_separation is not None:
         if analyzer.has_extension("principal_components"):
-            _mark_waveforms(reasons, analyzer, limits)
+            _mark_waveforms(reasons, analyzer, limits.min_waveform_separation, limits.min_waveform_share)
         else:
-            left_out("waveforms", "the extension principal_components")
+            skip("waveforms", "the extension principal_components")
     return reasons
 
 
-def _mark_contaminated(reasons: list[list[str]], analyzer: Any, metrics: Any, limit: float) -> None:
+def _mark_contaminated(reasons: Reasons, analyzer: SortingAnalyzer, metrics: pd.DataFrame, limit: float) -> None:
     settings = analyzer.get_extension("quality_metrics").params["metric_params"].get("rp_violation", {})
     refractory_s = (settings.get("refractory_period_ms", 1.0) - settings.get("censored_period_ms", 0.0)) / 1000
     spikes = analyzer.sorting.count_num_spikes_per_unit(outputs="array")
@@ -141,16 +145,16 @@ def _mark_contaminated(reasons: list[list[str]], analyzer: Any, metrics: Any, li
             marks.append(f"contamination at least {bound:.0%} (limit {limit:.0%}; {count:.0f} violations)")
 
 
-def _mark_moving(reasons: list[list[str]], analyzer: Any, metrics: Any, limit: float) -> None:
+def _mark_moving(reasons: Reasons, analyzer: SortingAnalyzer, metrics: pd.DataFrame, limit: float) -> None:
     for marks, range_um in zip(reasons, metrics["drift_ptp"].astype(float), strict=True):
         if range_um > limit:
             marks.append(f"position ranges over {range_um:.0f} um (limit {limit:g})")
 
 
-def _mark_not_isolated(reasons: list[list[str]], analyzer: Any, metrics: Any, limit: float) -> None:
+def _mark_not_isolated(reasons: Reasons, analyzer: SortingAnalyzer, metrics: pd.DataFrame, limit: float) -> None:
     for marks, rate in zip(reasons, metrics["nn_hit_rate"].astype(float), strict=True):
         if rate < limit:
-            marks.append(f"{rate:.0%} of nearest neighbours are its own (limit {limit:.0%})")
+            marks.append(f"{rate:.0%} of nearest neighbours belong to the unit (limit {limit:.0%})")
 
 
 BY_METRIC = {
@@ -158,10 +162,10 @@ BY_METRIC = {
     "max_position_range_um": ("drift_ptp", "drift", _mark_moving),
     "min_nn_hit_rate": ("nn_hit_rate", "nearest_neighbor", _mark_not_isolated),
 }
-"""Threshold -> the column that its test needs, the metric that gives it, and the test."""
+"""Threshold -> the column that its test needs, the metric that has this column, and the test."""
 
 
-def _mark_amplitudes(reasons: list[list[str]], analyzer: Any, limits: Suspicious) -> None:
+def _mark_amplitudes(reasons: Reasons, analyzer: SortingAnalyzer, limits: Suspicious) -> None:
     by_unit = analyzer.get_extension("amplitude_scalings").get_data(outputs="by_unit", concatenated=True)
     rate, duration_s = analyzer.sampling_frequency, analyzer.get_total_duration()
     for marks, unit in zip(reasons, analyzer.unit_ids, strict=True):
@@ -169,16 +173,16 @@ def _mark_amplitudes(reasons: list[list[str]], analyzer: Any, limits: Suspicious
         if len(amplitudes) < MIN_SPIKES:
             continue
         if limits.min_amplitude_separation is not None:
-            needed = (limits.min_amplitude_separation, limits.min_amplitude_share)
-            marks.extend(_two_groups("amplitudes", amplitudes, *needed))
+            separation, share = limits.min_amplitude_separation, limits.min_amplitude_share
+            marks.extend(_test_two_groups("amplitudes", amplitudes, separation, share))
         if limits.max_amplitude_range is not None:
             times_s = analyzer.sorting.get_unit_spike_train(unit, segment_index=0) / rate
-            found = amplitude_range(amplitudes, times_s, duration_s)
-            if found > limits.max_amplitude_range:
-                marks.append(f"amplitude ranges over {found:.0%} (limit {limits.max_amplitude_range:.0%})")
+            change = compute_amplitude_range(amplitudes, times_s, duration_s)
+            if change > limits.max_amplitude_range:
+                marks.append(f"amplitude ranges over {change:.0%} (limit {limits.max_amplitude_range:.0%})")
 
 
-def _mark_waveforms(reasons: list[list[str]], analyzer: Any, limits: Suspicious) -> None:
+def _mark_waveforms(reasons: Reasons, analyzer: SortingAnalyzer, min_separation: float, min_share: float) -> None:
     components = analyzer.get_extension("principal_components")
     spikes = analyzer.get_extension("random_spikes").get_random_spikes()
     for index, (marks, unit) in enumerate(zip(reasons, analyzer.unit_ids, strict=True)):
@@ -186,13 +190,13 @@ def _mark_waveforms(reasons: list[list[str]], analyzer: Any, limits: Suspicious)
         if len(times) < MIN_SPIKES:
             continue
         projections, _ = components.get_projections_one_unit(unit, sparse=analyzer.sparsity is not None)
-        needed = (limits.min_waveform_separation, limits.min_waveform_share)
-        marks.extend(_two_groups("waveforms", waveform_features(projections, times), *needed))
+        features = compute_waveform_features(projections, times)
+        marks.extend(_test_two_groups("waveforms", features, min_separation, min_share))
 
 
-def _two_groups(of: str, values: np.ndarray, min_separation: float, min_share: float) -> list[str]:
+def _test_two_groups(of: str, values: np.ndarray, min_separation: float, min_share: float) -> list[str]:
     """The reason to mark a unit whose values form two groups, if they do."""
-    separation, share = two_groups(values) or (0.0, 0.0)
+    separation, share = fit_two_groups(values) or (0.0, 0.0)
     if separation <= min_separation or share < min_share:
         return []
     return [

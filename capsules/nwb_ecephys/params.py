@@ -19,21 +19,24 @@ class NwbEcephysParams(Section):
     """What goes into the NWB file besides the units."""
 
     backend: Literal["zarr", "hdf5"] = param("zarr", "Storage of the NWB file.", flags={"--backend": ...})
-    stub: bool = param(False, "Write only the first `stub_seconds`, for a quick look.", flags={"--stub": True})
-    stub_seconds: float = param(10, "What `stub` keeps.", unit="s", flags={"--stub-seconds": ...}, gt=0)
+    stub: bool = param(False, "Write only the first `stub_seconds` for a quick test.", flags={"--stub": True})
+    stub_seconds: float = param(10, "Duration that `stub` keeps.", unit="s", flags={"--stub-seconds": ...}, gt=0)
     write_lfp: bool = param(True, "Write the LFP.", flags={"--skip-lfp": False})
     write_raw: bool = param(
-        False, "Write the unfiltered wide-band traces as well; the file grows with them.", flags={"--write-raw": True}
+        False, "Write the unfiltered wide-band traces as well; the file gets much larger.", flags={"--write-raw": True}
     )
     lfp_temporal_factor: int = param(
-        2, "The LFP's rate is divided by this; 0 or 1 keeps it.", flags={"--lfp_temporal_factor": ...}, ge=0
+        2,
+        "The LFP's rate is divided by this; 0 or 1 keeps the rate.",
+        flags={"--lfp_temporal_factor": ...},
+        ge=0,
     )
     lfp_spatial_factor: int = param(
-        4, "Every n-th channel of the LFP is kept; 0 or 1 keeps all.", flags={"--lfp_spatial_factor": ...}, ge=0
+        4, "Only every n-th channel of the LFP is written; 0 or 1 keeps all.", flags={"--lfp_spatial_factor": ...}, ge=0
     )
     lfp_highpass_freq_min: float = param(
         0.1,
-        "Cut-off of a high-pass over the LFP; 0 leaves it out.",
+        "Cut-off of a high-pass filter on the LFP; 0 skips the filter.",
         unit="Hz",
         flags={"--lfp_highpass_freq_min": ...},
         ge=0,
@@ -41,7 +44,7 @@ class NwbEcephysParams(Section):
     surface_channel_agar_probes_indices: str = param(
         "",
         "For probes in agar: JSON text with the topmost channel in tissue per probe, e.g. "
-        '{"ProbeA": 350}; channels above it give the common median that is subtracted from the LFP.',
+        '{"ProbeA": 350}. The median of the channels above it is subtracted from the LFP.',
         flags={"--surface_channel_agar_probes_indices": ...},
     )
     lfp: Lfp = param(Lfp(), "Band and rate of the LFP.")

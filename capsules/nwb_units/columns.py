@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from spikeinterface import BaseSorting, SortingAnalyzer
+
 from capsules.common.units.metric_names import METRIC_EXTENSIONS
 from capsules.common.units.metrics import LABELS, labels_of
+
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -17,22 +24,22 @@ class Column:
     """
 
     description: str
-    values: Any
+    values: Array | list[Array]
 
 
 @dataclass(frozen=True)
 class Waveforms:
     """Templates of some units.
 
-    `mean` and `sd` hold an array (samples, electrodes) per unit, in the order of its electrodes; `sd` may be None.
-    `before` of the samples lie before the spike.
+    `mean` and `sd` have an array (samples, electrodes) per unit, in the order of its electrodes; `sd` may be None.
+    `before` is the number of samples before the spike.
     """
 
-    mean: list[Any]
-    sd: list[Any] | None
+    mean: list[Array]
+    sd: list[Array] | None
     rate_hz: float
     before: int
-    unit: str
+    physical_unit: str
 
 
 @dataclass(frozen=True)
@@ -47,57 +54,52 @@ class SortedUnits:
         return len(self.columns["spike_times"].values)
 
 
-def sorted_units(
-    analyzer: Any,
+def collect_units(
+    analyzer: SortingAnalyzer,
     labels: dict[str, Column],
     about: dict[str, str],
-    spike_times: list[Any],
-    observed: Any,
+    spike_times: list[Array],
+    observed: Array,
     electrode_of: dict[int, int],
 ) -> SortedUnits:
-    """The units of an analyzer as the NWB file holds them.
+    """Collect the units of an analyzer with the columns of the NWB file.
 
     Parameters
     ----------
     analyzer : SortingAnalyzer
         Of one segment.
     labels : dict
-        By `label_columns`.
+        From `label_columns`.
     about : dict
-        What all units have in common: `id` of the sorting, `recording`, `electrode_group`, `sorter` and its version.
+        The same for all units: `id` of the sorting, `recording`, `electrode_group`, `sorter` and its version.
     spike_times : list of array
-        Of each unit, in seconds by the file's clock.
+        Of each unit, in seconds of the file's clock.
     observed : array (intervals, 2)
-        The seconds in which spikes were looked for.
+        Start and end of the times that were sorted, in seconds.
     electrode_of : dict
-        Channel index -> row of the electrodes table; it has the channels of the units.
+        Channel index -> row of the electrodes table, at least for the channels of the units.
     """
-    import numpy as np
-
     units, count, rate = analyzer.unit_ids, analyzer.get_num_units(), float(analyzer.sampling_frequency)
-    electrodes = [
-        np.array([electrode_of[channel] for channel in analyzer.sparsity.unit_id_to_channel_indices[unit]])
-        for unit in units
-    ]
+    electrodes = [np.array([electrode_of[channel] for channel in own]) for own in _channels_of_units(analyzer)]
     columns = {
         "unit_name": Column("id of the unit in this file", np.array([f"{about['id']}_{unit}" for unit in units])),
         "sorting_unit_id": Column("id of the unit in its sorting", np.asarray(units)),
-        "recording": Column("recording that the unit was sorted in", np.full(count, about["recording"])),
-        "sorter": Column("sorter that found the unit", np.full(count, about["sorter"])),
+        "recording": Column("recording that the unit was detected in", np.full(count, about["recording"])),
+        "sorter": Column("sorter that detected the unit", np.full(count, about["sorter"])),
         "sorter_version": Column("version of the sorter", np.full(count, about["sorter_version"])),
         "electrode_group": Column("electrode group of the unit's probe", np.full(count, about["electrode_group"])),
         "sampling_rate": Column("rate of the recording that was sorted, in Hz", np.full(count, rate)),
         **labels,
         **_locations(analyzer),
         **_metrics(analyzer),
-        "electrodes": Column("electrodes that see the unit", electrodes),
+        "electrodes": Column("electrodes on which the unit has a waveform", electrodes),
         "spike_times": Column("times of the unit's spikes, in seconds", spike_times),
-        "obs_intervals": Column("when spikes were looked for, in seconds", [observed] * count),
+        "obs_intervals": Column("times that were sorted, in seconds", [observed] * count),
     }
     if analyzer.has_extension("spike_amplitudes"):
         amplitudes = analyzer.get_extension("spike_amplitudes").get_data(outputs="by_unit")[0]
-        unit = _voltage_unit(analyzer)
-        columns["spike_amplitudes"] = Column(f"of each spike, in {unit}", [amplitudes[unit] for unit in units])
+        description = f"amplitude of each spike, in {_physical_unit(analyzer)}"
+        columns["spike_amplitudes"] = Column(description, [amplitudes[unit] for unit in units])
     waveforms = _waveforms(analyzer)
     if waveforms is not None:
         largest = [int(np.ptp(mean, axis=0).argmax()) for mean in waveforms.mean]
@@ -106,13 +108,13 @@ def sorted_units(
     return SortedUnits(columns, waveforms, rate)
 
 
-def label_columns(sorting: Any) -> dict[str, Column]:
-    """The labels that curation gave."""
+def label_columns(sorting: BaseSorting) -> dict[str, Column]:
+    """The labels of curation."""
     return {name: Column(LABELS[name], _plain(values)) for name, values in labels_of(sorting).items()}
 
 
-def _locations(analyzer: Any) -> dict[str, Column]:
-    """Where each unit lies on the probe, by the names that SpikeInterface and NeuroConv use."""
+def _locations(analyzer: SortingAnalyzer) -> dict[str, Column]:
+    """Position of each unit on the probe, with the names that SpikeInterface and NeuroConv use."""
     if not analyzer.has_extension("unit_locations"):
         return {}
     places = analyzer.get_extension("unit_locations").get_data().astype(float)
@@ -122,7 +124,7 @@ def _locations(analyzer: Any) -> dict[str, Column]:
     }
 
 
-def _metrics(analyzer: Any) -> dict[str, Column]:
+def _metrics(analyzer: SortingAnalyzer) -> dict[str, Column]:
     """Every quality and template metric."""
     columns = {}
     for name in METRIC_EXTENSIONS:
@@ -134,14 +136,14 @@ def _metrics(analyzer: Any) -> dict[str, Column]:
     return columns
 
 
-def _waveforms(analyzer: Any) -> Waveforms | None:
+def _waveforms(analyzer: SortingAnalyzer) -> Waveforms | None:
     """The analyzer's templates, each on its unit's channels; None where postprocessing computed none."""
     if not analyzer.has_extension("templates"):
         return None
     templates = analyzer.get_extension("templates")
-    channels = [analyzer.sparsity.unit_id_to_channel_indices[unit] for unit in analyzer.unit_ids]
+    channels = _channels_of_units(analyzer)
 
-    def on_own_channels(operator: str) -> list[Any]:
+    def on_own_channels(operator: str) -> list[Array]:
         dense = templates.get_templates(operator=operator)
         return [dense[index][:, own].astype("float32") for index, own in enumerate(channels)]
 
@@ -151,17 +153,22 @@ def _waveforms(analyzer: Any) -> Waveforms | None:
         sd=on_own_channels("std") if has_sd else None,
         rate_hz=float(analyzer.sampling_frequency),
         before=int(templates.nbefore),
-        unit=_voltage_unit(analyzer),
+        physical_unit=_physical_unit(analyzer),
     )
 
 
-def _voltage_unit(analyzer: Any) -> str:
+def _channels_of_units(analyzer: SortingAnalyzer) -> list[Array]:
+    """Indices of the channels on which each unit has a waveform."""
+    # Postprocessing makes sparse analyzers only.
+    assert analyzer.sparsity is not None
+    return [analyzer.sparsity.unit_id_to_channel_indices[unit] for unit in analyzer.unit_ids]
+
+
+def _physical_unit(analyzer: SortingAnalyzer) -> str:
     return "microvolts" if analyzer.return_in_uV else "counts"
 
 
-def _plain(values: Any) -> Any:
+def _plain(values: npt.ArrayLike) -> Array:
     """A property or a metric as an array of text, truth values, integers or floats."""
-    import pandas as pd
-
     array = pd.Series(values).infer_objects().to_numpy()
     return array.astype(str) if array.dtype == object else array

@@ -1,4 +1,4 @@
-"""How far several sorters agree on one recording."""
+"""The agreement of several sorters on one recording."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from capsules.common.tasks.resources import use_numba_cache
-from capsules.common.untrusted.distrust import load_sorting
 
 MATCHED = 0.5
-"""Two units are matched from this agreement on, which is spikes that both have over spikes that either has."""
+"""Least agreement of two matched units: the spikes of both over the spikes of either."""
 
 
-def agreement(sortings: dict[str, dict[str, Path]]) -> dict[str, Any]:
+def compare_sorters(sortings: dict[str, dict[str, Path]]) -> dict[str, Any]:
     """Compare the sorters of each recording that several of them sorted.
 
     Parameters
@@ -24,18 +23,21 @@ def agreement(sortings: dict[str, dict[str, Path]]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Recording -> `units` (sorter -> how many), `agreed_by_all` (units that every sorter found) and `pairs`: for
+        Recording -> `units` (sorter -> how many), `agreed_by_all` (units that every sorter detected) and `pairs`: for
         every two sorters how many units are `matched`, their `mean_agreement`, and `matches`, each with both units
         and their agreement. Source: `compare_multiple_sorters` of SpikeInterface.
     """
     compared = {recording: folders for recording, folders in sortings.items() if len(folders) > 1}
     if compared:
         use_numba_cache()
-    return {recording: _compared(folders) for recording, folders in compared.items()}
+    return {recording: _compare(folders) for recording, folders in compared.items()}
 
 
-def _compared(folders: dict[str, Path]) -> dict[str, Any]:
+def _compare(folders: dict[str, Path]) -> dict[str, Any]:
+    # Only runs with several sorters need SpikeInterface, which takes seconds to import, after `use_numba_cache`.
     from spikeinterface.comparison import compare_multiple_sorters
+
+    from capsules.common.untrusted.distrust import load_sorting
 
     names = list(folders)
     sortings = [load_sorting(folder) for folder in folders.values()]
@@ -49,10 +51,10 @@ def _compared(folders: dict[str, Path]) -> dict[str, Any]:
 
 def _pair(comparison: Any, names: tuple[str, str]) -> dict[str, Any]:
     scores = comparison.agreement_scores
-    matches = [
+    matches: list[dict[str, Any]] = [
         {"units": [str(unit), str(other)], "agreement": round(float(scores.at[unit, other]), 3)}
         for unit, other in comparison.hungarian_match_12.items()
-        if other not in {-1, ""}
+        if other not in (-1, "")
     ]
     mean = sum(match["agreement"] for match in matches) / len(matches) if matches else None
     return {

@@ -1,4 +1,4 @@
-"""A digest of what a results folder says, whatever run made it: no times, no paths, no random ids."""
+"""A digest of a results folder's content, equal for equal results: without times, paths and random ids."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from pynwb import read_nwb
+
+from capsules.common.facts import PreprocessingFacts, facts_of
 from capsules.common.units.metrics import labels_of
 from capsules.common.untrusted.distrust import distrust_files, load_sorting, one_line
 from capsules.results.published import read_record, status_of
 
 SIGNIFICANT_DIGITS = 6
-"""Metrics are rounded to this: sums over threads differ in the last digits."""
+"""Metrics are rounded to these, since sums over threads differ in the last digits."""
 
 
 def content_digests(results: Path) -> dict[str, str]:
@@ -34,7 +39,7 @@ def content_digests(results: Path) -> dict[str, str]:
         record = results / "logs" / entry["recording"] / "preprocessing.json"
         if record.exists():
             with one_line(record):
-                traces = read_record(record)["facts"].get("traces_digest")
+                traces = facts_of(read_record(record), PreprocessingFacts).traces_digest
             digests[f"traces {entry['recording']}"] = _digest(traces)
         if (results / "curated" / id).exists():
             digests |= {f"{name} {id}": value for name, value in _sorting(results / "curated" / id).items()}
@@ -72,14 +77,12 @@ def _statuses(status: dict[str, Any]) -> dict[str, Any]:
 
 def _sorting(folder: Path) -> dict[str, str]:
     sorting = load_sorting(folder)
-    spikes = hashlib.sha256(sorting.to_spike_vector().tobytes()).hexdigest()
+    spikes = hashlib.sha256(np.asarray(sorting.to_spike_vector()).tobytes()).hexdigest()
     labels = {name: [str(value) for value in values] for name, values in labels_of(sorting).items()}
     return {"spikes": _digest([[str(unit) for unit in sorting.unit_ids], spikes]), "labels": _digest(labels)}
 
 
 def _rounded_table(file: Path) -> list[list[str]]:
-    import pandas as pd
-
     table = pd.read_csv(file, index_col="unit")
     rounded = [
         [f"{value:.{SIGNIFICANT_DIGITS}g}" if isinstance(value, float) else str(value) for value in row]
@@ -89,8 +92,6 @@ def _rounded_table(file: Path) -> list[list[str]]:
 
 
 def _nwb(file: Path) -> dict[str, str]:
-    from pynwb import read_nwb
-
     distrust_files()
     nwbfile = read_nwb(file)
     table = nwbfile.electrodes.to_dataframe().drop(columns="group")

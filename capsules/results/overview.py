@@ -1,4 +1,4 @@
-"""The sessions of a sheet at one glance: sessions.json, sessions.html and the last screen of the run."""
+"""Overview of the sessions of a sheet: sessions.json, sessions.html and the last screen of the run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from capsules.common.errors import printable
 from capsules.common.files import write_json
 from capsules.results.report import PARTS, html_environment
-from capsules.results.stage import LAYOUT_VERSION, columns, shown_cell
+from capsules.results.status import LAYOUT_VERSION
+from capsules.results.summary import align_columns, format_cell
 
-LOST = "no status: job dispatch or the results were lost; see nextflow/trace.txt, and run the same command with -resume"
+LOST = "no status: job dispatch or results was lost; see nextflow/trace.txt, and run the same command with -resume"
 
 
 def main() -> int:
@@ -28,12 +31,12 @@ def main() -> int:
     )
     parser.add_argument("--inputs", type=Path, required=True, metavar="DIR", help="holds the results_<session> folders")
     parser.add_argument("--output", type=Path, default=Path(), metavar="DIR", help="where the files are written")
-    given = parser.parse_args()
-    run = json.loads(given.run.read_text())
-    document = overview(run["sessions"], run["reasons"], given.inputs)
-    write_json(given.output / "sessions.json", document)
-    (given.output / "sessions.html").write_text(page(document, run["notes"]))
-    (given.output / "summary.txt").write_text(summary(document, run["notes"]))
+    arguments = parser.parse_args()
+    run = json.loads(arguments.run.read_text())
+    document = overview(run["sessions"], run["reasons"], arguments.inputs)
+    write_json(arguments.output / "sessions.json", document)
+    (arguments.output / "sessions.html").write_text(page(document, run["notes"]))
+    (arguments.output / "summary.txt").write_text(summary(document, run["notes"]))
     return 0
 
 
@@ -47,7 +50,7 @@ def overview(sessions: dict[str, str], reasons: dict[str, str], inputs: Path) ->
     reasons : dict
         Session -> why it has nothing to sort.
     inputs : Path
-        Holds `results_<session>/status.json` of every other session that came so far.
+        Has `results_<session>/status.json` of every other session that ran.
     """
     entries = {}
     for name, data in sessions.items():
@@ -66,17 +69,17 @@ def _counts(recordings: dict[str, Any]) -> dict[str, Any]:
     """Recordings in each state, units, and seconds of all tasks, of one session."""
     states = Counter(entry["status"] for entry in recordings.values())
     times = [stage["seconds"] or 0 for entry in recordings.values() for stage in entry["stages"].values()]
-    counted = {name: [entry.get(name) for entry in recordings.values()] for name in ("units", "good_units")}
+    counts = {name: [entry.get(name) for entry in recordings.values()] for name in ("units", "good_units")}
     return {
         "recordings": {state: states[state] for state in ("ok", "skipped", "failed")},
-        # Null where no recording has any: without a curation query no unit is called good.
-        **{name: sum(filter(None, values)) if any(values) else None for name, values in counted.items()},
+        # Null where no recording has any: without a curation query no unit is labelled good.
+        **{name: sum(filter(None, values)) if any(values) else None for name, values in counts.items()},
         "seconds": round(sum(times), 1),
     }
 
 
 def _first_reason(status: dict[str, Any]) -> str | None:
-    """Of what did not go well, the first failure, else the first skip."""
+    """The first failure, else the first skip, with its reason."""
     entries = {**status["recordings"], **status["blocks"]}
     for state in ("failed", "skipped"):
         for id, entry in entries.items():
@@ -87,20 +90,18 @@ def _first_reason(status: dict[str, Any]) -> str | None:
 
 def page(document: dict[str, Any], notes: list[str]) -> str:
     """sessions.html: a table with a link to each session's report; everything that comes from the data is escaped."""
-    from markupsafe import Markup
-
     template = html_environment().from_string((PARTS / "sessions.html.jinja").read_text())
     return template.render(document=document, notes=notes, style=Markup((PARTS / "page.css").read_text()))
 
 
 def summary(document: dict[str, Any], notes: list[str]) -> str:
     """The last screen: a line for each session, and the cause where one is needed."""
-    rows = [("session", "status", "ok", "skipped", "failed", "units", "min")]
+    rows: list[tuple[str, ...]] = [("session", "status", "ok", "skipped", "failed", "units", "min")]
     for name, entry in document["sessions"].items():
         states = (str(count) for count in entry["recordings"].values())
-        rows.append((name, entry["status"], *states, shown_cell(entry["units"]), f"{entry['seconds'] / 60:.1f}"))
+        rows.append((name, entry["status"], *states, format_cell(entry["units"]), f"{entry['seconds'] / 60:.1f}"))
     reasons = [f"{name}: {entry['reason']}" for name, entry in document["sessions"].items() if entry["reason"]]
-    return printable("\n".join([*columns(rows), *reasons, *notes])) + "\n"
+    return printable("\n".join([*align_columns(rows), *reasons, *notes])) + "\n"
 
 
 if __name__ == "__main__":

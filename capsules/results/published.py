@@ -1,4 +1,4 @@
-"""A results folder read again: its recordings and their folders; and folders that are written whole or not at all."""
+"""Reading a published results folder: its recordings and their folders; and writing folders whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from spikeinterface import SortingAnalyzer
 
 from capsules.common.contract import STAGES
 from capsules.common.errors import Rejected, SpikeRelayError, nearest
+from capsules.common.facts import PreprocessingFacts, facts_of
 from capsules.common.recordings.clock import Clock
 from capsules.common.recordings.job import ID
 from capsules.common.untrusted.distrust import load_analyzer, load_sorting, one_line
@@ -27,11 +29,11 @@ def status_of(results: Path) -> dict[str, Any]:
     Raises
     ------
     Rejected
-        When it is none, or names recordings as no run does.
+        When there is none, or its content is not that of a run.
     """
     file = results / "status.json"
     if not os.path.isfile(file):
-        raise Rejected([f"{results} is no results folder of a finished run: it has no status.json"])
+        raise Rejected([f"{results} is not the results folder of a finished run: it has no status.json"])
     status = read_record(file)
     for kind in ("recordings", "blocks"):
         entries = status.get(kind)
@@ -42,7 +44,7 @@ def status_of(results: Path) -> dict[str, Any]:
         raise Rejected([f"{file} is not what a run leaves: a recording has no id or no status"])
     ids = [*recordings, *blocks, *(entry.get("recording") for entry in recordings.values())]
     if wrong := [id for id in ids if not (isinstance(id, str) and ID.fullmatch(id))]:
-        raise Rejected([f"{file} is not what a run leaves: {shown(wrong[0])} is no id"])
+        raise Rejected([f"{file} is not what a run leaves: invalid id {shown(wrong[0])}"])
     return status
 
 
@@ -57,53 +59,56 @@ def read_record(file: Path) -> dict[str, Any]:
     Raises
     ------
     Rejected
-        When it cannot be read, or is none.
+        When it cannot be read, or is not a JSON object.
     """
     try:
         record = strict_json.read_file(file).value
     except OSError as error:
         raise Rejected([f"{file}: {error.strerror}"]) from None
     if not isinstance(record, dict):
-        raise Rejected([f"{file} is not what a run leaves: it is no JSON object"])
+        raise Rejected([f"{file} is not what a run leaves: it is not a JSON object"])
     return record
 
 
 def place(results: Path, stage: str, part: str, id: str) -> Path:
     """Where a stage's part is published."""
-    return results / next(one.place(stage, id) for one in STAGES[stage].parts if one.name == part)
+    (published,) = (known.place(stage, id) for known in STAGES[stage].parts if known.name == part)
+    if published is None:
+        raise ValueError(f"{stage} does not publish {part}")
+    return results / published
 
 
-def chosen_recording(results: Path, asked: str | None) -> str:
+def choose_recording(results: Path, asked: str | None) -> str:
     """The id that `--recording` names, or the only one that has curated units.
 
     Raises
     ------
     Rejected
-        When there is none, it is another, or several could be meant.
+        When no recording has curated units, the named one has none, or several have some and none is named.
     """
     every = list(status_of(results)["recordings"])
     curated = [id for id in every if place(results, "curation", "curated", id).exists()]
     if asked is not None and asked not in curated:
         why = "has no curated units" if asked in every else f"is not in {results}{nearest(asked, curated)}"
-        raise Rejected([f"--recording {asked}: {why}; those with units are: {', '.join(curated) or 'none'}"])
+        raise Rejected([f"--recording {asked}: {why}; recordings with units: {', '.join(curated) or 'none'}"])
     if not curated:
         raise Rejected([f"{results}: no recording has curated units"])
     if asked is None and len(curated) > 1:
-        raise Rejected([f"--recording is needed, one of {', '.join(curated)}"])
+        raise Rejected([f"add --recording, one of {', '.join(curated)}"])
     return asked or curated[0]
 
 
-def labelled_analyzer(results: Path, id: str) -> Any:
+def load_labelled_analyzer(results: Path, id: str) -> SortingAnalyzer:
     """A recording's analyzer with the labels of its curated sorting, in memory: nothing is written to the results.
 
     Raises
     ------
     SpikeRelayError
-        When the analyzer is gone.
+        When the analyzer is missing.
     """
     file = place(results, "postprocessing", "postprocessed.zarr", id)
     if not file.exists():
-        raise SpikeRelayError(f"{file} is not there: bring it back, or run the same command with -resume")
+        raise SpikeRelayError(f"{file} is missing: restore it, or run the same command with -resume")
     analyzer = load_analyzer(file, load_extensions=True).save_as(format="memory")
     curated = load_sorting(place(results, "curation", "curated", id))
     with one_line(file):
@@ -123,23 +128,21 @@ def clock_of(results: Path, recording: str) -> Clock | None:
     file = place(results, "preprocessing", "stage.json", recording)
     if not file.exists():
         return None
-    facts = read_record(file).get("facts")
-    clock = facts.get("clock") if isinstance(facts, dict) else None
     try:
-        return None if clock is None else Clock.model_validate(clock)
+        return facts_of(read_record(file), PreprocessingFacts).clock
     except ValidationError:
-        raise Rejected([f"{file} is not what a run leaves: its clock is not one"]) from None
+        raise Rejected([f"{file} is not what a run leaves: its facts are damaged"]) from None
 
 
-def refuse_existing(output: Path) -> None:
-    """Raise Rejected when there is already something in the place of an output."""
+def reject_existing(output: Path) -> None:
+    """Raise Rejected when the output exists."""
     if os.path.lexists(output):
-        raise Rejected([f"{output} is there already: remove it or give another --output"])
+        raise Rejected([f"{output} exists: remove it or give another --output"])
 
 
 @contextmanager
 def whole_folder(output: Path) -> Iterator[Path]:
-    """A folder to write into, which gets the name `output` when all went well and is removed when not."""
+    """A folder to write into, which is renamed to `output` at the end, or removed after an error."""
     partial = unused_name(output)
     partial.mkdir(parents=True)
     try:

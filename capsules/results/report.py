@@ -1,4 +1,4 @@
-"""report.html: one file that shows how a run went and what its units are; it asks for nothing from elsewhere."""
+"""report.html: one file with the state of a run and its units, which loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import base64
 import hashlib
 import json
 from collections import Counter
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
 
 from capsules.common.contract import RECORDING_STAGES
 
 PARTS = Path(__file__).with_name("page")
 MAX_MEGABYTES = 14
-"""Above this the unit pages of the later recordings are left out: a browser should open the file at once."""
+"""Above this, the unit pages of the later recordings are left out, so that a browser opens the file at once."""
 
 
 def render(
@@ -31,17 +35,15 @@ def render(
     status : dict
         The content of status.json.
     content : dict
-        Sorting -> what visualization gives for the report; `fitted` makes it small enough.
+        Sorting -> visualization's content for the report, from `shrink_to_limit`.
     params : dict
         The content of params.json.
     agreement : dict
         The content of sorter_agreement.json.
     facts
-        `planned` (sorting -> stage -> GB), `versions` (software -> version) and `ended` (when the run did, or None).
+        `planned` (sorting -> stage -> GB), `versions` (software -> version) and `ended` (time, or None).
     """
-    from markupsafe import Markup
-
-    script, plotly = (PARTS / "page.js").read_text(), _plotly() if content else None
+    script, plotly = (PARTS / "page.js").read_text(), get_plotlyjs() if content else None
     drawn = {id: {name: shown[name] for name in ("probe", "units")} for id, shown in content.items()}
     template = html_environment().from_string((PARTS / "page.html.jinja").read_text())
     return template.render(
@@ -54,31 +56,29 @@ def render(
         style=Markup((PARTS / "page.css").read_text()),
         script=Markup(script),
         plotly=Markup(plotly) if content else None,
-        scripts=Markup(" ".join(map(_allowed, filter(None, (script, plotly))))),
-        page_data=Markup(embedded(drawn)),
+        scripts=Markup(" ".join(map(_script_hash, filter(None, (script, plotly))))),
+        page_data=Markup(embed(drawn)),
         **facts,
     )
 
 
-def _allowed(script: str) -> str:
-    """How the page's security policy names a script: no other one runs, whatever else may get into the page."""
+def _script_hash(script: str) -> str:
+    """The script's hash for the page's security policy, by which no other script runs."""
     digest = hashlib.sha256(script.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def html_environment() -> Any:
-    """Of the templates of pages (jinja2.Environment): what they are given is escaped, and may not be missing."""
-    import jinja2
-
+def html_environment() -> jinja2.Environment:
+    """The environment of the pages' templates: values are escaped, and none may be missing."""
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
-    # Not jinja2's own `tojson`: it is for scripts, and shows < as \u003c.
+    # jinja2's `tojson` is for scripts, and shows < as \u003c.
     environment.filters["as_json"] = partial(json.dumps, ensure_ascii=False)
     return environment
 
 
-def fitted(content: dict[str, dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """The content without the units of those sortings that would make the report too large, and which those are."""
-    room = MAX_MEGABYTES * 1e6 - len(_plotly())
+def shrink_to_limit(content: dict[str, dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Leave out the units of the sortings that would make the report too large; return these sortings as well."""
+    room = MAX_MEGABYTES * 1e6 - len(get_plotlyjs())
     room -= sum(len(picture["data"]) for shown in content.values() for picture in shown["pictures"])
     kept, left_out = {}, []
     for id, shown in content.items():
@@ -98,13 +98,6 @@ def _counts(status: dict[str, Any]) -> str:
     return ", ".join([f"{len(status['recordings'])} recordings", *parts, f"{warned} with warnings"])
 
 
-def embedded(content: Any) -> str:
-    """JSON that can stand in a script element whatever its strings hold."""
+def embed(content: Any) -> str:
+    """Write JSON for a script element: no string in it can end the element."""
     return json.dumps(content).replace("<", "\\u003c")
-
-
-@cache
-def _plotly() -> str:
-    from plotly.offline import get_plotlyjs
-
-    return get_plotlyjs()

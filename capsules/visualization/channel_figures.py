@@ -1,25 +1,27 @@
-"""Figures of the channels: which are bad, how loud they are, at which frequencies."""
+"""Figures of the channels: their labels, RMS and power spectra."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
+from scipy.signal import welch  # type: ignore[attr-defined]  # scipy fills this namespace at run time
+from spikeinterface import BaseRecording, get_random_data_chunks
 
 CHUNKS, CHUNK_S = 10, 0.5
-"""A recording is judged by this many snippets of this length, the same ones each time."""
+"""Number and length of the snippets that the statistics are computed from, the same ones each time."""
 PSD_COLUMNS = 300
-"""Cells of a map of spectra: fewer than its pixels, so that none is lost when the figure is drawn."""
+"""Cells of a map of spectra: fewer than its pixels, so that each is visible."""
 MAINS_HZ = (50, 60)
 LABEL_COLOURS = {"good": "0.75", "dead": "C3", "noise": "C1", "out": "C0", "removed": "C4", "saturated": "C2"}
 
 
 @dataclass(frozen=True)
 class ChannelStatistics:
-    """What snippets of a recording say of its channels.
+    """Statistics of a recording's channels, computed from snippets.
 
     Attributes
     ----------
@@ -28,8 +30,8 @@ class ChannelStatistics:
     frequencies_hz : array, (frequencies,)
     power : array, (frequencies, channels)
         Spectral density.
-    unit : str
-        `uV`, or `counts` for a recording without gains: of rms and noise; the density's is its square per Hz.
+    physical_unit : str
+        Of rms and noise: `uV`, or `counts` for a recording without gains. The density's is its square per Hz.
     """
 
     depths_um: np.ndarray
@@ -37,17 +39,14 @@ class ChannelStatistics:
     noise: np.ndarray
     frequencies_hz: np.ndarray
     power: np.ndarray
-    unit: str
+    physical_unit: str
 
 
-def channel_statistics(recording: Any) -> ChannelStatistics:
-    """Loudness of each channel, and its spectrum by Welch's method, from snippets of the recording.
+def measure_channels(recording: BaseRecording) -> ChannelStatistics:
+    """Measure RMS, noise and spectrum (Welch's method) of each channel in snippets of the recording.
 
     A snippet is one window of the spectrum: its resolution of 2 Hz shows the mains as a line.
     """
-    from scipy.signal import welch
-    from spikeinterface.core import get_random_data_chunks
-
     rate, scaled = recording.sampling_frequency, recording.has_scaleable_traces()
     size = min(round(CHUNK_S * rate), recording.get_num_samples())
     snippets = get_random_data_chunks(
@@ -66,12 +65,12 @@ def channel_statistics(recording: Any) -> ChannelStatistics:
         noise=np.mean(deviations, axis=0) / 0.6745,
         frequencies_hz=frequencies,
         power=np.mean(powers, axis=0),
-        unit="uV" if scaled else "counts",
+        physical_unit="uV" if scaled else "counts",
     )
 
 
-def probe_figure(locations: np.ndarray, labels: list[str]) -> Any:
-    """The contacts of the probe, coloured by their label."""
+def draw_probe(locations: np.ndarray, labels: list[str]) -> Figure:
+    """Draw the contacts of the probe, coloured by their label."""
     figure, axis = plt.subplots(figsize=(4, 8), layout="constrained")
     for label, colour in LABEL_COLOURS.items():
         chosen = np.array([value == label for value in labels])
@@ -84,50 +83,52 @@ def probe_figure(locations: np.ndarray, labels: list[str]) -> Any:
     return figure
 
 
-def rms_figure(statistics: dict[str, ChannelStatistics], labels: list[str]) -> Any:
-    """RMS of each channel over depth, one panel for each recording; bad channels of the raw one are crosses.
+def draw_rms(statistics: dict[str, ChannelStatistics], labels: list[str]) -> Figure:
+    """Draw RMS of each channel over depth, one panel for each recording; crosses are bad channels of the raw one.
 
     Parameters
     ----------
     statistics : dict
-        Title -> statistics; `labels` are of the channels of the first.
+        Title -> statistics, the raw recording's first.
+    labels : list of str
+        Of the raw recording's channels.
     """
     figure, axes = plt.subplots(
         1, len(statistics), figsize=(4 * len(statistics), 7), squeeze=False, layout="constrained"
     )
-    for number, (axis, (title, found)) in enumerate(zip(axes[0], statistics.items(), strict=True)):
+    for number, (axis, (title, values)) in enumerate(zip(axes[0], statistics.items(), strict=True)):
         bad = np.array([number == 0 and label != "good" for label in labels])
-        bad = bad if len(bad) == len(found.rms) else np.zeros(len(found.rms), dtype=bool)
-        axis.scatter(found.rms[~bad], found.depths_um[~bad], s=14, color="C0", label="good")
-        axis.scatter(found.rms[bad], found.depths_um[bad], s=30, marker="x", color="C3", label="bad")
-        axis.set(title=f"{title}: median {np.median(found.rms):.1f} {found.unit}", ylabel="depth (um)")
-        axis.set(xlabel=f"RMS ({found.unit})", xlim=(0, None))
+        bad = bad if len(bad) == len(values.rms) else np.zeros(len(values.rms), dtype=bool)
+        axis.scatter(values.rms[~bad], values.depths_um[~bad], s=14, color="C0", label="good")
+        axis.scatter(values.rms[bad], values.depths_um[bad], s=30, marker="x", color="C3", label="bad")
+        axis.set(title=f"{title}: median {np.median(values.rms):.1f} {values.physical_unit}", ylabel="depth (um)")
+        axis.set(xlabel=f"RMS ({values.physical_unit})", xlim=(0, None))
         axis.legend(fontsize="small")
     return figure
 
 
-def psd_figure(statistics: dict[str, ChannelStatistics]) -> Any:
-    """Spectral density: a map over depth for each recording, and below it the median channel and the middle 80 %."""
+def draw_spectra(statistics: dict[str, ChannelStatistics]) -> Figure:
+    """Draw spectral density: a map over depth for each recording; below it the median channel and the middle 80 %."""
     figure, axes = plt.subplots(
         2, len(statistics), figsize=(5 * len(statistics), 8), squeeze=False, layout="constrained", sharex=True
     )
-    for above, below, (title, found) in zip(*axes, statistics.items(), strict=True):
-        frequencies, power = found.frequencies_hz[1:], found.power[1:]
-        order = np.argsort(found.depths_um, kind="stable")
+    for above, below, (title, values) in zip(*axes, statistics.items(), strict=True):
+        frequencies, power = values.frequencies_hz[1:], values.power[1:]
+        order = np.argsort(values.depths_um, kind="stable")
         steps, averaged = _logarithmic_bins(frequencies, power)
         shades = _decibels(averaged[:, order])
         low, high = np.percentile(shades, [1, 99])
         edges = np.arange(len(order) + 1)
         shade = above.pcolormesh(steps, edges, shades.T, vmin=low, vmax=high, rasterized=True)
-        figure.colorbar(shade, ax=above, label=f"dB re 1 {found.unit}²/Hz")
+        figure.colorbar(shade, ax=above, label=f"dB re 1 {values.physical_unit}²/Hz")
         above.set(title=title, ylabel="channel, by depth", xscale="log", xlim=(frequencies[0], frequencies[-1]))
         lower, middle, upper = np.percentile(_decibels(power), [10, 50, 90], axis=1)
         below.fill_between(frequencies, lower, upper, color="0.8", label="10 to 90 %")
         below.plot(frequencies, middle, color="C0", linewidth=1, label="median channel")
         for mains_hz, style in zip(MAINS_HZ, ("--", ":"), strict=True):
             below.axvline(mains_hz, color="C3", linestyle=style, linewidth=0.8, zorder=0, label=f"{mains_hz} Hz")
-        below.set(xlabel="frequency (Hz)", ylabel=f"dB re 1 {found.unit}²/Hz")
-        # The logarithmic axis has its labels as formulas, which the figures show as markup.
+        below.set(xlabel="frequency (Hz)", ylabel=f"dB re 1 {values.physical_unit}²/Hz")
+        # The logarithmic axis has its labels as formulas, which the figures do not render.
         below.xaxis.set_major_formatter("{x:g}")
         below.xaxis.set_minor_formatter(NullFormatter())
         below.legend(fontsize="small")
@@ -151,10 +152,10 @@ def _logarithmic_bins(frequencies: np.ndarray, power: np.ndarray) -> tuple[np.nd
 
 
 def _decibels(power: np.ndarray) -> np.ndarray:
-    return 10 * np.log10(np.maximum(power, np.finfo("float32").tiny))
+    return np.asarray(10 * np.log10(np.maximum(power, np.finfo("float32").tiny)))
 
 
-def _depths(recording: Any) -> np.ndarray:
+def _depths(recording: BaseRecording) -> np.ndarray:
     if recording.has_probe() or recording.has_channel_location():
-        return recording.get_channel_locations()[:, 1]
+        return np.asarray(recording.get_channel_locations()[:, 1])
     return np.arange(recording.get_num_channels(), dtype=float)

@@ -1,4 +1,4 @@
-"""Figures of the traces, the peaks and the drift: each function draws one and returns the matplotlib figure."""
+"""Figures of the traces, the peaks and the drift."""
 
 from __future__ import annotations
 
@@ -6,25 +6,30 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from spikeinterface import BaseRecording
+
+from capsules.visualization.params import Drift, Motion
 
 TRACE_COLUMNS, TRACE_ROWS = 320, 384
-"""Cells of a traces panel: fewer than its pixels, so that none is lost when the figure is drawn."""
+"""Cells of a traces panel: fewer than its pixels, so that each is visible."""
 MOST_POINTS = 100_000
-"""So many peaks are drawn one by one; of more, every second, third, ..."""
+"""Up to this many peaks are all drawn; of more, every second, third, ..."""
 
 
-def traces_figure(recordings: dict[str, tuple[Any, float]], duration_s: float) -> Any:
-    """Snippets of several recordings, as maps over channel depth and time.
+def draw_traces(recordings: dict[str, tuple[BaseRecording, float]], duration_s: float) -> Figure:
+    """Draw snippets of several recordings, as maps over channel depth and time.
 
     A cell shows the sample that deviates most from the channel's median, with its sign (`signed_extremes`).
 
     Parameters
     ----------
     recordings : dict
-        Title -> recording and the second at which its snippet begins; channels are drawn by depth.
+        Title -> recording and the second at which its snippet begins.
     duration_s : float
-        At least one sample is drawn.
+        Length of a snippet; at least one sample is drawn.
     """
     figure, axes = plt.subplots(
         1, len(recordings), figsize=(5 * len(recordings), 5), squeeze=False, layout="constrained"
@@ -55,7 +60,7 @@ def traces_figure(recordings: dict[str, tuple[Any, float]], duration_s: float) -
 
 
 def signed_extremes(values: np.ndarray, bins: int) -> np.ndarray:
-    """Reduce the first axis to at most `bins` bins; each gives its value of the largest magnitude, with its sign.
+    """Reduce the first axis to at most `bins` bins, each with its value of the largest magnitude.
 
     A mean would hide peaks; a maximum would hide the negative ones.
     """
@@ -66,13 +71,15 @@ def signed_extremes(values: np.ndarray, bins: int) -> np.ndarray:
     return np.where(highest > -lowest, highest, lowest)
 
 
-def drift_figure(peaks: np.ndarray, depths_um: np.ndarray, amplitudes: np.ndarray, rate: float, settings: Any) -> Any:
-    """Peaks over time and depth, coloured by amplitude; `settings` is the section `visualization.drift`."""
+def draw_drift_map(
+    peaks: np.ndarray, depths_um: np.ndarray, amplitudes: np.ndarray, rate_hz: float, settings: Drift
+) -> Figure:
+    """Draw peaks over time and depth, coloured by amplitude."""
     figure, axis = plt.subplots(figsize=tuple(settings.figsize), layout="constrained")
     limits = amplitude_limits(amplitudes) if settings.vmin is None or settings.vmax is None else (0.0, 0.0)
     step = _scatter_peaks(
         axis,
-        peaks["sample_index"] / rate,
+        peaks["sample_index"] / rate_hz,
         depths_um,
         amplitudes,
         settings.n_skip,
@@ -86,7 +93,7 @@ def drift_figure(peaks: np.ndarray, depths_um: np.ndarray, amplitudes: np.ndarra
 
 
 def amplitude_limits(amplitudes: np.ndarray) -> tuple[float, float]:
-    """The 1st and 99th percentile of the amplitudes, apart even when these are equal; with one sign, 0 is an end.
+    """The 1st and 99th percentile of the amplitudes, never equal; with one sign, 0 is one limit.
 
     Without 0 the smallest peaks would have the colour of the background.
     """
@@ -96,24 +103,25 @@ def amplitude_limits(amplitudes: np.ndarray) -> tuple[float, float]:
 
 
 def _scatter_peaks(
-    axis: Any,
+    axis: Axes,
     times_s: np.ndarray,
     depths_um: np.ndarray,
     amplitudes: np.ndarray,
     most_skipped: int,
     **style: Any,
 ) -> int:
-    """Draw peaks, the largest on top, with their colour bar; returns of how many peaks one is drawn."""
+    """Draw peaks, the largest on top, with their colour bar; of so many peaks as is returned, one is drawn."""
     step = min(most_skipped, -(-len(times_s) // MOST_POINTS))
     shown = np.arange(0, len(times_s), step)
     shown = shown[np.argsort(np.abs(amplitudes[shown]), kind="stable")]
-    # Few points are drawn larger: they are as visible as many.
+    # Few points are drawn larger, to be as visible as many.
     size = float(np.clip(60_000 / max(1, len(shown)), 2, 8))
     points = axis.scatter(
         times_s[shown], depths_um[shown], c=amplitudes[shown], s=size, edgecolors="none", rasterized=True, **style
     )
     bar = axis.figure.colorbar(points, ax=axis, label="amplitude (uV)")
-    bar.solids.set_alpha(1)
+    if bar.solids is not None:
+        bar.solids.set_alpha(1)
     return step
 
 
@@ -121,36 +129,37 @@ def _peak_title(count: int, step: int) -> str:
     return f"{count} peaks" if step == 1 else f"{count} peaks, 1 in {step} drawn"
 
 
-def contact_pitch_um(recording: Any) -> float:
+def contact_pitch_um(recording: BaseRecording) -> float:
     """The smallest distance between contacts along the probe's depth; 0 when all are at one depth."""
     steps = np.diff(np.unique(recording.get_channel_locations()[:, 1]))
     return float(steps.min()) if len(steps) else 0.0
 
 
-def motion_figure(
-    info: dict[str, Any], amplitudes: np.ndarray, rate: float, settings: Any, pitch_um: float = 0.0
-) -> Any:
-    """The peaks that the motion was estimated from, and the estimated displacement of each spatial window over time.
+def draw_motion(
+    info: dict[str, Any], amplitudes: np.ndarray, rate_hz: float, settings: Motion, pitch_um: float = 0.0
+) -> Figure:
+    """Draw the peaks that the motion was estimated from, and the displacement of each spatial window over time.
 
     Parameters
     ----------
     info : dict
         SpikeInterface's `motion_info`: `motion`, `peaks`, `peak_locations`.
     amplitudes : array, (peaks,)
-        They colour the peaks.
-    rate : float
-        Sampling rate in Hz.
-    settings : section `visualization.motion`
+        The colours of the peaks.
+    rate_hz : float
+        Sampling rate.
+    settings : Motion
+        The section `visualization.motion`.
     pitch_um : float
-        Distance between contacts along depth; the displacement's axis spans at least this, so that an estimate that
-        is far smaller than a contact looks as small as it is.
+        Distance between contacts along depth. The displacement's axis spans at least this, so that a much smaller
+        motion looks small.
     """
     figure, (above, below) = plt.subplots(2, 1, figsize=tuple(settings.figsize), layout="constrained", sharex=True)
     peaks, motion = info["peaks"], info["motion"]
     low, high = amplitude_limits(amplitudes) if len(peaks) else (0.0, 1.0)
     step = _scatter_peaks(
         above,
-        peaks["sample_index"] / rate,
+        peaks["sample_index"] / rate_hz,
         info["peak_locations"]["y"],
         amplitudes,
         settings.scatter_decimate,
@@ -166,6 +175,6 @@ def motion_figure(
     if high - low < pitch_um:
         middle = (low + high) / 2
         below.set_ylim(middle - pitch_um / 2, middle + pitch_um / 2)
-    below.set(title="estimated drift", xlabel="time (s)", ylabel="displacement (um)")
+    below.set(title="estimated motion", xlabel="time (s)", ylabel="displacement (um)")
     below.legend(title="depth", loc="upper right", fontsize="small", ncols=2)
     return figure

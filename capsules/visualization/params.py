@@ -7,7 +7,7 @@ from pydantic import Field
 from capsules.parameters.model import JobKwargs, Section, param
 
 Inches = Annotated[float, Field(gt=0, le=100)]
-"""Larger pictures take gigabytes, and are refused by what makes the small ones for the report."""
+"""Larger pictures take gigabytes, and Pillow rejects them when it makes the small ones for the report."""
 
 
 class Timeseries(Section):
@@ -18,30 +18,30 @@ class Timeseries(Section):
 class DriftDetection(Section):
     peak_sign: Literal["neg", "pos", "both"] = param("neg", "Polarity of the peaks in the drift map.")
     detect_threshold: float = param(5, "Peaks above this many median absolute deviations are drawn.", unit="MAD", gt=0)
-    exclude_sweep_ms: float = param(0.1, "Of peaks closer than this, the largest is kept.", unit="ms", ge=0)
+    exclude_sweep_ms: float = param(0.1, "Of peaks closer in time than this, the largest is kept.", unit="ms", ge=0)
 
 
 class DriftLocalization(Section):
-    ms_before: float = param(0.1, "Waveform before the peak that localises it.", unit="ms", gt=0)
-    ms_after: float = param(0.3, "Waveform after the peak that localises it.", unit="ms", gt=0)
-    radius_um: float = param(100.0, "Channels within this distance localise a peak.", unit="um", gt=0)
+    ms_before: float = param(0.1, "Length of the waveform before the peak used to localise it.", unit="ms", gt=0)
+    ms_after: float = param(0.3, "Length of the waveform after the peak used to localise it.", unit="ms", gt=0)
+    radius_um: float = param(100.0, "Largest distance of the channels used to localise a peak.", unit="um", gt=0)
 
 
 class Drift(Section):
     detection: DriftDetection = param(DriftDetection(), "Which peaks are drawn.")
-    localization: DriftLocalization = param(DriftLocalization(), "Where on the probe they are.")
+    localization: DriftLocalization = param(DriftLocalization(), "How the peaks are localised on the probe.")
     n_skip: int = param(
-        30, "Above 100,000 peaks, one in so many is drawn that 100,000 are left; at most one in this many.", ge=1
+        30, "Above 100,000 peaks, only every n-th is drawn, with n as small as possible; this is the largest n.", ge=1
     )
     alpha: float = param(0.6, "Opacity of a point, from 0 to 1.", ge=0, le=1)
     vmin: float | None = param(
         None,
-        "Amplitude at the lower end of the colours; null: their 1st percentile, 0 without negative ones.",
+        "Amplitude at the lower end of the colour map; null: the 1st percentile, or 0 without negative amplitudes.",
         unit="uV",
     )
     vmax: float | None = param(
         None,
-        "Amplitude at the upper end of the colours; null: their 99th percentile, 0 without positive ones.",
+        "Amplitude at the upper end of the colour map; null: the 99th percentile, or 0 without positive amplitudes.",
         unit="uV",
     )
     cmap: str = param("Greys_r", "Matplotlib colour map of the amplitudes.")
@@ -51,7 +51,7 @@ class Drift(Section):
 class Motion(Section):
     cmap: str = param("Greys_r", "Matplotlib colour map of the amplitudes.")
     scatter_decimate: int = param(
-        15, "Above 100,000 peaks, one in so many is drawn that 100,000 are left; at most one in this many.", ge=1
+        15, "Above 100,000 peaks, only every n-th is drawn, with n as small as possible; this is the largest n.", ge=1
     )
     figsize: list[Inches] = param([15, 10], "Width and height of the figure.", unit="in", min_length=2, max_length=2)
 
@@ -63,9 +63,9 @@ class VisualizationParams(Section):
     output_format: Literal["png", "svg", "pdf"] = param(
         "png", "File format of the figures.", flags={"--output-format": ...}
     )
-    timeseries: Timeseries = param(Timeseries(), "Snippets of raw and preprocessed traces.")
-    drift: Drift = param(Drift(), "Peaks over depth and time.")
-    motion: Motion = param(Motion(), "The estimated drift.")
+    timeseries: Timeseries = param(Timeseries(), "The figures of raw and preprocessed traces.")
+    drift: Drift = param(Drift(), "The drift map: depth of peaks over time.")
+    motion: Motion = param(Motion(), "The figure of the estimated motion.")
 
 
 PARAMS = VisualizationParams

@@ -5,17 +5,20 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
-from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from PIL import Image
 
 NO_DATES = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-"""Metadata that would make equal figures differ, by format."""
+"""Format -> metadata that would make equal figures differ, switched off."""
 DPI = 100
 REPORT_PIXELS, REPORT_QUALITY = 1000, 75
-"""Longest side of a picture in the report, and its quality as WebP: small, for the report is one file."""
+"""Longest side of a picture in the report, and its quality as WebP: small, since the report is one file."""
 
 
 class Gallery:
-    """The figures of one task, written below `folder` in the format `form`.
+    """The figures of one task, in a folder and a file format.
 
     Attributes
     ----------
@@ -23,27 +26,23 @@ class Gallery:
         Of each figure its `file` (within `folder`), its `caption`, and `data`: a small copy as a data URI.
     """
 
-    def __init__(self, folder: Path, form: str):
-        self.folder, self.form = folder, form
+    def __init__(self, folder: Path, file_format: str):
+        self.folder, self.file_format = folder, file_format
         self.pictures: list[dict[str, str]] = []
 
-    def add(self, figure: Any, name: str, caption: str) -> None:
-        """Write a figure and close it; the caption also tells what it shows to those who cannot see it."""
-        import matplotlib.pyplot as plt
-
-        file = f"{name}.{self.form}"
-        figure.savefig(self.folder / file, dpi=DPI, metadata=NO_DATES[self.form])
-        raster: Any = self.folder / file
-        if self.form != "png":
+    def add(self, figure: Figure, name: str, caption: str) -> None:
+        """Write a figure and close it. Screen readers read the caption to those who cannot see the figure."""
+        file = f"{name}.{self.file_format}"
+        figure.savefig(self.folder / file, dpi=DPI, metadata=NO_DATES[self.file_format])
+        raster: Path | io.BytesIO = self.folder / file
+        if self.file_format != "png":
             raster = io.BytesIO()
             figure.savefig(raster, dpi=DPI, format="png")
         plt.close(figure)
-        self.pictures.append({"file": file, "caption": caption, "data": _small(raster)})
+        self.pictures.append({"file": file, "caption": caption, "data": _shrink(raster)})
 
 
-def _small(raster: Any) -> str:
-    from PIL import Image
-
+def _shrink(raster: Path | io.BytesIO) -> str:
     image = Image.open(raster).convert("RGB")
     image.thumbnail((REPORT_PIXELS, REPORT_PIXELS))
     content = io.BytesIO()

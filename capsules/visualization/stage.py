@@ -1,9 +1,16 @@
-"""Visualization: figures, checks and tables of a recording and its units, as far as the earlier stages came."""
+"""Visualization: figures, checks and tables of a recording and its units, up to the last completed stage."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from spikeinterface import BaseRecording, BaseSorting, load, load_sorting_analyzer
+from spikeinterface.preprocessing import load_motion_info
+
+from capsules.common.facts import CurationFacts, PreprocessingFacts
 from capsules.common.files import write_json
 from capsules.common.recordings.peaks import complete_settings, find_peaks
 from capsules.common.recordings.reading import load_recording
@@ -11,201 +18,208 @@ from capsules.common.recordings.saturation import without_frames
 from capsules.common.tasks.spikeinterface_jobs import set_job_kwargs
 from capsules.common.tasks.task import Task
 from capsules.common.units.metrics import REASONS, labels_of, metrics_table, write_table
+from capsules.visualization import channel_figures, figures, unit_figures
+from capsules.visualization.checks import check_recording
+from capsules.visualization.params import VisualizationParams
 from capsules.visualization.pictures import Gallery
+from capsules.visualization.unit_data import collect_unit_data
 
-PSD_CAPTION = (
-    "Power spectral density over frequency: above, each channel by depth; below, the median channel. Narrow peaks at "
-    "50 or 60 Hz and multiples are line noise"
+CAPTIONS = {
+    "quality_control/channels": "Contacts of the probe by position; colour is the channel's label. Channels in the "
+    "brain should be good",
+    "quality_control/rms": "RMS of each channel over depth. Channels far from their neighbours are dead or noisy",
+    "quality_control/psd": "Power spectral density over frequency: above, each channel by depth; below, the median "
+    "channel. Narrow peaks at 50 or 60 Hz and multiples are line noise",
+    "visualization/drift_map": "Drift map: depth of detected peaks over time; colour is amplitude. Horizontal bands "
+    "are stable units; slanted bands mean the probe moved",
+    "visualization/motion": "Estimated motion: above, depth of the peaks it was estimated from, over time; below, the "
+    "displacement of each depth over time. The lower axis spans at least the distance between two contacts",
+    "visualization/units": "Units by their estimated position on the probe; area is firing rate. Open circles are bad "
+    "units",
+    "quality_control/firing": "Firing rate of each unit over time; colour is the rate. A row that starts or ends "
+    "abruptly is a unit that appeared or was lost",
+    "quality_control/unit_yield": "Left, number of units with each label; right, distributions of the main metrics, "
+    "bad units in grey",
+}
+SUMMARY_CAPTION = (
+    "Each unit: left, template on its main channel over time; right, autocorrelogram over lag. A gap at lag 0 is the "
+    "refractory period"
 )
 
+VisualizationTask = Task[VisualizationParams]
 
-def run(task: Task) -> None:
+
+def run(task: VisualizationTask) -> None:
     set_job_kwargs(task, task.params.job_kwargs)
-    import matplotlib as mpl
-
-    from capsules.visualization.checks import check_all
-
     mpl.use("Agg")
-    # Else an svg's ids are drawn at random.
+    # Otherwise an svg's ids are random.
     mpl.rcParams["svg.hashsalt"] = task.id
-    # A name with two $ in it is no formula.
+    # Otherwise matplotlib reads a name with two $ in it as a formula.
     mpl.rcParams["text.parse_math"] = False
     for folder in ("visualization", "quality_control"):
         (task.out / folder).mkdir()
     gallery = Gallery(task.out, task.params.output_format)
     raw = load_recording(task.job, task.data)
-    traces = _traces(task)
+    traces = _load_traces(task)
     labels = _channel_labels(task, raw)
     noise_uv = _show_channels(task, gallery, raw, traces, labels)
     _show_traces(task, gallery, raw, traces)
     if traces is not None:
         _show_drift(task, gallery, traces)
-    units = _show_units(task, gallery, raw) if _reached(task, "postprocessing", "units") else None
-    records = {stage: task.input_record(stage) for stage in task.stage.may_take}
-    checks = check_all(records, raw.get_num_channels(), noise_uv)
+    units = _show_units(task, gallery, raw) if _has_result(task, "postprocessing", "units") else None
+    preprocessing, curation = task.input_facts(PreprocessingFacts), task.input_facts(CurationFacts)
+    checks = check_recording(preprocessing, curation, raw.get_num_channels(), noise_uv)
     write_json(task.out / "quality_control" / "checks.json", checks)
-    shown = {"probe": _probe(raw, labels), "checks": checks, "units": units, "pictures": gallery.pictures}
-    write_json(task.out / "report.json", shown)
+    content = {"probe": _probe(raw, labels), "checks": checks, "units": units, "pictures": gallery.pictures}
+    write_json(task.out / "report.json", content)
     task.fact(
         figures=sorted(picture["file"] for picture in gallery.pictures),
         checks_out_of_range=[check["name"] for check in checks if not check["within"]],
     )
 
 
-def _reached(task: Task, stage: str, gives: str) -> bool:
-    """Whether a stage left its result; else it is recorded that what it gives is not shown."""
+def _has_result(task: VisualizationTask, stage: str, result: str) -> bool:
+    """Whether a stage completed; otherwise it is recorded that its result is not shown."""
     record = task.input_record(stage)
     if record is not None and record["status"] == "ok":
         return True
-    task.change(f"no {gives}: {stage} {'failed' if record is None else record['status']}")
+    task.change(f"no {result}: {stage} {'failed' if record is None else record['status']}")
     return False
 
 
-def _traces(task: Task) -> Any | None:
-    """The preprocessed traces, if there are any."""
-    import spikeinterface as si
+def _load_traces(task: VisualizationTask) -> BaseRecording | None:
+    """The preprocessed traces; None when preprocessing did not complete."""
+    if not _has_result(task, "preprocessing", "traces"):
+        return None
+    return cast(BaseRecording, load(task.input("preprocessing", "traces")))
 
-    return si.load(task.input("preprocessing", "traces")) if _reached(task, "preprocessing", "traces") else None
 
-
-def _channel_labels(task: Task, raw: Any) -> list[str]:
-    """The label of each raw channel: `good`, or what preprocessing, however far it came, found to be wrong with it."""
-    record = task.input_record("preprocessing")
-    bad = (record["facts"].get("bad_channels") if record else None) or {}
+def _channel_labels(task: VisualizationTask, raw: BaseRecording) -> list[str]:
+    """The label of each raw channel: `good`, or why preprocessing marked it as bad, even when it did not complete."""
+    bad = task.input_facts(PreprocessingFacts).bad_channels or {}
     labels = {channel: label for label, channels in bad.items() for channel in channels}
     return [labels.get(str(channel), "good") for channel in raw.channel_ids]
 
 
-def _show_channels(task: Task, gallery: Gallery, raw: Any, traces: Any | None, labels: list[str]) -> float | None:
-    """Bad channels, RMS and spectra; the preprocessed noise (median over the channels, uV), where it is known."""
-    import numpy as np
-
-    from capsules.visualization import channel_figures
-
+def _show_channels(
+    task: VisualizationTask, gallery: Gallery, raw: BaseRecording, traces: BaseRecording | None, labels: list[str]
+) -> float | None:
+    """Draw bad channels, RMS and spectra; return the preprocessed noise (median over the channels, uV) if known."""
     recordings = {"raw": raw} | ({} if traces is None else {"preprocessed": traces})
     excluded = _saturated_frames(task, raw)
-    found = {
-        title: channel_figures.channel_statistics(without_frames(recording, excluded[title]))
+    statistics = {
+        title: channel_figures.measure_channels(without_frames(recording, excluded[title]))
         for title, recording in recordings.items()
     }
     if raw.has_probe():
-        figure = channel_figures.probe_figure(raw.get_channel_locations(), labels)
-        gallery.add(figure, "quality_control/channels", "The probe's contacts, coloured by what is wrong with them")
-    figure = channel_figures.rms_figure(found, labels)
-    gallery.add(figure, "quality_control/rms", "RMS of each channel over the depth of the probe")
-    figure = channel_figures.psd_figure(found)
-    gallery.add(figure, "quality_control/psd", PSD_CAPTION)
-    if traces is None or found["preprocessed"].unit != "uV":
+        _add(gallery, channel_figures.draw_probe(raw.get_channel_locations(), labels), "quality_control/channels")
+    _add(gallery, channel_figures.draw_rms(statistics, labels), "quality_control/rms")
+    _add(gallery, channel_figures.draw_spectra(statistics), "quality_control/psd")
+    if traces is None or statistics["preprocessed"].physical_unit != "uV":
         return None
-    return float(np.median(found["preprocessed"].noise))
+    return float(np.median(statistics["preprocessed"].noise))
 
 
-def _saturated_frames(task: Task, raw: Any) -> dict[str, list[tuple[int, int]]]:
+def _add(gallery: Gallery, figure: Figure, name: str) -> None:
+    gallery.add(figure, name, CAPTIONS[name])
+
+
+def _saturated_frames(task: VisualizationTask, raw: BaseRecording) -> dict[str, list[tuple[int, int]]]:
     """Samples of the raw and of the preprocessed traces, start and end, where the converter was saturated."""
-    record = task.input_record("preprocessing")
-    facts = record["facts"] if record else {}
-    spans = (facts.get("saturation") or {}).get("excluded_s", [])
-    rate, offset_s = raw.sampling_frequency, facts.get("start_s", 0.0)
+    facts = task.input_facts(PreprocessingFacts)
+    spans = facts.saturation.excluded_s if facts.saturation else []
+    rate_hz = raw.sampling_frequency
     return {
-        title: [(round((start + shift) * rate), round((end + shift) * rate)) for start, end in spans]
-        for title, shift in (("raw", offset_s), ("preprocessed", 0.0))
+        title: [(round((start + shift_s) * rate_hz), round((end + shift_s) * rate_hz)) for start, end in spans]
+        for title, shift_s in (("raw", facts.start_s or 0.0), ("preprocessed", 0.0))
     }
 
 
-def _show_traces(task: Task, gallery: Gallery, raw: Any, traces: Any | None) -> None:
-    """Snippets at evenly spaced times, raw beside preprocessed."""
-    from capsules.visualization import figures
-
+def _show_traces(task: VisualizationTask, gallery: Gallery, raw: BaseRecording, traces: BaseRecording | None) -> None:
+    """Draw snippets at evenly spaced times, raw next to preprocessed."""
     settings = task.params.timeseries
-    offset = 0.0 if traces is None else task.input_record("preprocessing")["facts"]["start_s"]
-    spare = max(0.0, (raw if traces is None else traces).get_total_duration() - settings.snippet_duration_s)
+    offset_s = 0.0 if traces is None else task.input_facts(PreprocessingFacts).start_s or 0.0
+    spare_s = max(0.0, (raw if traces is None else traces).get_total_duration() - settings.snippet_duration_s)
     for index in range(settings.n_snippets_per_segment):
-        start = spare * (index + 1) / (settings.n_snippets_per_segment + 1)
-        shown = {"raw": (raw, start + offset)} | ({} if traces is None else {"preprocessed": (traces, start)})
-        figure = figures.traces_figure(shown, settings.snippet_duration_s)
-        caption = f"{' and '.join(shown)} traces, {settings.snippet_duration_s:g} s from {start:.1f} s on".capitalize()
+        start_s = spare_s * (index + 1) / (settings.n_snippets_per_segment + 1)
+        snippets = {"raw": (raw, start_s + offset_s)}
+        if traces is not None:
+            snippets["preprocessed"] = (traces, start_s)
+        titles = " and ".join(snippets).capitalize()
+        caption = f"{titles} traces, {settings.snippet_duration_s:g} s from {start_s:.1f} s on"
         caption += ": channels by depth over time; each pixel is the sample farthest from the channel's median"
+        figure = figures.draw_traces(snippets, settings.snippet_duration_s)
         gallery.add(figure, f"visualization/traces_{index + 1}", caption)
 
 
-def _show_drift(task: Task, gallery: Gallery, traces: Any) -> None:
-    """The drift map, which is peaks and where they are on the preprocessed traces, and the estimated motion."""
-    import spikeinterface.preprocessing as spre
-
-    from capsules.visualization import figures
-
+def _show_drift(task: VisualizationTask, gallery: Gallery, traces: BaseRecording) -> None:
+    """Draw the drift map, which is the peaks of the preprocessed traces, and the estimated motion."""
     folder = task.input("preprocessing", "motion")
-    info = spre.load_motion_info(folder) if folder.exists() else None
-    rate, settings = traces.sampling_frequency, task.params.drift
-    peaks, places = _peaks(task, traces, info)
+    info = load_motion_info(folder) if folder.exists() else None
+    rate_hz = traces.sampling_frequency
+    peaks, locations = _drift_map_peaks(task, traces, info)
     if len(peaks) == 0:
-        task.warn("no drift map: no peak was found")
+        task.warn("no drift map: no peak was detected")
     else:
-        figure = figures.drift_figure(peaks, places["y"], _in_uv(traces, peaks), rate, settings)
-        caption = (
-            "Drift map: depth of detected peaks over time; colour is amplitude. Horizontal bands are stable units; "
-            "slanted bands mean the probe moved"
-        )
-        gallery.add(figure, "visualization/drift_map", caption)
+        amplitudes = scale_amplitudes(traces, peaks)
+        figure = figures.draw_drift_map(peaks, locations["y"], amplitudes, rate_hz, task.params.drift)
+        _add(gallery, figure, "visualization/drift_map")
     if info is not None:
+        amplitudes = scale_amplitudes(traces, info["peaks"])
         pitch_um = figures.contact_pitch_um(traces)
-        figure = figures.motion_figure(info, _in_uv(traces, info["peaks"]), rate, task.params.motion, pitch_um)
-        caption = (
-            "Estimated motion: above, depth of the peaks it was estimated from, over time; below, the displacement of "
-            "each depth. The lower axis spans at least the distance between two contacts"
-        )
-        gallery.add(figure, "visualization/motion", caption)
+        figure = figures.draw_motion(info, amplitudes, rate_hz, task.params.motion, pitch_um)
+        _add(gallery, figure, "visualization/motion")
 
 
-def _peaks(task: Task, traces: Any, info: dict[str, Any] | None) -> tuple[Any, Any]:
-    """The peaks of the drift map: those that preprocessing kept when it would find the same ones, else its own."""
+def _drift_map_peaks(
+    task: VisualizationTask, traces: BaseRecording, info: dict[str, Any] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Peaks and their locations: those that preprocessing kept if its settings are the same, else new ones."""
     settings = task.params.drift
     localization = {"method": "center_of_mass", **settings.localization.model_dump()}
     detection = {"method": "locally_exclusive", **settings.detection.model_dump()}
     detection["radius_um"] = settings.localization.radius_um
-    before = task.input_record("preprocessing")["facts"]
-    kept = before.get("peaks")
-    same = kept and not before["motion_applied"] and kept["settings"] == complete_settings(detection, localization)
-    if same:
-        peaks, places = info["peaks"], info["peak_locations"]
+    facts = task.input_facts(PreprocessingFacts)
+    if (
+        info is not None
+        and facts.peaks is not None
+        and not facts.motion_applied
+        and facts.peaks.settings == complete_settings(detection, localization)
+    ):
+        source, peaks, locations = "preprocessing", info["peaks"], info["peak_locations"]
     else:
-        peaks, places = find_peaks(traces, detection, localization)
-    task.fact(peaks=len(peaks), peaks_found_by="preprocessing" if same else "visualization")
-    return peaks, places
+        source = "visualization"
+        peaks, locations = find_peaks(traces, detection, localization)
+    task.fact(peaks=len(peaks), peaks_found_by=source)
+    return peaks, locations
 
 
-def _in_uv(traces: Any, peaks: Any) -> Any:
+def scale_amplitudes(traces: BaseRecording, peaks: np.ndarray) -> np.ndarray:
     """The peaks' amplitudes in microvolts, or in counts when the recording has no gains."""
     gains = traces.get_channel_gains()[peaks["channel_index"]] if traces.has_scaleable_traces() else 1.0
-    return peaks["amplitude"] * gains
+    return np.asarray(peaks["amplitude"] * gains)
 
 
-def _show_units(task: Task, gallery: Gallery, raw: Any) -> dict[str, Any]:
-    """The units' figures and table, and what the report shows of each."""
-    import spikeinterface as si
-
-    from capsules.visualization import unit_figures
-    from capsules.visualization.unit_data import unit_data
-
-    # Each extension is read when it is asked for: waveforms and principal components, the largest, are not.
-    analyzer = si.load(task.input("postprocessing", "postprocessed.zarr"), load_extensions=False)
-    curated = _reached(task, "curation", "labels")
-    labels = labels_of(si.load(task.input("curation", "curated"))) if curated else {}
+def _show_units(task: VisualizationTask, gallery: Gallery, raw: BaseRecording) -> dict[str, Any]:
+    """Draw the units' figures, write their table, and return what the report shows of each."""
+    # An extension is read when it is used: waveforms and principal components, the largest, are not.
+    analyzer = load_sorting_analyzer(task.input("postprocessing", "postprocessed.zarr"), load_extensions=False)
+    curated = _has_result(task, "curation", "labels")
+    labels = labels_of(cast(BaseSorting, load(task.input("curation", "curated")))) if curated else {}
     metrics, qc = metrics_table(analyzer), labels.get("default_qc")
     write_table(labels, metrics, task.out / "quality_control" / "metrics.csv")
     if analyzer.has_extension("unit_locations"):
-        gallery.add(unit_figures.units_figure(analyzer, qc), "visualization/units", "Where the units are on the probe")
-    gallery.add(unit_figures.firing_figure(analyzer), "quality_control/firing", "Firing rate of each unit over time")
-    named = {name: values for name, values in labels.items() if name not in (*REASONS, "decoder_probability")}
-    figure = unit_figures.yield_figure(metrics, named)
-    gallery.add(figure, "quality_control/unit_yield", "How many units have each label, and their metrics")
-    for page, figure in enumerate(unit_figures.summary_figures(analyzer, qc), start=1):
-        gallery.add(figure, f"visualization/unit_summaries_{page}", "Template and autocorrelogram of each unit")
-    return unit_data(analyzer, labels, metrics, [str(channel) for channel in raw.channel_ids])
+        _add(gallery, unit_figures.draw_locations(analyzer, qc), "visualization/units")
+    _add(gallery, unit_figures.draw_firing(analyzer), "quality_control/firing")
+    counted = {name: values for name, values in labels.items() if name not in (*REASONS, "decoder_probability")}
+    _add(gallery, unit_figures.draw_yield(metrics, counted), "quality_control/unit_yield")
+    for page, figure in enumerate(unit_figures.draw_summaries(analyzer, qc), start=1):
+        gallery.add(figure, f"visualization/unit_summaries_{page}", SUMMARY_CAPTION)
+    return collect_unit_data(analyzer, labels, metrics, [str(channel) for channel in raw.channel_ids])
 
 
-def _probe(raw: Any, labels: list[str]) -> dict[str, Any] | None:
-    """The contacts as the report draws them."""
+def _probe(raw: BaseRecording, labels: list[str]) -> dict[str, Any] | None:
+    """The contacts and their labels for the report."""
     if not raw.has_probe():
         return None
     x_um, y_um = raw.get_channel_locations()[:, :2].T

@@ -1,7 +1,7 @@
-"""What the report shows of each unit: metrics, labels, place, waveform, autocorrelogram, amplitudes, similar units.
+"""The report's data of each unit: metrics, labels, location, waveform, autocorrelogram, amplitudes, similar units.
 
-Arrays travel as base64 of little-endian numbers, which a browser reads without parsing; they are kept small, since the
-report of a whole session is one file.
+Arrays are written as base64 of little-endian numbers, which a browser reads without parsing. They are kept small, since
+the report of a whole session is one file.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import base64
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from spikeinterface import SortingAnalyzer
 
 WAVEFORM_CHANNELS = 8
 AMPLITUDES = 200
@@ -18,25 +21,26 @@ DIGITS = 4
 """Significant digits of a metric."""
 
 
-def unit_data(analyzer: Any, labels: dict[str, Any], metrics: Any, contacts: list[str]) -> dict[str, Any]:
-    """Everything the report shows of the units; a part is None where its extension was not computed.
+def collect_unit_data(
+    analyzer: SortingAnalyzer, labels: dict[str, np.ndarray], metrics: pd.DataFrame, contacts: list[str]
+) -> dict[str, Any]:
+    """Collect what the report shows of the units; a part is None where its extension was not computed.
 
     Parameters
     ----------
     analyzer : SortingAnalyzer
-        With its extensions loaded.
     labels : dict
         Name of a labelling -> label of each unit.
     metrics : pandas.DataFrame
         One row per unit.
     contacts : list of str
-        Channel ids of the raw recording, which the analyzer's channels are some of.
+        Channel ids of the raw recording; the analyzer has some of these channels.
     """
     return {
         "ids": [str(unit) for unit in analyzer.unit_ids],
-        "labels": {name: [_plain(value) for value in values] for name, values in labels.items()},
-        "metrics": {str(name): [_plain(value) for value in metrics[name]] for name in metrics},
-        "places": _places(analyzer),
+        "labels": {name: [_as_json(value) for value in values] for name, values in labels.items()},
+        "metrics": {str(name): [_as_json(value) for value in metrics[name]] for name in metrics},
+        "places": _locations(analyzer),
         "waveforms": _waveforms(analyzer, contacts),
         "correlograms": _correlograms(analyzer),
         "amplitudes": _amplitudes(analyzer),
@@ -44,13 +48,13 @@ def unit_data(analyzer: Any, labels: dict[str, Any], metrics: Any, contacts: lis
     }
 
 
-def packed(array: Any, kind: str) -> str:
-    """An array as base64 of its numbers in C order, little-endian; `kind` is numpy's, e.g. `f4`."""
+def pack(array: npt.ArrayLike, kind: str) -> str:
+    """Encode an array as base64 of its numbers in C order, little-endian; `kind` is numpy's, e.g. `f4`."""
     return base64.b64encode(np.ascontiguousarray(array, dtype=f"<{kind}").tobytes()).decode()
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON holds it: None for NaN and infinities, numbers rounded, anything else as text."""
+def _as_json(value: Any) -> Any:
+    """A value for JSON: None for NaN and infinities, numbers rounded, anything else as text."""
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value))
     if isinstance(value, (int, np.integer)):
@@ -60,20 +64,20 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _extension(analyzer: Any, name: str, **arguments: Any) -> Any | None:
+def _extension(analyzer: SortingAnalyzer, name: str, **arguments: Any) -> Any | None:
     extension = analyzer.get_extension(name)
     return None if extension is None else extension.get_data(**arguments)
 
 
-def _places(analyzer: Any) -> dict[str, list[float]] | None:
-    places = _extension(analyzer, "unit_locations")
-    return None if places is None else {axis: np.round(places[:, i], 1).tolist() for i, axis in enumerate("xy")}
+def _locations(analyzer: SortingAnalyzer) -> dict[str, list[float]] | None:
+    locations = _extension(analyzer, "unit_locations")
+    return None if locations is None else {axis: np.round(locations[:, i], 1).tolist() for i, axis in enumerate("xy")}
 
 
-def _waveforms(analyzer: Any, contacts: list[str]) -> dict[str, Any] | None:
+def _waveforms(analyzer: SortingAnalyzer, contacts: list[str]) -> dict[str, Any] | None:
     """Mean and standard deviation of each unit on its strongest channels, in thousandths of its largest value.
 
-    `values` has the `shape` (2, samples, channels) for each unit; `channels` are indices of the contacts.
+    `values` has the `shape` (2, samples, channels) for each unit; `channels` are indices of contacts.
     """
     extension = analyzer.get_extension("templates")
     if extension is None:
@@ -88,50 +92,61 @@ def _waveforms(analyzer: Any, contacts: list[str]) -> dict[str, Any] | None:
     return {
         "channels": [[places[channel] for channel in row] for row in channels],
         "scale": [float(f"{value:.6g}") for value in scale],
-        "values": packed(np.round(both / scale[:, None, None, None]), "i2"),
+        "values": pack(np.round(both / scale[:, None, None, None]), "i2"),
         "shape": list(both.shape[1:]),
         "start_ms": -extension.params["ms_before"],
         "end_ms": extension.params["ms_after"],
-        "unit": "uV" if analyzer.return_in_uV else "counts",
+        "unit": _physical_unit(analyzer),
     }
 
 
-def _correlograms(analyzer: Any) -> dict[str, Any] | None:
+def _correlograms(analyzer: SortingAnalyzer) -> dict[str, Any] | None:
     """Autocorrelograms as firing rates."""
-    found = _extension(analyzer, "correlograms")
-    if found is None:
+    correlograms = _extension(analyzer, "correlograms")
+    if correlograms is None:
         return None
-    counts, edges_ms = found
+    counts, edges_ms = correlograms
     own = counts[np.arange(len(counts)), np.arange(len(counts))]
     spikes = np.maximum(analyzer.sorting.count_num_spikes_per_unit(outputs="array"), 1)
     width_ms = float(edges_ms[1] - edges_ms[0])
     return {
-        "rates_hz": packed(own / (np.asarray(spikes)[:, None] * width_ms / 1000), "f4"),
+        "rates_hz": pack(own / (np.asarray(spikes)[:, None] * width_ms / 1000), "f4"),
         "start_ms": float(edges_ms[0]),
         "width_ms": width_ms,
         "bins": len(edges_ms) - 1,
     }
 
 
-def _amplitudes(analyzer: Any) -> dict[str, Any] | None:
+def _amplitudes(analyzer: SortingAnalyzer) -> dict[str, Any] | None:
     """Amplitudes of at most AMPLITUDES spikes of each unit, spread over its spikes."""
     by_segment = _extension(analyzer, "spike_amplitudes", outputs="by_unit")
     if by_segment is None:
         return None
-    counts, times, values = [], [], []
+    counts: list[int] = []
+    times: list[np.ndarray] = []
+    values: list[np.ndarray] = []
     for unit in analyzer.unit_ids:
         amplitudes = by_segment[0][unit]
-        chosen = np.unique(np.linspace(0, len(amplitudes) - 1, AMPLITUDES).astype(int)) if len(amplitudes) else []
+        chosen = np.unique(np.linspace(0, len(amplitudes) - 1, AMPLITUDES).astype(int))
+        # A unit without spikes has no first one.
+        chosen = chosen[: len(amplitudes)]
         frames = analyzer.sorting.get_unit_spike_train(unit, segment_index=0)
         counts.append(len(chosen))
         times.append(frames[chosen] / analyzer.sampling_frequency)
         values.append(amplitudes[chosen])
-    unit = "uV" if analyzer.return_in_uV else "counts"
-    joined = [packed(np.concatenate(parts) if parts else [], "f4") for parts in (times, values)]
-    return {"counts": counts, "times_s": joined[0], "values": joined[1], "unit": unit}
+    return {
+        "counts": counts,
+        "times_s": pack(np.concatenate(times) if times else [], "f4"),
+        "values": pack(np.concatenate(values) if values else [], "f4"),
+        "unit": _physical_unit(analyzer),
+    }
 
 
-def _similar(analyzer: Any) -> list[list[list[float]]] | None:
+def _physical_unit(analyzer: SortingAnalyzer) -> str:
+    return "uV" if analyzer.return_in_uV else "counts"
+
+
+def _similar(analyzer: SortingAnalyzer) -> list[list[list[float]]] | None:
     """For each unit the most similar others: their indices and similarities."""
     similarity = _extension(analyzer, "template_similarity")
     if similarity is None:

@@ -1,26 +1,29 @@
-"""Figures of the units: where they are, how they fire, how many are good, and each in brief."""
+"""Figures of the units: location, firing rate, labels and metrics, and a summary of each unit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.figure import Figure
+from spikeinterface import SortingAnalyzer
 
 UNITS_PER_PAGE, COLUMNS = 40, 5
 TIME_BINS = 300
 SHOWN_METRICS = ("firing_rate", "snr", "isi_violations_ratio", "presence_ratio", "amplitude_cutoff", "amplitude_median")
 
 
-def units_figure(analyzer: Any, labels: Any) -> Any:
-    """Where the units are on the probe, and how fast they fire; bad units are open circles."""
+def draw_locations(analyzer: SortingAnalyzer, labels: npt.ArrayLike | None) -> Figure:
+    """Draw the units on the probe, the area by firing rate; open circles are bad units."""
     figure, axis = plt.subplots(figsize=(5, 8), layout="constrained")
     contacts = analyzer.get_channel_locations()
     axis.scatter(contacts[:, 0], contacts[:, 1], marker="s", s=18, color="0.85", label="contacts")
     locations = analyzer.get_extension("unit_locations").get_data()
     rates = firing_rates(analyzer)
-    bad = _bad(labels, len(rates))
+    bad = _is_bad(labels, len(rates))
     for chosen, name, face in ((~bad, "units" if labels is None else "good", "C0"), (bad, "bad", "none")):
         size = 20 + 10 * rates[chosen]
         axis.scatter(locations[chosen, 0], locations[chosen, 1], s=size, facecolor=face, edgecolor="C0", label=name)
@@ -29,14 +32,14 @@ def units_figure(analyzer: Any, labels: Any) -> Any:
     return figure
 
 
-def firing_figure(analyzer: Any) -> Any:
-    """Firing rate of every unit over time, as a map; units in order of their depth, or as sorted when it is unknown."""
-    spikes, units = analyzer.sorting.to_spike_vector(), len(analyzer.unit_ids)
+def draw_firing(analyzer: SortingAnalyzer) -> Figure:
+    """Draw the firing rate of every unit over time, as a map; units by depth, or as sorted when depth is unknown."""
+    spikes, units = np.asarray(analyzer.sorting.to_spike_vector()), len(analyzer.unit_ids)
     duration_s = analyzer.get_total_duration()
     bins = min(TIME_BINS, max(1, int(duration_s)))
-    order, named = np.arange(units), "unit"
+    order, label = np.arange(units), "unit"
     if analyzer.has_extension("unit_locations"):
-        order, named = np.argsort(analyzer.get_extension("unit_locations").get_data()[:, 1]), "unit, by depth"
+        order, label = np.argsort(analyzer.get_extension("unit_locations").get_data()[:, 1]), "unit, by depth"
     counts, edges, _ = np.histogram2d(
         spikes["sample_index"] / analyzer.sampling_frequency,
         np.argsort(order)[spikes["unit_index"]],
@@ -50,12 +53,12 @@ def firing_figure(analyzer: Any) -> Any:
         rates, aspect="auto", origin="lower", extent=(0, duration_s, 0, units), cmap="magma", vmin=0, vmax=limit
     )
     figure.colorbar(shade, ax=axis, label="firing rate (Hz)")
-    axis.set(title="firing", xlabel="time (s)", ylabel=named)
+    axis.set(title="firing", xlabel="time (s)", ylabel=label)
     return figure
 
 
-def yield_figure(metrics: Any, labels: dict[str, Any]) -> Any:
-    """How many units have each label, and how the metrics that people choose by are distributed among them.
+def draw_yield(metrics: pd.DataFrame, labels: dict[str, np.ndarray]) -> Figure:
+    """Draw the number of units with each label, and the distributions of the main metrics.
 
     Parameters
     ----------
@@ -74,7 +77,7 @@ def yield_figure(metrics: Any, labels: dict[str, Any]) -> Any:
     } or {"not labelled": len(metrics)}
     first.barh(list(bars), list(bars.values()), color="C0")
     first.set(title=f"{len(metrics)} units", xlabel="units")
-    bad = _bad(labels.get("default_qc"), len(metrics))
+    bad = _is_bad(labels.get("default_qc"), len(metrics))
     for axis, name in zip(others, shown, strict=True):
         values = metrics[name].to_numpy(dtype=float)
         known = np.isfinite(values)
@@ -86,12 +89,12 @@ def yield_figure(metrics: Any, labels: dict[str, Any]) -> Any:
     return figure
 
 
-def summary_figures(analyzer: Any, labels: Any) -> Iterator[Any]:
-    """Each unit in brief, many to a page: its template on the main channel and its autocorrelogram."""
+def draw_summaries(analyzer: SortingAnalyzer, labels: npt.ArrayLike | None) -> Iterator[Figure]:
+    """Draw each unit's template on its main channel and its autocorrelogram, many units to a page."""
     templates, correlograms = analyzer.get_extension("templates"), analyzer.get_extension("correlograms")
     means = None if templates is None else templates.get_data(operator="average")
     counts = None if correlograms is None else correlograms.get_data()[0]
-    rates, bad = firing_rates(analyzer), _bad(labels, len(analyzer.unit_ids))
+    rates, bad = firing_rates(analyzer), _is_bad(labels, len(analyzer.unit_ids))
     if means is None and counts is None:
         return
     for first in range(0, len(analyzer.unit_ids), UNITS_PER_PAGE):
@@ -114,17 +117,17 @@ def summary_figures(analyzer: Any, labels: Any) -> Iterator[Any]:
         yield figure
 
 
-def firing_rates(analyzer: Any) -> np.ndarray:
+def firing_rates(analyzer: SortingAnalyzer) -> np.ndarray:
     """Mean firing rate of each unit in Hz, (units,)."""
     counts = analyzer.sorting.count_num_spikes_per_unit(outputs="array")
-    return np.asarray(counts) / analyzer.get_total_duration()
+    return np.asarray(counts / analyzer.get_total_duration())
 
 
 def _on_main_channel(template: np.ndarray) -> np.ndarray:
     """A (samples, channels) template on the channel where it is largest, scaled to at most 1."""
     wave = template[:, np.argmax(np.ptp(template, axis=0))]
-    return wave / (np.abs(wave).max() or 1)
+    return np.asarray(wave / (np.abs(wave).max() or 1))
 
 
-def _bad(labels: Any, units: int) -> np.ndarray:
+def _is_bad(labels: npt.ArrayLike | None, units: int) -> np.ndarray:
     return np.zeros(units, dtype=bool) if labels is None else np.asarray(labels) == "bad"

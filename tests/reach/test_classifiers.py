@@ -15,6 +15,7 @@ import pytest
 from capsules.common import classifier_models as models
 from capsules.common.errors import SpikeRelayError
 from capsules.curation import classifiers, stage
+from capsules.curation.model_safety import decision_trees, within_bounds
 from capsules.curation.params import PARAMS
 from tests.models import FEATURES, hub, put_in_cache, train, units_and_noise
 from tests.reach.conftest import write_record
@@ -73,7 +74,7 @@ def analyzed(tmp_path_factory):
 def write_record_of_postprocessing(folder, analyzer):
     (folder / "postprocessing_r").mkdir(parents=True)
     analyzer.save_as(folder=folder / "postprocessing_r" / "postprocessed.zarr", format="zarr")
-    write_record(folder / "postprocessing_r", "postprocessing", start_s=0.0)
+    write_record(folder / "postprocessing_r", "postprocessing", start_s=0.0, sorter="truth", sorter_version="1")
 
 
 def task_with(inputs, folder, **settings):
@@ -270,7 +271,7 @@ def with_trees(model, folder, change):
     shutil.copytree(model, folder)
     file = folder / "best_model.skops"
     pipeline = load(file, trusted=get_untrusted_types(file=file))
-    for tree, _ in classifiers._trees(pipeline, set()):
+    for tree, _ in decision_trees(pipeline):
         change(tree)
     dump(pipeline, file)
     return folder
@@ -313,8 +314,8 @@ def test_a_tree_that_leads_out_of_its_memory_is_refused(kind, field, value, requ
 
 
 def test_a_tree_that_claims_more_nodes_than_it_has_is_refused():
-    assert not classifiers._within_bounds(SimpleNamespace(capacity=3, node_count=1_000_000), 5)
-    assert not classifiers._within_bounds(SimpleNamespace(capacity=0, node_count=0), 5)
+    assert not within_bounds(SimpleNamespace(capacity=3, node_count=1_000_000), 5)
+    assert not within_bounds(SimpleNamespace(capacity=0, node_count=0), 5)
 
 
 def edited_info(**changes):
@@ -348,8 +349,8 @@ def no_pipeline(folder):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (without("best_model.skops"), "it holds 0 .skops files, and one is needed"),
-        (writing("second.skops", b""), "it holds 2 .skops files, and one is needed"),
+        (without("best_model.skops"), "it holds 0 .skops files, and exactly one is needed"),
+        (writing("second.skops", b""), "it holds 2 .skops files, and exactly one is needed"),
         (writing("best_model.skops", b"no model"), "best_model.skops cannot be read"),
         (writing("best_model.skops", b""), "best_model.skops cannot be read"),
         (cut, "best_model.skops cannot be read"),

@@ -7,7 +7,7 @@ from capsules.common.errors import SpikeRelayError
 from capsules.common.patches import progress
 from capsules.curation import classifiers, stage
 from capsules.curation.params import PARAMS, Bombcell, Suspicious
-from capsules.curation.suspicion import suspicions
+from capsules.curation.suspicion import find_suspicious
 from tests.reach.conftest import write_record
 from tests.reach.spy import Spy, stage_leaves, task_for
 
@@ -30,7 +30,7 @@ def analyzed(inputs, truth):
     analyzer.compute({"random_spikes": {}, "waveforms": {}, "templates": {}, "noise_levels": {}, "spike_locations": {}})
     analyzer.compute({"amplitude_scalings": {}, **METRICS})
     analyzer.save_as(folder=folder / "postprocessed.zarr", format="zarr")
-    write_record(folder, "postprocessing", start_s=0.0)
+    write_record(folder, "postprocessing", start_s=0.0, sorter="truth", sorter_version="1")
     return inputs
 
 
@@ -79,7 +79,7 @@ SUSPICIONS = {
     "min_waveform_separation": (4.0, 12.0, "two groups of waveforms"),
     "min_waveform_share": (0.2, 0.4, "two groups of waveforms"),
     "max_position_range_um": (50.0, 70.0, "position ranges over 60 um"),
-    "min_nn_hit_rate": (0.5, 0.3, "40% of nearest neighbours are its own (limit 50%)"),
+    "min_nn_hit_rate": (0.5, 0.3, "40% of nearest neighbours belong to the unit (limit 50%)"),
     "max_amplitude_range": (0.5, 0.9, "amplitude ranges over"),
 }
 """Threshold -> a value that marks the unit made below, one that does not, and the reason."""
@@ -104,7 +104,7 @@ def test_suspicious(name, monkeypatch):
     if name.endswith("_share"):
         off[name.replace("_share", "_separation")] = 2.0
     found = [
-        suspicions(_Unit(times, amplitudes, components), metrics, Suspicious(**off | {name: value}), pytest.fail)
+        find_suspicious(_Unit(times, amplitudes, components), metrics, Suspicious(**off | {name: value}), pytest.fail)
         for value in (marking, sparing)
     ]
     assert reason in found[0][0][0]
@@ -112,7 +112,7 @@ def test_suspicious(name, monkeypatch):
 
 
 class _Unit:
-    """What `suspicions` asks of an analyzer, for one unit."""
+    """What `find_suspicious` asks of an analyzer, for one unit."""
 
     unit_ids, sampling_frequency = ["0"], 30000.0
 
@@ -153,18 +153,21 @@ def test_slow_changes_of_waveforms_are_no_two_groups():
     """A probe that moves once gives each half of the recording its own waveforms."""
     import numpy as np
 
-    from capsules.curation.suspicion import two_groups, waveform_features
+    from capsules.curation.suspicion import compute_waveform_features, fit_two_groups
 
     draw = np.random.default_rng(0)
     times = np.arange(600)
     components = draw.normal(0, 1.0, (600, 4, 3))
     moved = components + np.where(times < 300, 0.0, 8.0)[:, None, None]
     mixed = components + np.where(draw.random(600) < 0.5, 0.0, 8.0)[:, None, None]
-    found = {name: two_groups(waveform_features(one, times)) for name, one in (("moved", moved), ("mixed", mixed))}
+    found = {
+        name: fit_two_groups(compute_waveform_features(one, times))
+        for name, one in (("moved", moved), ("mixed", mixed))
+    }
     assert found["moved"] is None or found["moved"][0] < Suspicious().min_waveform_separation
     assert found["mixed"][0] > 10
     assert found["mixed"][1] == pytest.approx(0.5, abs=0.05)
-    assert two_groups(waveform_features(np.ones((60, 4, 3)), times[:60])) is None
+    assert fit_two_groups(compute_waveform_features(np.ones((60, 4, 3)), times[:60])) is None
 
 
 def test_one_violation_marks_no_unit():
@@ -175,7 +178,7 @@ def test_one_violation_marks_no_unit():
     times = np.linspace(0, 60, 60)
     for violations, marked in ((1, False), (2, True)):
         metrics = pd.DataFrame({"rp_violations": [violations], "drift_ptp": [0.0], "nn_hit_rate": [1.0]})
-        (reasons,) = suspicions(_Unit(times, np.ones(60), np.ones((60, 3, 2))), metrics, Suspicious(), pytest.fail)
+        (reasons,) = find_suspicious(_Unit(times, np.ones(60), np.ones((60, 3, 2))), metrics, Suspicious(), pytest.fail)
         assert bool(reasons) == marked
 
 
@@ -185,7 +188,7 @@ def test_a_test_without_what_it_needs_is_said(analyzed, tmp_path):
     unit = _Unit([0.0], None, None)
     del unit._extensions["amplitude_scalings"], unit._extensions["principal_components"]
     changes = []
-    assert suspicions(unit, pd.DataFrame(index=["0"]), Suspicious(), changes.append) == [[]]
+    assert find_suspicious(unit, pd.DataFrame(index=["0"]), Suspicious(), changes.append) == [[]]
     assert [change.split(" is not tested")[0].removeprefix("suspicious: ") for change in changes] == [
         "max_contamination", "max_position_range_um", "min_nn_hit_rate", "amplitudes", "waveforms"
     ]  # fmt: skip
@@ -224,7 +227,6 @@ def test_bombcells_thresholds_are_spikeinterfaces():
 def test_bombcell(name, analyzed, tmp_path, monkeypatch):
     """Every threshold reaches SpikeInterface; null turns it off."""
     import pandas as pd
-    import spikeinterface.curation as scur
 
     asked = []
 
@@ -232,7 +234,7 @@ def test_bombcell(name, analyzed, tmp_path, monkeypatch):
         asked.append(thresholds)
         return pd.DataFrame({"bombcell_label": ["good"] * 4}, index=analyzer.unit_ids)
 
-    monkeypatch.setattr(scur, "bombcell_label_units", label)
+    monkeypatch.setattr(stage, "bombcell_label_units", label)
     part, metric, side = name.removeprefix("bombcell.").split(".")
     other = 0.05 if metric == "rp_contamination" else None
     run(analyzed, tmp_path, noise_strategy="bombcell", bombcell={part: {metric: {side: other}}})

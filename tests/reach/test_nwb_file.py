@@ -13,6 +13,7 @@ from capsules.common.recordings.reading import load_segments
 from capsules.job_dispatch import stage as job_dispatch
 from capsules.job_dispatch.params import PARAMS as DISPATCH
 from capsules.nwb_ecephys import stage
+from capsules.nwb_ecephys.lfp import read_agar_surfaces
 from capsules.nwb_ecephys.params import PARAMS
 from tests import formats
 from tests.halves import rest_is_slow
@@ -423,8 +424,8 @@ def test_a_probe_in_agar_that_cannot_be_read_leaves_the_others(spikeglx, tmp_pat
 def test_a_group_in_agar_goes_by_its_name(spikeglx, tmp_path):
     jobs = dispatched(spikeglx, tmp_path, input="spikeglx")
     jobs = [job for job in jobs if job.block == jobs[0].block]
-    named = stage.agar_surfaces('{"imec1-group2": 0}', jobs)
-    assert named == {next(job.id for job in jobs if job.group == "2"): 0}
+    surfaces = read_agar_surfaces('{"imec1-group2": 0}', jobs)
+    assert surfaces == {next(job.id for job in jobs if job.group == "2"): 0}
 
 
 def test_an_nwb_inputs_reference_time_and_lf_series_are_kept(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from capsules.common.errors import SpikeRelayError
-from capsules.nwb_ecephys import stage
+from capsules.nwb_ecephys import lfp, stage
 from capsules.nwb_ecephys.params import PARAMS
 from tests.leaf_values import LEAVES, other_value
 from tests.reach.spy import Spy, changed_section, stage_leaves, task_for
@@ -14,13 +14,10 @@ PREFIX = "nwb.ecephys"
 
 @pytest.fixture(scope="module")
 def seen(data, tmp_path_factory, module_patch):
-    import neuroconv.tools.nwb_helpers as helpers
-    import spikeinterface.preprocessing as spre
-
     spy = Spy(module_patch)
     for name in ("bandpass_filter", "resample", "highpass_filter", "decimate", "common_reference"):
-        spy.watch(spre, name)
-    spy.watch(helpers, "configure_and_write_nwbfile")
+        spy.watch(lfp, name)
+    spy.watch(stage, "configure_and_write_nwbfile")
     params = changed_section(PARAMS, PREFIX, stub_seconds=1.5, write_lfp=True, lfp__filter__freq_max=400)
     task = task_for("nwb_ecephys", params, tmp_path_factory.mktemp("nwb"), data)
     stage.run(task)
@@ -87,9 +84,14 @@ def test_zeros_and_ones_keep_everything(data, tmp_path):
     assert (shape, rate) == ((4 * 2500, 16), 2500)
 
 
-@pytest.mark.parametrize(("text", "message"), [('{"imec7": 3}', "no probe 'imec7' here; there are imec0, imec0.ap"),
-                                               ('{"imec0": 15}', "leaves none in agar of 16 channels"),
-                                               ('{"imec0": -1}', "leaves none in agar")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"imec7": 3}', "no probe 'imec7' in this block; there are imec0, imec0.ap"),
+        ('{"imec0": 15}', "leaves none of 16 channels in agar"),
+        ('{"imec0": -1}', "leaves none of 16 channels in agar"),
+    ],
+)
 def test_a_probe_in_agar_that_cannot_be_is_refused(text, message, data, tmp_path):
     task = task_for("nwb_ecephys", PARAMS.model_validate({"surface_channel_agar_probes_indices": text}), tmp_path, data)
     with pytest.raises(SpikeRelayError, match=message):
@@ -99,9 +101,7 @@ def test_a_probe_in_agar_that_cannot_be_is_refused(text, message, data, tmp_path
 def test_the_agars_median_is_gone_from_every_channel(data):
     import spikeinterface as si
 
-    from capsules.nwb_ecephys.lfp import agar_referenced
-
     recording = si.load(data / "rec")
     traces = recording.get_traces().astype(float)
     expected = traces - np.median(traces[:, 4:], axis=1, keepdims=True)
-    assert np.allclose(agar_referenced(recording, 3).get_traces(), expected, atol=1e-3)
+    assert np.allclose(lfp.subtract_agar_median(recording, 3).get_traces(), expected, atol=1e-3)

@@ -57,9 +57,9 @@ def seen(curated, data, tmp_path_factory, module_patch):
     spy.watch(si, "set_global_job_kwargs")
     spy.watch(stage, "find_peaks")
     spy.watch(progress, "show_progress")
-    spy.watch(figures, "drift_figure")
-    spy.watch(figures, "motion_figure")
-    spy.watch(figures, "traces_figure")
+    spy.watch(figures, "draw_drift_map")
+    spy.watch(figures, "draw_motion")
+    spy.watch(figures, "draw_traces")
     spy.watch(matplotlib.axes.Axes, "scatter")
     sizes = {}
     add = Gallery.add
@@ -97,8 +97,8 @@ EVIDENCE = {
     "job_kwargs.chunk_duration": argument("set_global_job_kwargs", "chunk_duration"),
     "job_kwargs.progress_bar": argument("show_progress", "bars"),
     "output_format": lambda spy, task, sizes, value: {file.stem for file in task.out.rglob(f"*.{value}")} >= FIGURES,
-    "timeseries.n_snippets_per_segment": lambda spy, task, sizes, value: len(spy.calls["traces_figure"]) == value,
-    "timeseries.snippet_duration_s": argument("traces_figure", "duration_s"),
+    "timeseries.n_snippets_per_segment": lambda spy, task, sizes, value: len(spy.calls["draw_traces"]) == value,
+    "timeseries.snippet_duration_s": argument("draw_traces", "duration_s"),
     "drift.detection.peak_sign": argument("find_peaks", "detection.peak_sign"),
     "drift.detection.detect_threshold": argument("find_peaks", "detection.detect_threshold"),
     "drift.detection.exclude_sweep_ms": argument("find_peaks", "detection.exclude_sweep_ms"),
@@ -106,7 +106,7 @@ EVIDENCE = {
     "drift.localization.ms_after": argument("find_peaks", "localization.ms_after"),
     "drift.localization.radius_um": argument("find_peaks", "localization.radius_um"),
     "drift.n_skip": lambda spy, task, sizes, value: (
-        points(spy, "drift") == len(range(0, len(spy.calls["drift_figure"][0]["peaks"]), value))
+        points(spy, "drift") == len(range(0, len(spy.calls["draw_drift_map"][0]["peaks"]), value))
     ),
     "drift.alpha": drawn("drift", "alpha"),
     "drift.vmin": drawn("drift", "vmin"),
@@ -115,7 +115,7 @@ EVIDENCE = {
     "drift.figsize": lambda spy, task, sizes, value: sizes["drift_map"] == value,
     "motion.cmap": drawn("motion", "cmap"),
     "motion.scatter_decimate": lambda spy, task, sizes, value: (
-        points(spy, "motion") == len(range(0, len(spy.calls["motion_figure"][0]["info"]["peaks"]), value))
+        points(spy, "motion") == len(range(0, len(spy.calls["draw_motion"][0]["info"]["peaks"]), value))
     ),
     "motion.figsize": lambda spy, task, sizes, value: sizes["motion"] == value,
 }
@@ -226,7 +226,7 @@ def test_peaks_kept_by_preprocessing_are_drawn_when_they_are_the_same(kept, take
 
 
 def test_the_shortest_snippet_is_one_sample(truth):
-    from capsules.visualization.figures import traces_figure
+    from capsules.visualization.figures import draw_traces
 
-    (image,) = traces_figure({"raw": (truth[0], 0.5)}, 1e-9).axes[0].images
+    (image,) = draw_traces({"raw": (truth[0], 0.5)}, 1e-9).axes[0].images
     assert image.get_array().shape == (truth[0].get_num_channels(), 1)

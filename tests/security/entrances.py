@@ -443,14 +443,14 @@ def what_a_results_folder_says(sandbox, strings):
 @entrance()
 def an_earlier_runs_status(sandbox, strings):
     """What `results` removes of an earlier run, by the names that its status.json has."""
-    from capsules.results.stage import stale_places
+    from capsules.results.stage import find_stale_places
 
     results = sandbox.folder / "old"
     for index, text in sandbox.numbered(strings):
         entry = {"recording": text}
         status = {"recordings": {text: entry}, "blocks": {text: {}}}
         sandbox.file("old/status.json", text if index % 10 == 9 else json.dumps(status))
-        for place in stale_places(sandbox.folder, {"recordings": {}, "blocks": {}}, results):
+        for place in find_stale_places(sandbox.folder, {"recordings": {}, "blocks": {}}, results):
             assert place.resolve().is_relative_to(results.resolve())
 
 
@@ -503,7 +503,8 @@ def the_report(sandbox, strings):
 
     from capsules.common.contract import RECORDING_STAGES
     from capsules.results import report
-    from capsules.results.stage import status_document, summary
+    from capsules.results.status import status_document
+    from capsules.results.summary import summary
     from tests.web.test_report import PARAMS, SORTERS, jobs, record
 
     def page(texts):

@@ -28,7 +28,7 @@ from capsules.job_dispatch.params import JobDispatchParams
 from capsules.job_dispatch.stage import clean_id
 from capsules.parameters import strict_json
 from capsules.results.published import status_of
-from capsules.results.stage import stale_places
+from capsules.results.stage import find_stale_places
 from capsules.spikesorting import gpu
 from tests.data import ProbeSpec, write_spikeglx
 from tests.formats import numpy_recording, write_nwb
@@ -358,9 +358,9 @@ def test_a_results_folder_names_nothing_outside_of_it(tmp_path, id):
     (results / "curated").mkdir(parents=True)
     status = {"recordings": {id: {"recording": id, "status": "ok"}}, "blocks": {id: {}}}
     (results / "status.json").write_text(json.dumps(status))
-    with pytest.raises(SpikeRelayError, match="no id"):
+    with pytest.raises(SpikeRelayError, match="invalid id"):
         status_of(results)
-    assert stale_places(tmp_path, {"recordings": {}, "blocks": {}}, results) == []
+    assert find_stale_places(tmp_path, {"recordings": {}, "blocks": {}}, results) == []
 
 
 NO_STATUS = ["", "[", "[]", '{"recordings": []}', '{"recordings": {"a": 1}, "blocks": {}}', "\udcff"]
@@ -371,7 +371,7 @@ def test_a_status_that_is_none_is_refused(tmp_path, text):
     (tmp_path / "status.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(SpikeRelayError):
         status_of(tmp_path)
-    assert stale_places(tmp_path, {"recordings": {}, "blocks": {}}, tmp_path) == []
+    assert find_stale_places(tmp_path, {"recordings": {}, "blocks": {}}, tmp_path) == []
 
 
 def test_names_that_are_no_text_fail_their_own_stream(tmp_path, session):

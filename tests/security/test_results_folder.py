@@ -15,7 +15,7 @@ from capsules.common.untrusted.places import TOPS, inside
 from capsules.resolve_params.machine.folders import results_problems
 from capsules.resolve_params.stage import resolve_run
 from capsules.results.published import whole_folder
-from capsules.results.stage import stale_places
+from capsules.results.stage import find_stale_places
 
 OPTIONS = {"sorter": "spykingcircus2", "job_dispatch_args": "--input spikeglx"}
 
@@ -91,7 +91,7 @@ def test_what_lies_behind_a_link_is_never_removed(tmp_path):
     (results / "curated").symlink_to(elsewhere)
     status = {"recordings": {"Documents": {"recording": "Documents"}}, "blocks": {}}
     (results / "status.json").write_text(json.dumps(status))
-    stale = stale_places(tmp_path / "inputs", {"recordings": {}, "blocks": {}}, results)
+    stale = find_stale_places(tmp_path / "inputs", {"recordings": {}, "blocks": {}}, results)
     assert stale == [results / "spikesorted" / "Documents"]
 
 

@@ -193,7 +193,7 @@ def errors_of_sorting(true: Any, found: Any) -> dict[str, int]:
 
 def passes(query: str, metrics: Any) -> np.ndarray:
     """Which units pass the query, without its clauses that are undefined for them."""
-    from capsules.curation.query import Verdict, evaluate
+    from capsules.curation.verdicts import Verdict, evaluate
 
     answers = evaluate(query, metrics, leave_out=list(map(str, metrics.columns)))
     return np.array([answer.verdict is not Verdict.FAILED for answer in answers], dtype=bool)

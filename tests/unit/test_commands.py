@@ -53,7 +53,7 @@ def test_export_to_phy(results, run_folder, spikerelay):
     assert not (folder / "recording.dat").exists()
     assert "dat_path = None" in (folder / "params.py").read_text()
     code, _, complaint = spikerelay("export", results, "--to", "phy", "--recording", IDS[0])
-    assert (code, "is there already" in complaint) == (2, True)
+    assert (code, "exists: remove it" in complaint) == (2, True)
 
 
 def put_a_gap(results, id, after=60000, seconds=1.2):
@@ -115,7 +115,7 @@ def test_export_that_fails_leaves_nothing(results, spikerelay, tmp_path):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ([], f"--recording is needed, one of {', '.join(IDS)}"),
+        ([], f"add --recording, one of {', '.join(IDS)}"),
         (["--recording", "day_imec0_recording2"], "did you mean 'day_imec0_recording1'?"),
     ],
 )
@@ -127,7 +127,7 @@ def test_the_recording_must_be_clear(words, complaint, results, spikerelay):
 def test_no_results_folder_is_refused(tmp_path, spikerelay):
     for words in (["export", tmp_path, "--to", "phy"], ["curate", tmp_path, "--apply", "c.json"], ["rerun", tmp_path]):
         code, _, told = spikerelay(*words)
-        assert (code, "no results folder of a finished run" in told) == (2, True)
+        assert (code, "not the results folder of a finished run" in told) == (2, True)
 
 
 def test_the_runs_own_curation_changes_nothing(results, spikerelay, tmp_path):
@@ -264,7 +264,7 @@ def test_what_is_gone_or_cannot_be_written_is_told_in_a_line(results, spikerelay
     shutil.rmtree(results / "postprocessed")
     for command in (("curate", results, "--apply", file), ("export", results, "--to", "phy")):
         code, _, complaint = spikerelay(*command, *chosen)
-        assert (code, f"{IDS[0]}.zarr is not there" in complaint, complaint.count("\n")) == (1, True, 1)
+        assert (code, f"{IDS[0]}.zarr is missing" in complaint, complaint.count("\n")) == (1, True, 1)
 
 
 def test_new_units_never_get_the_id_of_a_removed_one(results, spikerelay, tmp_path):

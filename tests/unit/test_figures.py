@@ -48,7 +48,7 @@ def test_negative_peaks_are_drawn_as_often_as_they_occur():
     negative = np.arange(300, 15000, 1500)
     traces[negative] = -100
     traces[[1000]] = 100
-    figure = figures.traces_figure({"raw": (recording_of(traces), 0.0)}, 0.5)
+    figure = figures.draw_traces({"raw": (recording_of(traces), 0.0)}, 0.5)
     image = pixels(figure, figure.axes[0])
     red, blue = image[..., 0] - image[..., 2] > 60, image[..., 2] - image[..., 0] > 60
     assert blue.sum() == pytest.approx(len(negative) * red.sum(), rel=0.5)
@@ -70,9 +70,9 @@ def test_line_noise_is_a_line_in_the_spectrum_with_plain_labels():
     """50 Hz of a tenth of the noise's amplitude; the figures do not parse formulas."""
     seconds = np.arange(int(8 * RATE)) / RATE
     noise = np.random.default_rng(2).normal(0, 10, (len(seconds), 4))
-    found = channel_figures.channel_statistics(recording_of(noise + np.sin(2 * np.pi * 50 * seconds)[:, None]))
+    found = channel_figures.measure_channels(recording_of(noise + np.sin(2 * np.pi * 50 * seconds)[:, None]))
     with mpl.rc_context({"text.parse_math": False}):
-        figure = channel_figures.psd_figure({"raw": found})
+        figure = channel_figures.draw_spectra({"raw": found})
         figure.canvas.draw()
         labels = [text.get_text() for text in figure.axes[1].get_xticklabels(which="both") if text.get_text()]
     assert {"10", "100", "1000"} <= set(labels)
@@ -102,19 +102,19 @@ def peaks_of(count):
 )
 def test_every_peak_is_drawn_until_there_are_too_many(count, most, drawn, monkeypatch):
     monkeypatch.setattr(figures, "MOST_POINTS", most)
-    figure = figures.drift_figure(*peaks_of(count), RATE, PARAMS().drift)
+    figure = figures.draw_drift_map(*peaks_of(count), RATE, PARAMS().drift)
     assert len(figure.axes[0].collections[0].get_offsets()) == drawn
 
 
 def test_peaks_of_the_drift_map_are_visible_and_their_colours_span_the_amplitudes():
     peaks, depths, amplitudes = peaks_of(14626)
-    figure = figures.drift_figure(peaks, depths, amplitudes, RATE, PARAMS().drift)
+    figure = figures.draw_drift_map(peaks, depths, amplitudes, RATE, PARAMS().drift)
     drawn = pixels(figure, figure.axes[0]).mean(axis=-1) < 230
     assert drawn.mean() > 0.05
     points = figure.axes[0].collections[0]
     assert (points.norm.vmin, points.norm.vmax) == (pytest.approx(np.percentile(amplitudes, 1)), 0)
     settings = PARAMS.model_validate({"drift": {"vmin": -70, "vmax": -20}}).drift
-    points = figures.drift_figure(peaks, depths, amplitudes, RATE, settings).axes[0].collections[0]
+    points = figures.draw_drift_map(peaks, depths, amplitudes, RATE, settings).axes[0].collections[0]
     assert (points.norm.vmin, points.norm.vmax) == (-70, -20)
 
 
@@ -134,7 +134,7 @@ def test_a_motion_below_the_contact_pitch_looks_small(moved_um, spans_um):
     motion = Motion([np.array([[0.0], [moved_um], [0.0]])], [np.array([1.0, 2.0, 3.0])], np.array([100.0]))
     info = {"motion": motion, "peaks": peaks, "peak_locations": {"y": depths}}
     pitch_um = figures.contact_pitch_um(recording_of(np.zeros((10, 8)), pitch_um=20.0))
-    figure = figures.motion_figure(info, amplitudes, RATE, PARAMS().motion, pitch_um)
+    figure = figures.draw_motion(info, amplitudes, RATE, PARAMS().motion, pitch_um)
     low, high = figure.axes[1].get_ylim()
     assert spans_um[0] <= high - low <= spans_um[1]
     assert len(figure.axes[0].collections[0].get_offsets()) == 500

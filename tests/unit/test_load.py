@@ -104,7 +104,7 @@ def test_motion_is_loaded(moved):
 
 
 def test_wrong_folders_are_refused(moved, tmp_path, spikerelay):
-    with pytest.raises(Rejected, match="no results folder of a finished run"):
+    with pytest.raises(Rejected, match="not the results folder of a finished run"):
         load(tmp_path)
     with pytest.raises(Rejected, match="no such folder"):
         load(moved, data=tmp_path / "nowhere")
@@ -112,7 +112,7 @@ def test_wrong_folders_are_refused(moved, tmp_path, spikerelay):
     with pytest.raises(SpikeRelayError, match="does not hold the recording"):
         load(moved, data=tmp_path / "elsewhere" / "data").recordings[IDS[0]]
     code, _, told = spikerelay("load", tmp_path)
-    assert (code, "no results folder of a finished run" in told) == (2, True)
+    assert (code, "not the results folder of a finished run" in told) == (2, True)
 
 
 def test_the_command_prints_python_that_runs(moved, run_folder, spikerelay):

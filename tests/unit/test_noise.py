@@ -95,12 +95,12 @@ def test_kept_peaks_are_in_microvolts_of_the_written_traces(written):
     import spikeinterface as si
     import spikeinterface.preprocessing as spre
 
-    from capsules.visualization.stage import _in_uv
+    from capsules.visualization.stage import scale_amplitudes
 
     _, task, plain_uv = written
     peaks = spre.load_motion_info(task.out / "motion")["peaks"]
     assert len(peaks) > 20
-    amplitudes_uv = _in_uv(si.load(task.out / "traces"), peaks)
+    amplitudes_uv = scale_amplitudes(si.load(task.out / "traces"), peaks)
     true_uv = plain_uv[peaks["sample_index"], peaks["channel_index"]]
     np.testing.assert_allclose(amplitudes_uv, true_uv, atol=1.0)
 

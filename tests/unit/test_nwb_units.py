@@ -12,7 +12,7 @@ import pytest
 from capsules.common.units.metrics import metrics_table
 from capsules.nwb_units import stage
 from capsules.nwb_units.columns import Column, SortedUnits, Waveforms
-from capsules.nwb_units.table import joined
+from capsules.nwb_units.table import join_units
 from tests.halves import rest_is_slow
 from tests.two_probes import CHANNELS, IDS, contents, job, linked_run, perform, quiet_tasks, task_of
 
@@ -288,8 +288,8 @@ def test_a_probe_that_is_not_in_the_file_leaves_the_others_units(run_folder, tmp
 def test_a_recording_that_could_not_be_read_is_named_with_its_reason(run_folder, tmp_path):
     folder = linked_run(run_folder, tmp_path / "run", "none")
     broken = [job(0).model_copy(update={"failure": "the file is cut off"})]
-    found, remarks = stage.curated_sortings(task_of("nwb_units", "day", broken, folder))
-    assert (found, remarks) == ([], [f"{IDS[0]} has no units: the file is cut off."])
+    curated, remarks = stage.find_curated_sortings(task_of("nwb_units", "day", broken, folder))
+    assert (curated, remarks) == ([], [f"{IDS[0]} has no units: the file is cut off."])
 
 
 def sorted_units(number, waveforms=None, rate_hz=30000.0, **columns):
@@ -311,7 +311,7 @@ def test_columns_keep_their_kinds_across_sortings():
         name=np.array([1, 2]),
     )
     other = sorted_units(1, spikes=np.array([9]), spread=np.array([40.0]), name=np.array(["a"]))
-    table = joined([one, other])
+    table = join_units([one, other])
     values = {name: column.values for name, column in table.columns.items()}
     assert values["spikes"].tolist() == [3, 4, 9]
     assert values["spikes"].dtype == int
@@ -331,13 +331,13 @@ def test_waveforms_of_probes_are_aligned_at_the_spike():
         return Waveforms([mean], [mean], rate_hz, before, "microvolts")
 
     one, other = waveforms(30, 60, 2, 30000.1), waveforms(29, 59, 4, 29999.9)
-    table = joined([sorted_units(1, one, 30000.1), sorted_units(1, other, 29999.9)])
+    table = join_units([sorted_units(1, one, 30000.1), sorted_units(1, other, 29999.9)])
     mean = table.columns["waveform_mean"].values
     assert mean.shape == (2, 90, 4)
     assert np.nanargmin(mean[:, :, 0], axis=1).tolist() == [30, 30]
     assert np.isnan(mean[1, [0, -1]]).all()
     assert table.attributes["waveform_time_before_peak_in_ms"] == pytest.approx(1, rel=1e-4)
     slow = sorted_units(1, replace(other, rate_hz=20000.0), 20000.0)
-    table = joined([sorted_units(1, one, 30000.1), slow])
+    table = join_units([sorted_units(1, one, 30000.1), slow])
     assert table.left_out == ["waveform_mean", "waveform_sd"]
     assert table.attributes == {"resolution": 1 / 30000.1}

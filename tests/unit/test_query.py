@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from capsules.curation.labels import INSUFFICIENT, label_units
-from capsules.curation.query import MAX_DEPTH, QueryError, Verdict, evaluate, names, parse
+from capsules.curation.query import MAX_DEPTH, QueryError, metric_names, parse
+from capsules.curation.verdicts import Verdict, evaluate
 
 DEFINED = pd.DataFrame(
     {
@@ -62,7 +63,7 @@ def test_agrees_with_pandas_where_all_metrics_are_defined(query):
     assert expected.dtype == bool
     assert met(query, DEFINED) == expected.tolist()
     assert list(DEFINED.query(in_one_line).index) == list(np.flatnonzero(met(query, DEFINED)))
-    assert names(query) <= set(DEFINED.columns)
+    assert set(metric_names(parse(query))) <= set(DEFINED.columns)
 
 
 def met(query, metrics, leave_out=()):

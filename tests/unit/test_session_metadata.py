@@ -164,7 +164,7 @@ def test_a_birthday_becomes_an_age_when_the_session_has_a_date():
     assert subject_fields({"date_of_birth": "2025-12-15"}, UNKNOWN_START)[0] == {}
     for later in ("2026-02-01", "2026-02-01T00:00:00+01:00"):
         fields, about = subject_fields({"date_of_birth": later}, start)
-        assert (fields, "lies after the session" in about) == ({}, True)
+        assert (fields, "is after the session" in about) == ({}, True)
     exact, about = subject_fields({"date_of_birth": "2025-12-15T00:00:00+01:00"}, start)
     assert exact["date_of_birth"].utcoffset().total_seconds() == 3600
     assert about is None

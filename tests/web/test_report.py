@@ -12,7 +12,8 @@ from axe_playwright_python.sync_playwright import Axe
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES
 from capsules.common.recordings.job import Job, Reader
 from capsules.results import report
-from capsules.results.stage import planned_memory, status_document
+from capsules.results.stage import planned_memory
+from capsules.results.status import status_document
 from tests.halves import rest_is_slow
 
 SORTERS = [{"name": "spykingcircus2", "suffix": ""}]
@@ -59,11 +60,12 @@ def shown(tmp_path_factory):
     import numpy as np
     import spikeinterface as si
 
+    from capsules.common.facts import CurationFacts, PreprocessingFacts
     from capsules.common.units.metrics import metrics_table
     from capsules.visualization import unit_figures
-    from capsules.visualization.checks import check_all
+    from capsules.visualization.checks import check_recording
     from capsules.visualization.pictures import Gallery
-    from capsules.visualization.unit_data import unit_data
+    from capsules.visualization.unit_data import collect_unit_data
 
     mpl.use("Agg")
     recording, sorting = si.generate_ground_truth_recording(durations=[10.0], num_channels=16, num_units=6, seed=1)
@@ -75,16 +77,16 @@ def shown(tmp_path_factory):
     )
     labels = {"default_qc": np.array(["good", "bad"] * 3), "decoder_probability": np.linspace(0.5, 0.9, 6)}
     gallery = Gallery(tmp_path_factory.mktemp("gallery"), "png")
-    gallery.add(unit_figures.yield_figure(metrics_table(analyzer), labels), "yield", f"Units {HOSTILE}")
-    for figure in unit_figures.summary_figures(analyzer, labels["default_qc"]):
+    gallery.add(unit_figures.draw_yield(metrics_table(analyzer), labels), "yield", f"Units {HOSTILE}")
+    for figure in unit_figures.draw_summaries(analyzer, labels["default_qc"]):
         gallery.add(figure, "summaries", "Units in brief")
     contacts = [str(channel) for channel in recording.channel_ids]
     x, y = recording.get_channel_locations().T
-    facts = {"preprocessing": {"facts": {"bad_channels": {"dead": contacts[:4]}}}, "curation": {"facts": {"units": 6}}}
+    facts = (PreprocessingFacts(bad_channels={"dead": contacts[:4]}), CurationFacts(units=6))
     return {
         "probe": {"ids": contacts, "x": x.tolist(), "y": y.tolist(), "labels": ["dead"] * 4 + ["good"] * 12},
-        "checks": check_all(facts, 16, 9.0),
-        "units": unit_data(analyzer, labels, metrics_table(analyzer), contacts),
+        "checks": check_recording(*facts, 16, 9.0),
+        "units": collect_unit_data(analyzer, labels, metrics_table(analyzer), contacts),
         "pictures": gallery.pictures,
     }
 
@@ -297,7 +299,7 @@ def test_a_phone_needs_no_scrolling_sideways(file, visit):
 def test_a_session_of_600_units_stays_small(shown, visit, tmp_path):
     """Two probes of 300 units: what the units hold is made as large as theirs would be."""
     large = {name: many_units(shown, 300, seed) for seed, name in enumerate(("imec0", "imec1"))}
-    kept, left_out = report.fitted(large)
+    kept, left_out = report.shrink_to_limit(large)
     assert left_out == []
     made = tmp_path / "report.html"
     made.write_text(page_of(kept))
@@ -309,7 +311,7 @@ def test_a_session_of_600_units_stays_small(shown, visit, tmp_path):
 
 def test_units_that_do_not_fit_are_left_out_and_named(shown):
     content = {f"imec{index}": many_units(shown, 300, index) for index in range(6)}
-    kept, left_out = report.fitted(content)
+    kept, left_out = report.shrink_to_limit(content)
     assert left_out and set(kept) == set(content)
     assert all((kept[id]["units"] is None) == (id in left_out) for id in kept)
     assert len(page_of(kept)) < 15e6
@@ -319,7 +321,7 @@ def many_units(shown, count, seed):
     """As many units as `count`, with as many metrics as the defaults give and random numbers, which pack badly."""
     import numpy as np
 
-    from capsules.visualization.unit_data import AMPLITUDES, WAVEFORM_CHANNELS, packed
+    from capsules.visualization.unit_data import AMPLITUDES, WAVEFORM_CHANNELS, pack
 
     draw, choose = np.random.default_rng(seed), random.Random(seed)
     samples, bins = 90, 100
@@ -333,18 +335,18 @@ def many_units(shown, count, seed):
             "channels": draw.integers(0, 16, (count, WAVEFORM_CHANNELS)).tolist(),
             "scale": [0.123456] * count,
             "shape": [2, samples, WAVEFORM_CHANNELS],
-            "values": packed(draw.integers(-999, 999, (count, 2, samples, WAVEFORM_CHANNELS)), "i2"),
+            "values": pack(draw.integers(-999, 999, (count, 2, samples, WAVEFORM_CHANNELS)), "i2"),
         },
         "correlograms": {
-            "rates_hz": packed(draw.normal(size=(count, bins)), "f4"),
+            "rates_hz": pack(draw.normal(size=(count, bins)), "f4"),
             "start_ms": -50.0,
             "width_ms": 1.0,
             "bins": bins,
         },
         "amplitudes": {
             "counts": [AMPLITUDES] * count,
-            "times_s": packed(draw.uniform(0, 9, count * AMPLITUDES), "f4"),
-            "values": packed(draw.normal(size=count * AMPLITUDES), "f4"),
+            "times_s": pack(draw.uniform(0, 9, count * AMPLITUDES), "f4"),
+            "values": pack(draw.normal(size=count * AMPLITUDES), "f4"),
             "unit": "uV",
         },
         "similar": [[[choose.randrange(count), 0.9] for _ in range(4)] for _ in range(count)],

@@ -6,7 +6,7 @@ from typing import Any
 
 from capsules.common.errors import nearest
 from capsules.common.units.metric_names import metric_columns, metric_of_column, multi_channel_metrics
-from capsules.curation.query import QueryError, names
+from capsules.curation.query import QueryError, metric_names, parse
 from capsules.parameters.problems import Problem
 from capsules.postprocessing.extension_params import METRIC_NAMES, find_needed_extension
 from capsules.resolve_params.names.library_names import EXTENSIONS
@@ -20,7 +20,7 @@ def query_problems(params: PipelineParams) -> list[Problem]:
         return []
     path = ("curation", "query")
     try:
-        used = names(query)
+        used = metric_names(parse(query))
     except QueryError as error:
         return [Problem(path, error.problem)]
     extensions = params.postprocessing.extensions.model_dump()

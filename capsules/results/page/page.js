@@ -299,13 +299,13 @@ function openUnit(recording, unit) {
   drawPlace(part("place"), content[recording], unit);
   // Previous and next go by the table as it is sorted and filtered now.
   const { order } = tables[recording];
-  const [at, held] = [order.indexOf(unit), document.activeElement];
+  const [at, focused] = [order.indexOf(unit), document.activeElement];
   for (const [name, neighbour] of [["before", order[at - 1]], ["after", at < 0 ? order[0] : order[at + 1]]]) {
     part(name).disabled = neighbour === undefined;
     part(name).onclick = () => { location.hash = `#unit/${encodeURIComponent(recording)}/${neighbour}`; };
   }
-  // A button that is off cannot hold the keyboard's place.
-  if (held.disabled) part("close").focus();
+  // A disabled button loses the keyboard focus.
+  if (focused.disabled) part("close").focus();
 }
 
 function followHash() {
