@@ -20,7 +20,7 @@ PHRASES = {
     r"\bheld against\b": "compared with",
     r"\b(?:of|on) (?:its|their|your) own\b|\bby (?:itself|themselves)\b": "separate, independently",
     r"\bgoes on\b|\bwent on\b|\bgo on\b": "continues",
-    r"\b(?:is|are|was|were|be|been) refused\b|\brefuse(?:s|d)?\b": "rejected (input), fails (task)",
+    r"""\b(?:is|are|was|were|be|been) refused\b|(?<!["'`])\brefuse(?:s|d)?\b(?!["'`])""": "rejected (input), fails (task)",
     r"\bcannot be had\b|\bcan be had\b|\bat hand\b": "unavailable, available",
     r"\bis no (?!longer|t\b|more|need|reason|such|way|other|GPU|limit)[a-z]+\b": "is not a",
     r"\bwhole numbers?\b": "integer",

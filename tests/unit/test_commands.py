@@ -258,7 +258,7 @@ def test_what_is_gone_or_cannot_be_written_is_told_in_a_line(results, spikerelay
         code, _, complaint = spikerelay(*command, *chosen, "--output", tmp_path / "file" / "inside")
         assert (code, complaint.endswith("Not a directory\n")) == (1, True)
     code, _, complaint = spikerelay("export", results, "--to", "phy", *chosen, "--n_jobs", "0")
-    assert (code, complaint) == (2, "--n_jobs: a whole number of at least 1 is needed; got 0\n")
+    assert (code, complaint) == (2, "--n_jobs: must be an integer of at least 1; got 0\n")
     shutil.rmtree(results / "postprocessed")
     for command in (("curate", results, "--apply", file), ("export", results, "--to", "phy")):
         code, _, complaint = spikerelay(*command, *chosen)

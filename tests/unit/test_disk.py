@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-
 from capsules.common.tasks.sizes import SIZES
+
 from capsules.resolve_params.machine import disk
 from capsules.resolve_params.params import PipelineParams
 from tests.two_probes import IDS, job

@@ -302,25 +302,23 @@ def test_a_check_that_cannot_be_done_is_a_finding(places):
         yield Finding("ok", "first")
         raise ModuleNotFoundError("No module named 'psutil'")
 
-    (finding,) = doctor.performed(strange, places)
+    (finding,) = doctor.run_check(strange, places)
     assert finding.level == "fix"
     assert "psutil" in finding.text
 
 
 def test_a_library_that_ends_its_process_is_told():
-    assert findings.asked("import os; os.kill(os.getpid(), 4)") == (None, "it is ended by signal 4")
-    assert findings.asked("import no_such_thing")[1] == "ModuleNotFoundError: No module named 'no_such_thing'"
-    assert findings.asked("import time; time.sleep(9)", timeout_s=0.1)[1] == "it takes longer than 0.1 s"
-    assert findings.asked("print(1, '2', sep='\\n')") == (2, None)
+    assert findings.run_python("import os; os.kill(os.getpid(), 4)") == (None, "signal 4 kills it")
+    assert findings.run_python("import no_such_thing")[1] == "ModuleNotFoundError: No module named 'no_such_thing'"
+    assert findings.run_python("import time; time.sleep(9)", timeout_s=0.1)[1] == "it takes longer than 0.1 s"
+    assert findings.run_python("print(1, '2', sep='\\n')") == (2, None)
 
 
-def test_the_exit_code_and_the_lines(monkeypatch, capsys, tmp_path):
+def test_the_exit_code_and_the_lines(monkeypatch, spikerelay):
     monkeypatch.setattr(doctor, "CHECKS", (lambda places: [Finding("ok", "all\nwell")],))
-    assert doctor.main([]) == 0
-    assert capsys.readouterr().out == "ok    all well\n\nnothing to fix\n"
+    assert spikerelay("doctor")[:2] == (0, "ok    all well\n\nnothing to fix\n")
     monkeypatch.setattr(doctor, "CHECKS", (lambda places: [Finding("fix", str(places.results))],))
-    assert doctor.main(["--results", "here"]) == 1
-    assert capsys.readouterr().out == f"fix   {Path.cwd() / 'here'}\n\n1 to fix\n"
+    assert spikerelay("doctor", "--results", "here")[:2] == (1, f"fix   {Path.cwd() / 'here'}\n\n1 to fix\n")
 
 
 def test_a_broken_installation_is_told_and_not_died_of(tmp_path):

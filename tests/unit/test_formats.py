@@ -14,7 +14,8 @@ from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.job import Job
 from capsules.common.recordings.reading import load_lfp_segments, load_recording, load_segments
 from capsules.job_dispatch import stage
-from capsules.job_dispatch.loaders import LOADERS, guess_format
+from capsules.job_dispatch.formats import guess_format
+from capsules.job_dispatch.loaders import LOADERS
 from capsules.job_dispatch.params import PARAMS
 from tests import formats
 from tests.halves import rest_is_slow
@@ -271,11 +272,11 @@ def test_traces_that_break_within_fail_their_own_recording(tmp_path):
 
 
 def test_no_such_folder_and_an_empty_one(tmp_path):
-    for name, module in LOADERS.items():
+    for name, list_streams in LOADERS.items():
         if name != "spikeinterface":
             with pytest.raises(SpikeRelayError, match=r"in .*data"):
                 (tmp_path / "data").mkdir(exist_ok=True)
-                list(module.streams(tmp_path / "data", PARAMS.model_validate({"input": name})))
+                list(list_streams(tmp_path / "data", PARAMS.model_validate({"input": name})))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root tries it as another user; others are tried by the file's mode")
