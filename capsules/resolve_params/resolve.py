@@ -24,7 +24,7 @@ from capsules.spikesorting.sorters import SORTERS
 
 INPUT = "job_dispatch.input"
 SORTER = "spikesorting.sorter"
-NO_SORTER = f"no sorter chosen: give --sorter, or set {SORTER}; one of {', '.join(SORTERS)}"
+NO_SORTER = f"no sorter chosen: give --sorter, or set spikesorting.sorter; one of {', '.join(SORTERS)}"
 _ABSENT = object()
 
 

@@ -384,7 +384,7 @@ def curation_json(sandbox, strings):
     """Labels, label names and ids in a hand-edited curation; the labels go on to the table of units."""
     import pandas as pd
 
-    from capsules.commands.curation_file import parse_curation, name_new_units, read_curation
+    from capsules.commands.curation_file import name_new_units, parse_curation, read_curation
     from capsules.common.units.metrics import write_table
 
     sorting = _sorting()

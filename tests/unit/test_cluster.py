@@ -41,7 +41,7 @@ def test_options_that_a_job_script_cannot_hold_are_refused(name, value, tmp_path
         ("--qos=high --mem=3G", "--max_memory"),
         ("-t 1:00", "--max_time"),
         ("-c 4", "--n_jobs"),
-        ("--array=1-3", "nothing"),
+        ("--array=1-3", "no other value"),
     ],
 )
 def test_what_the_pipeline_sets_itself_is_refused(value, instead, tmp_path):

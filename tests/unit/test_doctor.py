@@ -140,7 +140,7 @@ def test_a_checkout_whose_path_has_a_colon(found, monkeypatch, tmp_path):
     ],
 )
 def test_torch_and_the_gpu(found, monkeypatch, tmp_path, facts, gpu, visible, level, says):
-    monkeypatch.setattr(doctor_checks, "asked", lambda code: facts)
+    monkeypatch.setattr(doctor_checks, "run_python", lambda code: facts)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
@@ -151,11 +151,11 @@ def test_torch_and_the_gpu(found, monkeypatch, tmp_path, facts, gpu, visible, le
 
 
 def test_sorters(found, monkeypatch):
-    monkeypatch.setattr(doctor_checks, "asked", lambda code: ({"one": None, "two": "two is not installed"}, None))
+    monkeypatch.setattr(doctor_checks, "run_python", lambda code: ({"one": None, "two": "two is not installed"}, None))
     assert found(doctor_checks.sorters) == [("ok", "sorters: one"), ("note", "not usable: two is not installed")]
-    monkeypatch.setattr(doctor_checks, "asked", lambda code: ({"two": "two is not installed"}, None))
+    monkeypatch.setattr(doctor_checks, "run_python", lambda code: ({"two": "two is not installed"}, None))
     assert "two" in only(found(doctor_checks.sorters), "fix")
-    monkeypatch.setattr(doctor_checks, "asked", lambda code: (None, "ModuleNotFoundError: neo"))
+    monkeypatch.setattr(doctor_checks, "run_python", lambda code: (None, "ModuleNotFoundError: neo"))
     assert "neo" in only(found(doctor_checks.sorters), "fix")
 
 
@@ -174,7 +174,7 @@ def test_models_here_to_be_fetched_and_out_of_reach(found, monkeypatch, tmp_path
     assert {level for level, _ in found(doctor_checks.models)} == {"ok"}
     monkeypatch.setattr(models, "find", lambda name: None)
     monkeypatch.setattr(models, "unreachable", lambda name: None)
-    assert "which answers" in only(found(doctor_checks.models), "note")
+    assert "which is available" in only(found(doctor_checks.models), "note")
     monkeypatch.setattr(models, "unreachable", lambda name: "the hub did not answer")
     assert "did not answer" in only(found(doctor_checks.models), "note")
 
@@ -220,7 +220,7 @@ def test_little_memory_and_a_limit(found, monkeypatch, tmp_path):
 
 def test_shared_memory_missing_closed_and_little(found, monkeypatch, tmp_path, read_only):
     monkeypatch.setattr(doctor_checks, "SHARED_MEMORY", tmp_path / "shm")
-    assert "not there" in only(found(doctor_checks.shared_memory), "fix")
+    assert "does not exist" in only(found(doctor_checks.shared_memory), "fix")
     (tmp_path / "shm").mkdir()
     monkeypatch.setattr(doctor_checks.shutil, "disk_usage", lambda _: Usage(1, 1, 64 * 2**20))
     assert "--shm-size" in only(found(doctor_checks.shared_memory), "note")

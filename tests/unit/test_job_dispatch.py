@@ -101,10 +101,10 @@ def test_unsigned_samples_are_made_signed(tmp_path):
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (lambda folder: next(folder.glob("*.ap.meta")).unlink(), "has no .meta file beside it"),
-        (lambda folder: _truncate(next(folder.glob("*.ap.bin"))), "its .meta says"),
+        (lambda folder: next(folder.glob("*.ap.meta")).unlink(), "has no .meta file in the same folder"),
+        (lambda folder: _truncate(next(folder.glob("*.ap.bin"))), "its .meta lists"),
         (lambda folder: next(folder.glob("*.ap.meta")).write_text(""), "cannot be read"),
-        (lambda folder: next(folder.glob("*.ap.bin")).write_bytes(b""), "its .meta says"),
+        (lambda folder: next(folder.glob("*.ap.bin")).write_bytes(b""), "its .meta lists"),
     ],
 )
 def test_a_broken_probe_fails_alone(tiny_session, tmp_path, harm, message):

@@ -49,7 +49,7 @@ def test_what_spreadsheets_write(sheet):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("", "sheet.csv, line 1: no column `data`"),
+        ("", "sheet.csv, line 1: the column `data` is missing"),
         ("data\n", "sheet.csv: lists no session"),
         ("data;session\na;b\n", "unknown column 'data;session'"),
         ("data,ssession\na,b\n", "unknown column 'ssession'; did you mean 'session'?"),
@@ -58,10 +58,10 @@ def test_what_spreadsheets_write(sheet):
         ("data,session\n,one\n", "line 2: the data folder is missing"),
         ("data\na\na\n", "lines 2, 3: session 'a' is listed more than once"),
         ("data,session\na,One\nb,one\n", "lines 2, 3: session 'one' is listed more than once"),
-        ("data,session\na,../out\n", "got '../out'"),
-        ("data,session\na,$(touch x)\n", "got '$(touch x)'"),
+        ("data,session\na,../out\n", "invalid name '../out'"),
+        ("data,session\na,$(touch x)\n", "invalid name '$(touch x)'"),
         ("data,session\na,nextflow\n", "nextflow is reserved in the results folder"),
-        ('data,session\n"a\nb",one\n', "a path over several lines is not read"),
+        ('data,session\n"a\nb",one\n', "the path has a line break"),
         ('data\n"a\n', "not a CSV file"),
         (b"data\n\xff\xfe\n", "not a text file in UTF-8"),
         ("data\na\0b\n", "NUL"),
