@@ -15,7 +15,7 @@ from capsules.common.contract import STAGES
 from capsules.common.units.metric_names import LIBRARY_NAMES, METRICS
 from capsules.parameters.rules import rules
 from capsules.parameters.schema import draft07_schema, parameter_page
-from capsules.resolve_params.names import library_names
+from capsules.resolve_params.names.installed_names import collect_metrics, collect_names
 from capsules.resolve_params.params import PipelineParams
 from capsules.spikesorting.sorters import SORTERS
 
@@ -25,10 +25,10 @@ ROOT = Path(__file__).parent.parent
 def generated() -> dict[Path, str]:
     """File -> its text."""
     defaults = PipelineParams().model_dump(mode="json", exclude={"schema_"})
-    names = library_names.collect()
+    names = collect_names()
     schema = draft07_schema(PipelineParams, names)
     return {
-        LIBRARY_NAMES: json.dumps(names | {METRICS: library_names.collect_metrics()}, indent=1) + "\n",
+        LIBRARY_NAMES: json.dumps(names | {METRICS: collect_metrics()}, indent=1) + "\n",
         ROOT / "pipeline" / "default_params.json": json.dumps(defaults, indent=4) + "\n",
         ROOT / "pipeline" / "default_params_schema.json": json.dumps(schema, indent=2) + "\n",
         ROOT / "pipeline" / "stages.json": json.dumps(workflow_data(), indent=1) + "\n",

@@ -1,1 +1,1 @@
-"""What the `spikerelay` command does, where it is more than a few lines."""
+"""What the commands of `spikerelay` do, and their table."""

@@ -1,29 +1,23 @@
-"""`spikerelay curate`: a hand-edited curation applied to a run's units, to new files beside the run's own."""
+"""`spikerelay curate`: apply the user's edited curation to a run's units, and write new files."""
 
 from __future__ import annotations
 
 import argparse
 import shutil
 import warnings
-from pathlib import Path
-from typing import Any
 
-from capsules.commands.curation_file import check_labels, checked_curation, name_new_units, new_units, read_curation
+from spikeinterface import SortingAnalyzer
+from spikeinterface.curation.curation_format import apply_curation, curation_label_to_vectors
+from spikeinterface.curation.curation_model import Curation
+
+from capsules.commands.curation_file import check_labels, name_new_units, new_units, parse_curation, read_curation
+from capsules.commands.nwb_replace import block_of, column_names, replace_units
 from capsules.common.errors import Rejected
 from capsules.common.patches.template_metrics import mend_template_metrics
-from capsules.common.tasks.resources import use_numba_cache
 from capsules.common.units.metric_names import METRIC_EXTENSIONS
 from capsules.common.units.metrics import LABELS, labels_of, metrics_table, write_table
 from capsules.common.untrusted.places import inside
 from capsules.results.published import choose_recording, load_labelled_analyzer, reject_existing, whole_folder
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--apply", type=Path, required=True, metavar="FILE", help="curation.json, edited")
-    parser.add_argument("--recording", metavar="ID", help="needed when several have units")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="[default: RESULTS/hand_curated/ID]")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -32,17 +26,12 @@ def run(arguments: argparse.Namespace) -> int:
     output = arguments.output or inside(results, results / "hand_curated" / id)
     reject_existing(output)
     document = read_curation(file)
-    use_numba_cache()
-    from spikeinterface.curation.curation_format import curation_label_to_vectors
-
-    from capsules.commands.nwb_replace import block_of, names_in, replace_units
-
     analyzer, block = load_labelled_analyzer(results, id), block_of(results, id)
-    curation = checked_curation(document, file, id, [unit.item() for unit in analyzer.unit_ids])
-    taken = {*metrics_table(analyzer), *analyzer.sorting.get_property_keys(), *names_in(block)} - set(LABELS)
-    check_labels(curation, file, taken)
+    curation = parse_curation(document, file, id, [unit.item() for unit in analyzer.unit_ids])
+    used = {*metrics_table(analyzer), *analyzer.sorting.get_property_keys(), *column_names(block)} - set(LABELS)
+    check_labels(curation, file, used)
     name_new_units(curation, file, analyzer.sorting)
-    edited, by_hand = applied(analyzer, curation), list(curation_label_to_vectors(curation))
+    edited, by_hand = edit_units(analyzer, curation), list(curation_label_to_vectors(curation))
     with whole_folder(output) as folder:
         edited.sorting.save(folder=folder / "curated")
         shutil.copyfile(file, folder / "curation.json")
@@ -53,41 +42,44 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{id}: {analyzer.get_num_units()} units became {edited.get_num_units()}, in {output}")
     if new:
         print(
-            f"New units: {', '.join(new)}. Their waveforms and metrics come from what was saved, not from the traces."
+            f"New units: {', '.join(new)}. Their waveforms and metrics come from the saved data, not from the traces."
         )
-        for name, columns in empty_for(edited, new).items():
-            print(f"Without a value for some of them, {name}: {', '.join(columns)}")
+        for name, columns in undefined_metrics(edited, new).items():
+            print(f"Undefined for some of them, {name}: {', '.join(columns)}")
     if block is None:
-        print("No NWB file of the results holds these units, so none was written.")
+        print("No NWB file of the results has these units: no NWB file was written.")
     return 0
 
 
-def applied(analyzer: Any, curation: Any) -> Any:
-    """The analyzer with labels set and units removed, merged and split by SpikeInterface.
+def edit_units(analyzer: SortingAnalyzer, curation: Curation) -> SortingAnalyzer:
+    """Set labels, and remove, merge and split units with SpikeInterface.
 
-    Merged units keep the channels that all their parts have; what can be computed without traces is computed anew.
+    Merged units keep the channels that all their parts have. Everything that needs no traces is recomputed.
 
     Raises
     ------
     Rejected
         When units of a merge have no channel in common.
     """
-    from spikeinterface.curation import apply_curation
-
-    for merge in curation.merges:
+    assert analyzer.sparsity is not None
+    for merge in curation.merges or ():
         if not analyzer.sparsity.mask[analyzer.sorting.ids_to_indices(merge.unit_ids)].all(axis=0).any():
-            raise Rejected([f"units {', '.join(map(str, merge.unit_ids))} have no channel in common: not to be merged"])
+            units = ", ".join(map(str, merge.unit_ids))
+            raise Rejected([f"units {units} have no channel in common: remove this merge"])
     mend_template_metrics()
     with warnings.catch_warnings():
-        # Of metrics that new units have no value for, which `run` tells.
+        # About metrics that are undefined for new units, which `run` prints.
         warnings.simplefilter("ignore", UserWarning)
-        return apply_curation(analyzer, curation, sparsity_overlap=0)
+        edited: SortingAnalyzer = apply_curation(analyzer, curation, sparsity_overlap=0)
+    return edited
 
 
-def empty_for(analyzer: Any, units: list[str]) -> dict[str, list[str]]:
-    """Extension -> metrics that are NaN for some of the units."""
+def undefined_metrics(analyzer: SortingAnalyzer, units: list[str]) -> dict[str, list[str]]:
+    """Extension -> metrics that are NaN for some of the units; extensions without any are left out."""
     rows = [unit for unit in analyzer.unit_ids if str(unit) in units]
-    computed = [name for name in METRIC_EXTENSIONS if analyzer.has_extension(name)]
-    tables = {name: analyzer.get_extension(name).get_data().loc[rows] for name in computed}
-    found = {name: [str(column) for column in table if table[column].isna().any()] for name, table in tables.items()}
-    return {name: columns for name, columns in found.items() if columns}
+    undefined = {}
+    for name in filter(analyzer.has_extension, METRIC_EXTENSIONS):
+        table = analyzer.get_extension(name).get_data().loc[rows]
+        if columns := [str(column) for column in table if table[column].isna().any()]:
+            undefined[name] = columns
+    return undefined

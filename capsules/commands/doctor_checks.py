@@ -1,4 +1,4 @@
-"""What `spikerelay doctor` looks at: the installation first, then the machine, then the folders of a run."""
+"""The checks of `spikerelay doctor`: the installation, the machine, the folders of a run."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
-from capsules.commands.findings import Check, Finding, Places, asked, nearest_folder, pins
+from capsules.commands.findings import Check, Finding, Places, nearest_folder, pins, run_python
 
 ROOT = Path(__file__).parents[2]
 BROKEN = (ImportError, OSError, AttributeError, RuntimeError, ValueError, TypeError, SystemError)
-"""What importing or asking a half-installed library may end in."""
+"""Errors of a half-installed library, on its import or later."""
 SETUP = "run `make setup`"
 PYTHONS = ((3, 11), (3, 13))
 GIGABYTE = 2**30
@@ -58,15 +59,15 @@ def python(places: Places) -> Iterator[Finding]:
 
 
 def packages(places: Places) -> Iterator[Finding]:
-    """The packages that pyproject.toml asks for, and the pinned versions against the installed ones."""
+    """The packages that pyproject.toml requires, and their pinned versions."""
     import tomllib
     from importlib import metadata
 
-    installed = {_canonical(found.metadata["Name"] or ""): found.version for found in metadata.distributions()}
+    installed = {_canonical(package.metadata["Name"] or ""): package.version for package in metadata.distributions()}
     pinned = dict(pins(ROOT / "capsule_versions.env"))
     for name in ("nextflow", "container-tag"):
         del pinned[name]
-    # Not all that is pinned: the manual's site is built in an environment of its own.
+    # Only these: the documentation is built in a separate environment.
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = {
         _canonical(name)
@@ -78,10 +79,10 @@ def packages(places: Places) -> Iterator[Finding]:
     if missing:
         yield Finding("fix", f"packages missing: {', '.join(missing)}; {SETUP}")
     if other:
-        told = ", ".join(f"{name} {installed[name]} (pinned: {version})" for name, version in other.items())
-        yield Finding("note", f"packages of other versions than the tests ran with: {told}; {SETUP}")
+        versions = ", ".join(f"{name} {installed[name]} (pinned: {version})" for name, version in other.items())
+        yield Finding("note", f"packages with other versions than in the tests: {versions}; {SETUP}")
     if not missing and not other:
-        yield Finding("ok", f"{len(set(pinned) & set(installed))} packages, all as pinned in capsule_versions.env")
+        yield Finding("ok", f"{len(set(pinned) & set(installed))} packages have the versions of capsule_versions.env")
 
 
 def _canonical(name: str) -> str:
@@ -97,30 +98,32 @@ def java(places: Places) -> Iterator[Finding]:
         return
     line, problem = first_line([str(program), "-version"])
     if problem or f'"{pinned}.' not in line:
-        yield Finding("fix", f"Java {pinned} is pinned, and {program} says: {problem or line}; {SETUP}")
+        yield Finding("fix", f"Java {pinned} is needed, but {program} reports: {problem or line}; {SETUP}")
     else:
         yield Finding("ok", f"Java: {line}")
 
 
 def nextflow(places: Places) -> Iterator[Finding]:
-    """The pinned Nextflow, started once; and the one of the user's own, if there is one."""
+    """The pinned Nextflow, started once; and the user's Nextflow, if there is one."""
     pinned = dict(pins(ROOT / "capsule_versions.env"))["nextflow"]
     if ":" in str(ROOT):
-        yield Finding("fix", f"the path of this checkout, {ROOT}, has a colon, where Java cuts it: move it")
+        yield Finding(
+            "fix", f"the path of this checkout, {ROOT}, has a colon, which Java does not support: move the checkout"
+        )
     line, problem = first_line([str(ROOT / "nextflow"), "-v"])
     if problem or pinned not in line:
         yield Finding("fix", f"Nextflow {pinned} does not start: {problem or line}; {SETUP}")
     else:
         yield Finding("ok", line)
     if own := shutil.which("nextflow"):
-        yield Finding("note", f"there is also {own}: it must be 24.10 or newer, should you use it")
+        yield Finding("note", f"{own} is installed as well: to use it, it must be 24.10 or newer")
     home = Path(os.environ.get("NXF_HOME") or Path.home() / ".nextflow")
     if problem := unwritable(nearest_folder(home)):
-        yield Finding("fix", f"Nextflow keeps its own files in {home}: {problem}; set NXF_HOME to another folder")
+        yield Finding("fix", f"Nextflow's folder {home}: {problem}; set NXF_HOME to another folder")
 
 
 def first_line(command: list[str], timeout_s: float = 60) -> tuple[str, str | None]:
-    """The first line that a program prints, and why it ended badly, or None."""
+    """The first line that a program prints, and why it failed, or None."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, cwd=folder, check=False)
@@ -133,21 +136,22 @@ def first_line(command: list[str], timeout_s: float = 60) -> tuple[str, str | No
 
 
 def torch(places: Places) -> Iterator[Finding]:
-    """PyTorch, which Kilosort4 and the drift estimate use, and whether it can use the machine's GPU."""
-    facts, problem = asked(TORCH)
+    """PyTorch, which Kilosort4 and motion estimation use, and whether it can use the machine's GPU."""
+    facts, problem = run_python(TORCH)
     if problem:
         yield Finding("fix", f"torch cannot be imported: {problem}; {SETUP}")
         return
     has_gpu = GPUS.is_dir() and any(GPUS.iterdir())
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    slow = "Kilosort4 runs on the CPU, which takes long; spykingcircus2 needs no GPU"
+    slow = "Kilosort4 runs on the CPU, which is slow; spykingcircus2 needs no GPU"
     if facts["gpus"]:
         yield Finding("ok", f"torch {facts['version']} uses {', '.join(facts['gpus'])}")
     elif not has_gpu:
         yield Finding("ok", f"torch {facts['version']}, no NVIDIA GPU: {slow}")
     elif facts["cuda"] is None:
         yield Finding(
-            "note", f"this machine has a GPU, but torch {facts['version']} is a build for the CPU: {slow}; {SETUP} anew"
+            "note",
+            f"this machine has a GPU, but torch {facts['version']} is a build for the CPU: {slow}; {SETUP} again",
         )
     elif visible is not None and visible.strip() in ("", "-1"):
         yield Finding("note", f"this machine has a GPU, which CUDA_VISIBLE_DEVICES={visible!r} hides: {slow}")
@@ -155,12 +159,12 @@ def torch(places: Places) -> Iterator[Finding]:
         yield Finding(
             "note",
             f"this machine has a GPU, but torch {facts['version']} (CUDA {facts['cuda']}) cannot use it: {slow}; "
-            "is the driver older than that CUDA? `nvidia-smi` tells",
+            "is the driver older than that CUDA? `nvidia-smi` shows its version",
         )
 
 
 def sorters(places: Places) -> Iterator[Finding]:
-    reasons, problem = asked(SORTERS)
+    reasons, problem = run_python(SORTERS)
     if problem:
         yield Finding("fix", f"SpikeInterface cannot be imported: {problem}; {SETUP}")
         return
@@ -172,7 +176,7 @@ def sorters(places: Places) -> Iterator[Finding]:
 
 
 def caches(places: Places) -> Iterator[Finding]:
-    """Where compiled code and matplotlib's lists of fonts last."""
+    """The folders where compiled code and matplotlib's list of fonts are kept."""
     from capsules.common.tasks.resources import numba_cache_folder
 
     numba = Path(os.environ.get("NUMBA_CACHE_DIR") or numba_cache_folder())
@@ -192,7 +196,7 @@ def _user_cache(name: str) -> Path:
 
 
 def models(places: Places) -> Iterator[Finding]:
-    """The classifiers' models of the default parameters, and the hub that they come from when one is missing."""
+    """The classifiers' models of the default parameters, and the hub when a model is missing."""
     from capsules.common import classifier_models as known
     from capsules.curation.params import CurationParams
 
@@ -205,18 +209,18 @@ def models(places: Places) -> Iterator[Finding]:
     if missing and (problem := known.unreachable(missing[0])):
         yield Finding(
             "note",
-            f"models {' and '.join(missing)}: {problem}. Curation leaves their labels out; `spikerelay fetch-models` "
-            "brings them, where the hub can be reached",
+            f"models {' and '.join(missing)}: {problem}. Curation leaves their labels out; run "
+            "`spikerelay fetch-models` where the hub can be reached",
         )
     elif missing:
         yield Finding(
-            "note", f"models {' and '.join(missing)}: not here yet; a run fetches them from the hub, which answers"
+            "note", f"models {' and '.join(missing)}: missing; a run fetches them from the hub, which is available"
         )
 
 
 def container(places: Places) -> Iterator[Finding]:
-    found = [name for name in ("docker", "apptainer", "singularity") if shutil.which(name)]
-    yield Finding("ok", f"container engine: {', '.join(found) or 'none'}; only Kilosort2.5 can use one")
+    engines = [name for name in ("docker", "apptainer", "singularity") if shutil.which(name)]
+    yield Finding("ok", f"container engine: {', '.join(engines) or 'none'}; only Kilosort2.5 can use one")
 
 
 # --- the machine
@@ -225,25 +229,27 @@ def container(places: Places) -> Iterator[Finding]:
 def cores(places: Places) -> Iterator[Finding]:
     all_cores, own = os.cpu_count() or 1, len(os.sched_getaffinity(0))
     if own < all_cores:
-        yield Finding("note", f"{own} of {all_cores} cores may be used here: give --n_jobs {own}")
+        yield Finding("note", f"{own} of {all_cores} cores are available: give --n_jobs {own}")
     else:
         yield Finding("ok", f"{all_cores} cores")
 
 
 def memory(places: Places) -> Iterator[Finding]:
-    """The machine's memory, what the container or scheduler allows of it, and what a task asks for at least."""
+    """The machine's memory, how much of it the container or scheduler allows, and the least that a task requests."""
     from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
 
     least_gb = max(STAGES[stage].size.memory_gb(channels=1) for stage in (*RECORDING_STAGES, *BLOCK_STAGES))
     total_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIGABYTE
     allowed_gb = min([total_gb, *_memory_limits_gb()])
     if allowed_gb < least_gb:
-        yield Finding("fix", f"{allowed_gb:.1f} GB of memory: tasks ask for {least_gb:.1f} GB and more; more is needed")
+        yield Finding(
+            "fix", f"{allowed_gb:.1f} GB of memory: tasks request {least_gb:.1f} GB and more; use a larger machine"
+        )
     elif allowed_gb < 0.95 * total_gb:
         limit = f"--max_memory '{int(0.9 * allowed_gb)} GB'"
         yield Finding(
             "note",
-            f"{allowed_gb:.1f} of {total_gb:.1f} GB of memory may be used here: give {limit}, or tasks are killed",
+            f"{allowed_gb:.1f} of {total_gb:.1f} GB of memory are available: give {limit}, or tasks are killed",
         )
     else:
         yield Finding("ok", f"{total_gb:.1f} GB of memory")
@@ -258,8 +264,8 @@ def _memory_limits_gb() -> Iterator[float]:
 def shared_memory(places: Places) -> Iterator[Finding]:
     """Sorters that work in several processes share arrays in /dev/shm."""
     if not SHARED_MEMORY.is_dir() or (problem := unwritable(SHARED_MEMORY)):
-        problem = problem if SHARED_MEMORY.is_dir() else "it is not there"
-        yield Finding("fix", f"{SHARED_MEMORY}: {problem}; sorters share memory there: mount it as tmpfs")
+        problem = problem if SHARED_MEMORY.is_dir() else "it does not exist"
+        yield Finding("fix", f"{SHARED_MEMORY}: {problem}; sorters share memory in it: mount it as tmpfs")
         return
     free_gb = shutil.disk_usage(SHARED_MEMORY).free / GIGABYTE
     if free_gb < LITTLE_SHARED_GB:
@@ -275,20 +281,20 @@ def open_files(places: Places) -> Iterator[Finding]:
     if soft == resource.RLIM_INFINITY or soft >= FEW_FILES:
         yield Finding("ok", "open files: " + ("no limit" if soft == resource.RLIM_INFINITY else f"at most {soft}"))
         return
-    level = "fix" if soft < LEAST_FILES else "note"
+    level: Literal["fix", "note"] = "fix" if soft < LEAST_FILES else "note"
     more = FEW_FILES if hard == resource.RLIM_INFINITY else min(FEW_FILES, hard)
-    yield Finding(level, f"at most {soft} files may be open at once: give `ulimit -n {more}` before the run")
+    yield Finding(level, f"at most {soft} files may be open at once: run `ulimit -n {more}` before the run")
 
 
 def locale(places: Places) -> Iterator[Finding]:
-    """Java turns file names into text by the locale; `./nextflow` sets C.UTF-8 where it is another one."""
+    """Java decodes file names by the locale; `./nextflow` sets C.UTF-8 unless the locale is UTF-8."""
     import locale as library
 
     charset = library.getpreferredencoding(False)
     if sys.getfilesystemencoding().lower().replace("-", "") != "utf8":
         yield Finding("fix", f"file names are read as {sys.getfilesystemencoding()}: set LC_ALL=C.UTF-8")
     elif charset.lower().replace("-", "") != "utf8":
-        yield Finding("note", f"the locale is {charset}; ./nextflow sets C.UTF-8, a nextflow of your own does not")
+        yield Finding("note", f"the locale is {charset}; ./nextflow sets C.UTF-8, another nextflow does not")
     else:
         yield Finding("ok", f"locale: {charset}")
 
@@ -309,26 +315,26 @@ def data(places: Places) -> Iterator[Finding]:
 
 
 def disk(places: Places) -> Iterator[Finding]:
-    for name, folder in places.written().items():
+    for name, folder in places.written_folders().items():
         if problem := unwritable(folder):
             yield Finding("fix", f"{name} {folder}: {problem}")
             continue
         space = os.statvfs(folder)
         free_gb = space.f_bavail * space.f_frsize / GIGABYTE
-        told = f"{name} {folder}: {free_gb:.1f} GB free"
+        shown = f"{name} {folder}: {free_gb:.1f} GB free"
         if free_gb < LEAST_DISK_GB:
-            yield Finding("fix", f"{told}: a run needs more than the size of its raw data; make room")
+            yield Finding("fix", f"{shown}: a run needs more than the size of its raw data; make room")
         elif space.f_files and not space.f_favail:
-            yield Finding("fix", f"{told}, but no file more can be made (no inodes): remove some")
+            yield Finding("fix", f"{shown}, but no inodes: remove some files")
         elif free_gb < LITTLE_DISK_GB:
-            yield Finding("note", f"{told}: a run needs more than the size of its raw data")
+            yield Finding("note", f"{shown}: a run needs more than the size of its raw data")
         else:
-            yield Finding("ok", told)
+            yield Finding("ok", shown)
 
 
 def locks(places: Places) -> Iterator[Finding]:
     """Nextflow locks its cache in the launch folder, HDF5 the NWB files in the work and results folders."""
-    for name, folder in places.written().items():
+    for name, folder in places.written_folders().items():
         if unwritable(folder):
             continue
         kind = file_system(folder)
@@ -337,29 +343,29 @@ def locks(places: Places) -> Iterator[Finding]:
             yield Finding(
                 "fix",
                 f"{name} {folder} ({kind}): {problem}; start from a local folder with `-w` on a local disk, "
-                "or set HDF5_USE_FILE_LOCKING=FALSE when it is HDF5 alone",
+                "or set HDF5_USE_FILE_LOCKING=FALSE if only HDF5 fails",
             )
         elif network:
-            yield Finding("note", f"{name} {folder}: locks work; it is a network disk ({kind}): a local one is faster")
+            yield Finding("note", f"{name} {folder}: locks work; it is a network disk ({kind}): a local disk is faster")
         else:
             yield Finding("ok", f"{name} {folder} ({kind}): locks work")
 
 
 def links(places: Places) -> Iterator[Finding]:
-    """Results are hard-linked where they lie on the work folder's file system, and copied elsewhere."""
+    """Results on the work folder's file system are hard links; on another file system they are copies."""
     if places.results is None:
         return
     work, results = nearest_folder(places.launch), nearest_folder(places.results)
     if work.stat().st_dev == results.stat().st_dev:
-        yield Finding("ok", "work and results folder share a file system: results cost no second copy")
+        yield Finding("ok", "work and results folder share a file system: results need no second copy")
     else:
         yield Finding(
-            "note", "work and results folder are on two file systems: results are copied; `-w` moves the work"
+            "note", "work and results folder are on two file systems: results are copied; `-w` moves the work folder"
         )
 
 
 def unwritable(folder: Path) -> str | None:
-    """Why no file can be made in a folder, or None."""
+    """Why a folder cannot be written, or None."""
     try:
         with tempfile.TemporaryFile(dir=folder):
             return None
@@ -377,16 +383,17 @@ def lock_problem(folder: Path) -> str | None:
                 except OSError as error:
                     return f"{name} locks do not work ({error.strerror})"
         try:
+            # A broken installation may lack it.
             import h5py
 
             with h5py.File(Path(inside) / "file.h5", "w"):
                 return None
         except BROKEN as error:
-            return f"HDF5 cannot make a file ({' '.join(str(error).split())[:120]})"
+            return f"HDF5 cannot write a file ({' '.join(str(error).split())[:120]})"
 
 
 def file_system(folder: Path) -> str:
-    """The type of the file system that a folder lies on."""
+    """The type of a folder's file system."""
     if not MOUNTS.is_file():
         return "unknown"
     mounts = [line.split()[1:3] for line in MOUNTS.read_text().splitlines()]

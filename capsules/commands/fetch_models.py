@@ -1,30 +1,19 @@
-"""`spikerelay fetch-models`: bring the classifiers' models onto this machine ahead of a run."""
+"""`spikerelay fetch-models`: download the classifiers' models before a run."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import argparse
 
-from capsules.common import classifier_models as models
+from capsules.common import classifier_models
+from capsules.common.errors import printable
 from capsules.resolve_params.params import PipelineParams
 from capsules.resolve_params.params_file import validate_file
 
 
-def fetch_models(params_file: Path | None) -> tuple[list[str], bool]:
-    """Fetch the models that a params file, or else the defaults, name and that are not here yet.
-
-    Returns
-    -------
-    lines : list of str
-        What happened to each model.
-    good : bool
-        Whether all are here now.
-
-    Raises
-    ------
-    Rejected
-        With every problem of the params file.
-    """
-    params = PipelineParams() if params_file is None else validate_file(params_file)
-    found = models.ready(params.curation.models().values())
-    lines = [f"{model.name}: {model.told}" for model in found]
-    return lines or ["the parameters use no classifier"], all(model.folder for model in found)
+def run(arguments: argparse.Namespace) -> int:
+    """Fetch the models of a params file, or of the defaults, that are missing on this machine; print their states."""
+    params = PipelineParams() if arguments.params is None else validate_file(arguments.params)
+    models = classifier_models.ready(params.curation.models().values())
+    lines = [f"{model.name}: {model.told}" for model in models]
+    print(*map(printable, lines or ["the parameters use no classifier"]), sep="\n")
+    return 0 if all(model.folder for model in models) else 1

@@ -1,4 +1,4 @@
-"""What the doctor's checks are told and what they answer; the standard library only, as in all of it."""
+"""What the doctor's checks take and return. Only the standard library is imported, as in all of the doctor."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. `fix` would stop a run or spoil it; `note` costs time, or leaves something out."""
+    """One line of the report. `fix`: a run would fail; `note`: a run takes longer or has less output."""
 
     level: Literal["ok", "note", "fix"]
     text: str
@@ -26,14 +26,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Places:
-    """The folders of the run that is asked about: None where the user has not said."""
+    """The folders of a run; None where the user named none."""
 
     data: Path | None
     results: Path | None
     launch: Path
 
-    def written(self) -> dict[str, Path]:
-        """What a run writes to: name -> folder, or the nearest folder above it that is there."""
+    def written_folders(self) -> dict[str, Path]:
+        """The folders that a run writes to: name -> folder, or the nearest existing folder above it."""
         folders = {"work folder": self.launch, "temporary folder": Path(tempfile.gettempdir())}
         if self.results is not None:
             folders["results folder"] = self.results
@@ -44,14 +44,14 @@ Check = Callable[[Places], Iterable[Finding]]
 
 
 def nearest_folder(folder: Path) -> Path:
-    """The folder itself, or the nearest one above it that is there."""
+    """The folder, or the nearest existing folder above it."""
     return next(path for path in (folder, *folder.parents) if path.is_dir())
 
 
-def asked(code: str, timeout_s: float = 60) -> tuple[object, str | None]:
-    """What a piece of Python prints as JSON in a process of its own, or why it ended badly, in one line.
+def run_python(code: str, timeout_s: float = 60) -> tuple[Any, str | None]:
+    """Run Python code in a separate process; return what it prints as JSON, or why it failed, in one line.
 
-    A library that was built for another processor ends the process that imports it.
+    A library that was built for another processor kills the process that imports it.
     """
     try:
         done = subprocess.run(
@@ -60,7 +60,7 @@ def asked(code: str, timeout_s: float = 60) -> tuple[object, str | None]:
     except subprocess.TimeoutExpired:
         return None, f"it takes longer than {timeout_s:g} s"
     if done.returncode < 0:
-        return None, f"it is ended by signal {-done.returncode}"
+        return None, f"signal {-done.returncode} kills it"
     if done.returncode:
         return None, (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
     return json.loads(done.stdout.splitlines()[-1]), None

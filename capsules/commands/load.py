@@ -1,18 +1,17 @@
-"""`spikerelay load`: what a results folder holds, a line each, as Python that loads it."""
+"""`spikerelay load`: list the content of a results folder as Python that loads it, one line each."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 from capsules.common.errors import printable
 from capsules.load import Session, load
 
 WHAT = {
-    "recordings": "preprocessed traces, computed when asked for",
-    "motion": "estimated drift, and its peaks",
+    "recordings": "preprocessed traces, computed on access",
+    "motion": "estimated motion, and its peaks",
     "sortings": "sorting before curation",
     "curated": "curated sorting, with its labels",
     "analyzers": "sorting analyzer with its extensions",
@@ -20,24 +19,16 @@ WHAT = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("results", type=Path)
-    parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="the raw data, for the traces [default: where the run had it]"
-    )
-    parser.set_defaults(run=run)
-
-
 def run(arguments: argparse.Namespace) -> int:
-    print(*map(printable, lines(load(arguments.results, arguments.data))), sep="\n")
+    print(*map(printable, list_content(load(arguments.results, arguments.data))), sep="\n")
     return 0
 
 
-def lines(session: Session) -> Iterator[str]:
-    """Python that loads what there is, with a remark on each line; it can be run as it stands."""
-    given = "" if session.data is None else f", data={str(session.data)!r}"
+def list_content(session: Session) -> Iterator[str]:
+    """Python that loads the content, with a remark on each line; it runs without changes."""
+    data = "" if session.data is None else f", data={str(session.data)!r}"
     yield "from capsules.load import load"
-    yield f"session = load({str(session.folder)!r}{given})"
+    yield f"session = load({str(session.folder)!r}{data})"
     for id, entry in session.status["recordings"].items():
         reason = f": {entry['reason']}" if entry.get("reason") else ""
         yield _line(f'session.status["recordings"][{json.dumps(id)}]', f"{entry['status']}{reason}")
@@ -47,7 +38,7 @@ def lines(session: Session) -> Iterator[str]:
     if session.curated:
         yield _line("session.metrics", "labels and metrics of all units, as one table")
     if session.data is None:
-        yield "# No preprocessed traces: the run's data folder is not where it was; give --data."
+        yield "# No preprocessed traces: the data folder of the run is missing; give --data."
 
 
 def _line(code: str, remark: str) -> str:

@@ -1,4 +1,4 @@
-"""`spikerelay rerun`: the command that makes a run again."""
+"""`spikerelay rerun`: print the command that makes a run again."""
 
 from __future__ import annotations
 
@@ -10,18 +10,13 @@ from typing import Any
 from capsules.common.contract import RUN_RECORD
 from capsules.common.errors import Rejected, printable
 from capsules.common.files import write_json
-from capsules.resolve_params.resolve import MACHINE_OPTIONS
+from capsules.resolve_params.options import MACHINE_OPTIONS
 from capsules.results.published import read_record, status_of
 
 ROOT = Path(__file__).parents[2]
 PARAMS_FILE = "rerun_params.json"
 STANDARD_PROFILE = "standard"
-"""What Nextflow calls it when no profile was named."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("results", type=Path)
-    parser.set_defaults(run=run)
+"""Nextflow's name for no profile."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,61 +25,61 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def rerun_command(results: Path) -> str:
-    """The command, for a shell; the params file that it names is written into the results folder.
+    """The command, for a shell; its params file is written into the results folder.
 
     Raises
     ------
     Rejected
-        When the folder does not hold what a run leaves, or cannot be written.
+        When the folder lacks the records of a run, or cannot be written.
     """
     status_of(results)
     if missing := [name for name in ("params.json", RUN_RECORD) if not (results / name).exists()]:
-        raise Rejected([f"{results} has no {' and no '.join(missing)}: the run cannot be told from it"])
-    record, made = read_record(results / "params.json"), read_record(results / RUN_RECORD)
+        raise Rejected([f"{results} has no {' and no '.join(missing)}: the run cannot be reconstructed"])
+    record, origin = read_record(results / "params.json"), read_record(results / RUN_RECORD)
     try:
-        params, data = record["params"], str(made["data"])
-        options = {"params_file": results / PARAMS_FILE} | sorter_option(record) | machine_options(made)
-        words = ["./nextflow", *configuration(made), "run", "main_multi_backend.nf", *profile(made)]
+        params, data = record["params"], str(origin["data"])
+        options = {"params_file": results / PARAMS_FILE} | sorter_option(record) | machine_options(origin)
+        words = ["./nextflow", *configuration(origin), "run", "main_multi_backend.nf", *profile(origin)]
     except (KeyError, TypeError, AttributeError):
-        raise Rejected([f"{results}: params.json or {RUN_RECORD} is not what a run leaves"]) from None
+        raise Rejected([f"{results}: params.json or {RUN_RECORD} is not the record of a run"]) from None
     try:
         write_json(results / PARAMS_FILE, params)
     except OSError as error:
         raise Rejected([f"{results / PARAMS_FILE} cannot be written: {error.strerror}"]) from None
-    # Joined by =, since a value of its own may begin with a dash.
+    # Joined by =, since a separate value may begin with a dash.
     words += [f"--{name}={value}" for name, value in options.items()]
-    folders = {"DATA_PATH": data, "RESULTS_PATH": unused(results)}
+    folders = {"DATA_PATH": data, "RESULTS_PATH": unused_folder(results)}
     variables = " ".join(f"{name}={shlex.quote(str(folder))}" for name, folder in folders.items())
     return f"cd {shlex.quote(str(ROOT))} && {variables} {shlex.join(words)}"
 
 
 def sorter_option(record: dict[str, Any]) -> dict[str, str]:
-    """`--sorter` when there were several: the params file then names none."""
+    """`--sorter` with several sorters: the params file then names none."""
     names = [sorter["name"] for sorter in record["sorters"]]
     return {"sorter": ",".join(names)} if len(names) > 1 else {}
 
 
-def configuration(made: dict[str, Any]) -> list[str]:
-    """`-C` with each configuration file that the run had; those of this checkout by their names in it."""
-    files = [Path(file) for file in made.get("config_files") or [ROOT / "nextflow_local.config"]]
+def configuration(origin: dict[str, Any]) -> list[str]:
+    """`-C` with each configuration file of the run; files of this checkout by their path in it."""
+    files = [Path(file) for file in origin.get("config_files") or [ROOT / "nextflow_local.config"]]
     names = [file.relative_to(ROOT) if file.is_relative_to(ROOT) else file for file in files]
     return [word for name in names for word in ("-C", str(name))]
 
 
-def profile(made: dict[str, Any]) -> list[str]:
-    """`-profile` where the run had another than Nextflow's own."""
-    name = made.get("profile") or STANDARD_PROFILE
+def profile(origin: dict[str, Any]) -> list[str]:
+    """`-profile` unless the run had Nextflow's standard profile."""
+    name = origin.get("profile") or STANDARD_PROFILE
     return [] if name == STANDARD_PROFILE else ["-profile", str(name)]
 
 
-def machine_options(made: dict[str, Any]) -> dict[str, Any]:
-    """The options on the machine's share, as far as the run noted them."""
-    given = made.get("options", {})
-    return {name: given[name] for name in MACHINE_OPTIONS if given.get(name) is not None}
+def machine_options(origin: dict[str, Any]) -> dict[str, Any]:
+    """The options about the machine that the run recorded."""
+    options = origin.get("options", {})
+    return {name: options[name] for name in MACHINE_OPTIONS if options.get(name) is not None}
 
 
-def unused(results: Path) -> Path:
-    """A name beside the results folder that is not taken."""
+def unused_folder(results: Path) -> Path:
+    """A folder next to the results folder that does not exist."""
     number = 2
     while (folder := results.with_name(f"{results.name}_{number}")).exists():
         number += 1

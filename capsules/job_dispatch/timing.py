@@ -1,11 +1,14 @@
-"""The time of a stream: its clock, by the instrument's timestamps or its sample numbers, and where it has gaps."""
+"""The time of a stream: its clock, from the instrument's timestamps or sample numbers, and its gaps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from spikeinterface import BaseRecording
 
 from capsules.common.recordings.clock import Clock, concatenated, counted, fit_clock, overlap
 from capsules.common.recordings.reading import open_reader
@@ -13,6 +16,8 @@ from capsules.job_dispatch.loaders.streams import Stream, cause
 
 MOST_SHOWN = 5
 """Gaps that a warning lists."""
+Source = Callable[[int, int], npt.NDArray[np.float64]]
+"""Times in seconds from one sample up to another."""
 
 
 @dataclass
@@ -30,8 +35,8 @@ class Timing:
     warnings: list[str] = field(default_factory=list)
 
 
-def timing_of(stream: Stream, segments: list[int], session: Path, read: bool) -> Timing:
-    """The time of some segments of a stream, concatenated.
+def read_timing(stream: Stream, segments: list[int], session: Path, use_timestamps: bool) -> Timing:
+    """Read the time of some segments of a stream, concatenated.
 
     Parameters
     ----------
@@ -39,11 +44,11 @@ def timing_of(stream: Stream, segments: list[int], session: Path, read: bool) ->
     segments : list of int
     session : Path
         The stream's readers are relative to it.
-    read : bool
+    use_timestamps : bool
         Whether the instrument's timestamps and sample numbers are read.
     """
     warnings: list[str] = []
-    clocks, regular = segment_clocks(stream.recording, segments, stream.sample_numbers, read, warnings)
+    clocks, regular = fit_segment_clocks(stream.recording, segments, stream.sample_numbers, use_timestamps, warnings)
     timing = Timing(
         clock=concatenated(clocks),
         regular=regular,
@@ -53,19 +58,19 @@ def timing_of(stream: Stream, segments: list[int], session: Path, read: bool) ->
         warnings=warnings,
     )
     if timing.in_turn:
-        clocks = in_turn(clocks)
+        clocks = shift_in_turn(clocks)
         timing.clock = concatenated(clocks)
     if stream.lfp_reader is not None:
         try:
             lfp = open_reader(stream.lfp_reader, session)
-            timing.lfp_clock = lfp_clock(lfp, segments, stream, clocks, timing.in_turn, read, warnings)
-        # Readers raise whatever their parsing runs into; the NWB step, which needs the stream, fails then.
+            timing.lfp_clock = fit_lfp_clock(lfp, segments, stream, clocks, timing.in_turn, use_timestamps, warnings)
+        # Readers raise any kind of error on broken data; the NWB stage, which needs the stream, fails then.
         except Exception as error:  # noqa: BLE001
             warnings.append(f"the LF stream cannot be read: {cause(error)}")
     return timing
 
 
-def in_turn(clocks: list[Clock]) -> list[Clock]:
+def shift_in_turn(clocks: list[Clock]) -> list[Clock]:
     """The clocks of segments that are counted one after the other from 0."""
     end_s, shifted = 0.0, []
     for clock in clocks:
@@ -74,22 +79,22 @@ def in_turn(clocks: list[Clock]) -> list[Clock]:
     return shifted
 
 
-def lfp_clock(
-    lfp: Any,
+def fit_lfp_clock(
+    lfp: BaseRecording,
     segments: list[int],
     stream: Stream,
     clocks: list[Clock],
-    shifted: bool,
-    read: bool,
+    is_shifted: bool,
+    use_timestamps: bool,
     warnings: list[str],
 ) -> Clock:
-    """The clock of the LF stream; where it differs from that of the wide band (one for each segment), it warns."""
+    """Fit the clock of the LF stream, and warn where it differs from the wide band's (`clocks`, one per segment)."""
     problems: list[str] = []
-    own, _ = segment_clocks(lfp, segments, stream.lfp_sample_numbers, read, problems)
-    if shifted:
-        own = [slow.shifted_to(clock.starts_s[0]) for slow, clock in zip(own, clocks, strict=True)]
+    lfp_clocks, _ = fit_segment_clocks(lfp, segments, stream.lfp_sample_numbers, use_timestamps, problems)
+    if is_shifted:
+        lfp_clocks = [slow.shifted_to(clock.starts_s[0]) for slow, clock in zip(lfp_clocks, clocks, strict=True)]
     warnings += [f"LF stream: {problem}" for problem in problems]
-    for index, slow, clock in zip(segments, own, clocks, strict=True):
+    for index, slow, clock in zip(segments, lfp_clocks, clocks, strict=True):
         sample_s = 1 / slow.sampling_frequency_hz
         for edge, at_s, expected_s in (
             ("begins", slow.starts_s[0], clock.starts_s[0]),
@@ -99,70 +104,71 @@ def lfp_clock(
                 warnings.append(
                     f"LF stream: segment {index + 1} {edge} at {at_s:.6f} s, in the wide band at {expected_s:.6f} s"
                 )
-    return concatenated(own)
+    return concatenated(lfp_clocks)
 
 
-def segment_clocks(
-    recording: Any, segments: list[int], sample_numbers: list[Path], read: bool, warnings: list[str]
+def fit_segment_clocks(
+    recording: BaseRecording, segments: list[int], sample_numbers: list[Path], use_timestamps: bool, warnings: list[str]
 ) -> tuple[list[Clock], bool]:
     """The clock of each segment, and whether the samples of all are counted from its start."""
-    found = []
+    clocks, all_regular = [], True
     for index in segments:
         numbers = sample_numbers[index] if index < len(sample_numbers) else None
-        found.append(segment_clock(recording, index, numbers, read, warnings))
-    return [clock for clock, _ in found], all(regular for _, regular in found)
+        clock, regular = fit_segment_clock(recording, index, numbers, use_timestamps, warnings)
+        clocks.append(clock)
+        all_regular = all_regular and regular
+    return clocks, all_regular
 
 
-def segment_clock(
-    recording: Any, index: int, numbers: Path | None, read: bool, warnings: list[str]
+def fit_segment_clock(
+    recording: BaseRecording, index: int, numbers: Path | None, use_timestamps: bool, warnings: list[str]
 ) -> tuple[Clock, bool]:
-    """The clock of a segment: by its timestamps, else by its sample numbers, else counted from its start."""
-    import numpy as np
-
+    """The clock of a segment: from its timestamps, else from its sample numbers, else counted from its start."""
     count, rate_hz = recording.get_num_samples(segment_index=index), float(recording.sampling_frequency)
     start_s = float(recording.get_start_time(segment_index=index))
-    sources: dict[str, Callable[[int, int], Any]] = {}
-    if read and recording.has_time_vector(segment_index=index):
+    sources: dict[str, Source] = {}
+    if use_timestamps and recording.has_time_vector(segment_index=index):
         sources["timestamps"] = lambda first, end: recording.get_times(index, start_frame=first, end_frame=end)
-    if read and numbers is not None and numbers.exists():
+    if use_timestamps and numbers is not None and numbers.exists():
         counts = np.load(numbers, mmap_mode="r")
         if len(counts) == count:
             sources["sample numbers"] = lambda first, end: counts[first:end] / rate_hz
         else:
             warnings.append(f"sample numbers of segment {index + 1}: {len(counts)} for {count} samples; not used")
-    fitted: dict[str, Clock] = {}
+    clocks: dict[str, Clock] = {}
     for name, source in sources.items():
         place = f"{name} of segment {index + 1}"
         try:
             clock, tolerance_s = fit_clock(source, count, rate_hz)
         except ValueError as error:
-            warnings.append(f"{place}: {error}; {instead(name, sources)}")
+            warnings.append(f"{place}: {error}; {_describe_fallback(name, sources)}")
             continue
         if back := clock.steps_back():
-            texts = [text for text in (listed("steps back", back), listed("gaps", clock.gaps())) if text]
-            warnings.append(f"{place}: {'; '.join(texts)}; {instead(name, sources)}")
+            texts = [text for text in (list_steps("steps back", back), list_steps("gaps", clock.gaps())) if text]
+            warnings.append(f"{place}: {'; '.join(texts)}; {_describe_fallback(name, sources)}")
             continue
-        fitted[name] = clock
+        clocks[name] = clock
         if tolerance_s > 1 / rate_hz:
             warnings.append(f"{place} jitter: times are within {1000 * tolerance_s:.2g} ms of them")
-    if not fitted:
+    if not clocks:
         return counted(count, rate_hz, start_s if np.isfinite(start_s) else 0.0), True
-    name, clock = next(iter(fitted.items()))
+    name, clock = next(iter(clocks.items()))
     if gaps := clock.gaps():
-        warnings.append(f"{name} of segment {index + 1}: {listed('gaps', gaps)}; times are right on both sides")
-    if len(fitted) > 1:
-        warnings += disagreements(fitted, index)
+        warnings.append(f"{name} of segment {index + 1}: {list_steps('gaps', gaps)}; times are correct on both sides")
+    if len(clocks) > 1:
+        warnings += compare_gaps(clocks, index)
     return clock, False
 
 
-def instead(name: str, sources: dict[str, Any]) -> str:
-    """What is used instead of a source of time that is wrong."""
-    later = list(sources)[list(sources).index(name) + 1 :]
-    return f"time is counted by {'samples' if not later else later[0]} instead"
+def _describe_fallback(name: str, sources: Iterable[str]) -> str:
+    """What replaces an invalid source of time: the next of the sources, or counting."""
+    names = list(sources)
+    later = names[names.index(name) + 1 :]
+    return f"time is counted by {later[0] if later else 'samples'} instead"
 
 
-def listed(kind: str, steps: list[tuple[int, float, float]]) -> str:
-    """How many steps, how long they are in all, and the largest with their places, in order."""
+def list_steps(kind: str, steps: list[tuple[int, float, float]]) -> str:
+    """The number of steps, their total length, and the largest with their places, in order."""
     if not steps:
         return ""
     shown = sorted(sorted(steps, key=lambda step: -abs(step[2]))[:MOST_SHOWN])
@@ -171,17 +177,17 @@ def listed(kind: str, steps: list[tuple[int, float, float]]) -> str:
     return f"{len(steps)} {kind}, {sum(length_s for *_, length_s in steps):.6g} s in all{more}: {places}"
 
 
-def disagreements(fitted: dict[str, Clock], index: int) -> Iterator[str]:
-    """Gaps that the timestamps of a segment have and its sample numbers do not, and the other way round."""
-    places = {name: {sample for sample, *_ in clock.gaps()} for name, clock in fitted.items()}
+def compare_gaps(clocks: dict[str, Clock], index: int) -> Iterator[str]:
+    """A warning for gaps that the timestamps of a segment have and its sample numbers lack, or the reverse."""
+    places = {name: {sample for sample, *_ in clock.gaps()} for name, clock in clocks.items()}
     for name, other in (("timestamps", "sample numbers"), ("sample numbers", "timestamps")):
-        alone = [gap for gap in fitted[name].gaps() if gap[0] not in places[other]]
+        alone = [gap for gap in clocks[name].gaps() if gap[0] not in places[other]]
         if alone:
-            yield f"segment {index + 1}: the {name} have {listed('gaps', alone)}, the {other} do not"
+            yield f"segment {index + 1}: the {name} have {list_steps('gaps', alone)}, the {other} do not"
 
 
-def parts_of(timing: Timing) -> list[Timing]:
-    """The time of each part of a segment between its gaps; the segment's where it has none."""
+def split_at_gaps(timing: Timing) -> list[Timing]:
+    """The time of each part of a segment between its gaps; the segment's time where it has none."""
     cuts = [sample for sample, *_ in timing.clock.gaps()]
     if not cuts:
         return [timing]

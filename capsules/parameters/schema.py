@@ -13,7 +13,7 @@ from capsules.parameters.model import Section, leaves, nullable, open_sections, 
 DRAFT_07 = "http://json-schema.org/draft-07/schema#"
 
 
-def draft07_schema(model: type[BaseModel], library_names: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def draft07_schema(model: type[BaseModel], library_names: dict[str, dict[str, Any] | list[str]]) -> dict[str, Any]:
     """The model as a draft-07 schema without references; nullable parameters have type lists.
 
     Parameters

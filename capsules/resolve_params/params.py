@@ -17,17 +17,19 @@ from capsules.visualization.params import VisualizationParams
 class NwbParams(Section):
     """The NWB export."""
 
-    ecephys: NwbEcephysParams = param(NwbEcephysParams(), NwbEcephysParams.__doc__)
+    ecephys: NwbEcephysParams = param(NwbEcephysParams(), NwbEcephysParams.__doc__ or "")
 
 
 class PipelineParams(Section):
-    """Parameters of the SpikeRelay pipeline; what is absent takes its default."""
+    """Parameters of the SpikeRelay pipeline; absent parameters have their default."""
 
-    schema_: str | None = Field(None, alias="$schema", description="Where an editor finds the schema of this file.")
-    job_dispatch: JobDispatchParams = param(JobDispatchParams(), JobDispatchParams.__doc__)
-    preprocessing: PreprocessingParams = param(PreprocessingParams(), PreprocessingParams.__doc__)
-    spikesorting: SpikesortingParams = param(SpikesortingParams(), "Which sorter runs, and with what.")
-    postprocessing: PostprocessingParams = param(PostprocessingParams(), PostprocessingParams.__doc__)
-    curation: CurationParams = param(CurationParams(), CurationParams.__doc__)
-    nwb: NwbParams = param(NwbParams(), NwbParams.__doc__)
-    visualization: VisualizationParams = param(VisualizationParams(), VisualizationParams.__doc__)
+    schema_: str | None = Field(
+        None, alias="$schema", description="Path or URL of the schema of this file, for editors."
+    )
+    job_dispatch: JobDispatchParams = param(JobDispatchParams(), JobDispatchParams.__doc__ or "")
+    preprocessing: PreprocessingParams = param(PreprocessingParams(), PreprocessingParams.__doc__ or "")
+    spikesorting: SpikesortingParams = param(SpikesortingParams(), "Which sorter runs, and its parameters.")
+    postprocessing: PostprocessingParams = param(PostprocessingParams(), PostprocessingParams.__doc__ or "")
+    curation: CurationParams = param(CurationParams(), CurationParams.__doc__ or "")
+    nwb: NwbParams = param(NwbParams(), NwbParams.__doc__ or "")
+    visualization: VisualizationParams = param(VisualizationParams(), VisualizationParams.__doc__ or "")

@@ -1,4 +1,4 @@
-"""A params file by itself: read, checked in its structure and as a whole, and held against the defaults."""
+"""A params file: read, checked in its structure and as a whole, and compared with the defaults."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LEAF_NAMES = {leaf.dotted for leaf in leaves(PipelineParams)}
 
 
 def dump(params: PipelineParams) -> dict[str, Any]:
-    """All parameters as JSON-ready data, as a params file holds them."""
+    """All parameters as JSON-ready data, as in a params file."""
     return params.model_dump(mode="json", by_alias=True, exclude={"schema_"})
 
 
@@ -41,20 +41,21 @@ def read_params_file(file: Path, name: str) -> strict_json.Document:
         raise Rejected([f"{name}: {error.strerror}"]) from None
     if not isinstance(document.value, dict):
         raise Rejected([f"{name}: a JSON object is needed, with one section per stage"])
-    if (parts := _parts(document.value)) > MAX_PARTS:
+    if (parts := _count_parts(document.value)) > MAX_PARTS:
         raise Rejected([f"{name}: has {parts} keys and values (limit: {MAX_PARTS})"])
     if problems := problems_of(PipelineParams, document.value):
         if more := and_more(len(problems)):
             listed = [f"{name}, {document.place(problem.path)}: {problem}" for problem in problems[:MOST_SHOWN]]
             raise Rejected([*listed, f"{name}: {more[0]}"])
-        # What is right by itself is held against the rules as well, so that all mistakes are told at once.
-        rest = PipelineParams.model_validate(_without(document.value, problems))
+        # The valid parameters are checked against the rules as well, so that all mistakes are reported at once.
+        rest = PipelineParams.model_validate(_remove_invalid(document.value, problems))
         broken = [problem for problem in whole_file_problems(rest) if document.holds(problem.path)]
         raise Rejected([f"{name}, {document.place(problem.path)}: {problem}" for problem in problems + broken])
     return document
 
 
-def _parts(value: Any) -> int:
+def _count_parts(value: Any) -> int:
+    """The number of keys and values at all depths."""
     holders, count = [value], 0
     while holders:
         holder = holders.pop()
@@ -64,7 +65,7 @@ def _parts(value: Any) -> int:
     return count
 
 
-def _without(document: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
+def _remove_invalid(document: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
     """The document without the parameters that have problems."""
     document = deepcopy(document)
     for problem in problems:
@@ -81,7 +82,7 @@ def _without(document: dict[str, Any], problems: list[Problem]) -> dict[str, Any
 
 
 def validate_file(file: Path) -> PipelineParams:
-    """Check a params file on its own, whatever options a run would add.
+    """Check a params file without the options of a run.
 
     Raises
     ------
@@ -91,12 +92,12 @@ def validate_file(file: Path) -> PipelineParams:
     document = read_params_file(file, str(file))
     params = PipelineParams.model_validate(document.value)
     if problems := whole_file_problems(params):
-        raise Rejected([placed(problem, str(file), document) for problem in problems])
+        raise Rejected([locate(problem, str(file), document) for problem in problems])
     return params
 
 
 def whole_file_problems(params: PipelineParams) -> list[Problem]:
-    """What is wrong with valid parameters taken together."""
+    """Rules that valid parameters break together."""
     document = dump(params)
     return rule_problems(document) + name_problems(document) + _text_problems(params)
 
@@ -104,7 +105,7 @@ def whole_file_problems(params: PipelineParams) -> list[Problem]:
 def differences(params: PipelineParams) -> dict[str, tuple[Any, Any]]:
     """Dotted name -> (default, value) of every parameter that is not the default.
 
-    A section that is null on one side stands as a whole; so does what a section holds beyond its parameters.
+    A section that is null on one side is listed as one value; so is a setting that has no parameter model.
     """
     return dict(_differences(dump(PipelineParams()), dump(params), ()))
 
@@ -118,22 +119,24 @@ def _differences(default: Any, value: Any, path: tuple[str, ...]) -> Iterator[tu
         yield ".".join(path), (default, value)
 
 
-def placed(problem: Problem, name: str, file: strict_json.Document) -> str:
-    """A problem with its place in the file, or the nearest one; without, when the file has nothing of it."""
+def locate(problem: Problem, name: str, file: strict_json.Document) -> str:
+    """A problem with its place in the file, or the nearest place; without place where the file lacks its section."""
     if problem.path and file.holds(problem.path[:1]):
         return f"{name}, {file.place(problem.path)}: {problem}"
     return str(problem)
 
 
 def _text_problems(params: PipelineParams) -> list[Problem]:
-    """What is wrong within texts that have a form of their own."""
+    """What is wrong within parameters that are texts in another language: queries and JSON."""
     problems = query_problems(params)
     info = params.job_dispatch.spikeinterface_info
     if isinstance(info, str) and info.lstrip().startswith("{"):
         path = ("job_dispatch", "spikeinterface_info")
         try:
-            found = problems_of(SpikeInterfaceInfo, strict_json.read(info).value)
-            problems += [Problem((*path, *problem.path), problem.text) for problem in found]
+            document = strict_json.read(info).value
+            problems += [
+                Problem((*path, *problem.path), problem.text) for problem in problems_of(SpikeInterfaceInfo, document)
+            ]
         except Rejected as refusal:
             problems.append(Problem(path, f"not JSON: {refusal}"))
     return problems

@@ -13,26 +13,32 @@ from capsules.common.errors import Rejected, nearest
 
 COLUMNS = ("data", "session", "params_file")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""What a session's name may be: it is a folder of the results, and stands in commands."""
+"""A valid name of a session, which is used as a folder and in commands."""
 MAX_LENGTH = 10_000_000
 RESERVED = ("nextflow", "sessions.json", "sessions.html")
-"""What the results folder holds beside the sessions' folders."""
+"""Other files and folders of the results folder."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """A data folder to be sorted; `said` tells the user where it was named.
+    """A data folder to be sorted; `source` names the place in the user's input, for messages.
 
-    The name is "" when the run has no sheet, and `params_file` None when nobody named one.
+    The name is "" when the run has no sheet, and `params_file` None when there is none.
     """
 
     name: str
     data: str | None
     params_file: str | None
-    said: str
+    source: str
+
+    @property
+    def data_folder(self) -> Path:
+        """The data folder, once `data_problems` has accepted it."""
+        assert self.data is not None
+        return Path(self.data)
 
     def results(self, results: Path) -> Path:
-        """Its folder in the results folder of the run."""
+        """The session's folder in the results folder of the run."""
         return results / self.name
 
 
@@ -53,48 +59,49 @@ def sessions_of(options: dict[str, Any], launch_folder: Path, data: str | None) 
 def read_sheet(file: Path, shown: str, params_file: str | None) -> list[Session]:
     """The sessions of a sheet.
 
-    Columns: `data`, a folder; `session`, its name (left out: the folder's); `params_file` (left out: the run's own).
+    Columns: `data`, a folder; `session`, its name (default: the folder's); `params_file` (default: the run's).
     Relative paths start at the sheet's folder.
 
     Parameters
     ----------
     file : Path
     shown : str
-        What the user calls it.
+        The file as the user wrote it.
     params_file : str or None
-        The run's own.
+        The run's.
 
     Raises
     ------
     Rejected
-        With every problem of the sheet, and its line.
+        With every problem of the sheet, each with its line.
     """
     rows = _rows(file, shown)
-    sessions, problems = [], []
+    sessions: list[Session] = []
+    problems = []
     for line, row in rows:
-        said = f"{shown}, line {line}"
+        source = f"{shown}, line {line}"
         if not row["data"]:
-            problems.append(f"{said}: no data folder")
+            problems.append(f"{source}: the data folder is missing")
             continue
         data = file.parent.absolute() / row["data"]
         own = str(file.parent.absolute() / row["params_file"]) if row["params_file"] else params_file
-        session = Session(row["session"] or data.name, str(data), own, said)
+        session = Session(row["session"] or data.name, str(data), own, source)
         sessions.append(session)
-        problems += [f"{said}: {problem}" for problem in _name_problems(session.name)]
-        # The path goes to the tasks as a line of its own.
-        if "\n" in session.data or "\r" in session.data:
-            problems.append(f"{said}: data: a path over several lines is not read")
+        problems += [f"{source}: {problem}" for problem in _name_problems(session.name)]
+        # The workflow passes the path to the tasks as one line.
+        if "\n" in str(data) or "\r" in str(data):
+            problems.append(f"{source}: data: the path has a line break: rename the folder")
     lines: dict[str, list[str]] = {}
     for session in sessions:
-        # Some file systems do not tell upper from lower case.
-        lines.setdefault(session.name.lower(), []).append(session.said.rpartition(" ")[2])
+        # Some file systems do not distinguish upper from lower case.
+        lines.setdefault(session.name.lower(), []).append(session.source.rpartition(" ")[2])
     problems += [
-        f"{shown}, lines {', '.join(where)}: session {name!r} stands more than once: name them in the column `session`"
+        f"{shown}, lines {', '.join(where)}: session {name!r} is listed more than once: set the column `session`"
         for name, where in lines.items()
         if len(where) > 1
     ]
     if not sessions and not problems:
-        problems.append(f"{shown}: no session in it; its columns are {', '.join(COLUMNS)}")
+        problems.append(f"{shown}: lists no session; the columns are {', '.join(COLUMNS)}")
     if problems:
         raise Rejected(problems)
     return sessions
@@ -106,16 +113,16 @@ def _rows(file: Path, shown: str) -> list[tuple[int, dict[str, str]]]:
     Raises
     ------
     Rejected
-        When the file is no such table.
+        When the file is not such a table.
     """
     rows, problems = [], []
     try:
-        # Spreadsheet programs put a mark before UTF-8.
+        # Spreadsheet programs write a byte order mark.
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            # No more than is taken: /dev/zero has no end.
+            # The read is limited: /dev/zero has no end.
             text = stream.read(MAX_LENGTH + 1)
         if len(text) > MAX_LENGTH:
-            raise Rejected([f"--sessions {shown}: longer than {MAX_LENGTH} letters, as no sheet is"])
+            raise Rejected([f"--sessions {shown}: too large (limit: {MAX_LENGTH} characters)"])
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         header = [name.strip() for name in next(reader, [])]
         if problem := _header_problem(header):
@@ -124,11 +131,11 @@ def _rows(file: Path, shown: str) -> list[tuple[int, dict[str, str]]]:
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) != len(header):
-                problems.append(f"{shown}, line {reader.line_num}: {len(cells)} cells, {len(header)} columns")
+                problems.append(f"{shown}, line {reader.line_num}: has {len(cells)} cells for {len(header)} columns")
                 continue
             row = dict.fromkeys(COLUMNS, "") | dict(zip(header, map(str.strip, cells), strict=True))
             if any("\0" in cell for cell in cells):
-                problems.append(f"{shown}, line {reader.line_num}: a NUL character")
+                problems.append(f"{shown}, line {reader.line_num}: has a NUL character: remove it")
                 continue
             rows.append((reader.line_num, row))
     except OSError as error:
@@ -138,7 +145,7 @@ def _rows(file: Path, shown: str) -> list[tuple[int, dict[str, str]]]:
     except csv.Error as error:
         raise Rejected([f"{shown}: not a CSV file with commas: {error}"]) from None
     except ValueError:
-        raise Rejected([f"--sessions {shown}: no file can have this name"]) from None
+        raise Rejected([f"--sessions {shown}: invalid file name"]) from None
     if problems:
         raise Rejected(problems)
     return rows
@@ -146,17 +153,17 @@ def _rows(file: Path, shown: str) -> list[tuple[int, dict[str, str]]]:
 
 def _header_problem(header: list[str]) -> str | None:
     unknown = [name for name in header if name not in COLUMNS]
-    wanted = f"with commas between: {','.join(COLUMNS)}"
+    wanted = f"the columns are {','.join(COLUMNS)}"
     if unknown:
         return f"unknown column {unknown[0]!r}{nearest(unknown[0], list(COLUMNS))}; {wanted}"
     if "data" not in header:
-        return f"no column `data`; {wanted}"
-    return "a column stands twice" if len(set(header)) < len(header) else None
+        return f"the column `data` is missing; {wanted}"
+    return "a column is listed twice" if len(set(header)) < len(header) else None
 
 
 def _name_problems(name: str) -> list[str]:
     if name.lower() in RESERVED:
-        return [f"session: {name} is a name that the results folder has for something else"]
+        return [f"session: {name} is reserved in the results folder: choose another name"]
     if not NAME.fullmatch(name):
-        return [f"session: letters, digits, '.', '_' and '-' make a name, the first a letter or digit; got {name!r}"]
+        return [f"session: invalid name {name!r}: use letters, digits, `.`, `_` and `-`, with a letter or digit first"]
     return []

@@ -1,7 +1,7 @@
-"""The first process of a run: check everything that the user said and every folder, then hand on the sections.
+"""The first process of a run: check everything that the user wrote and every folder, then pass on the sections.
 
-It always exits 0 and writes `resolved.json`; the workflow stops with the problems it holds, so that the user reads
-them and not a process error.
+It always exits 0 and writes `resolved.json`. The workflow stops with the problems in it, so that the user reads them
+and not a process error.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from capsules.common.contract import RUN_RECORD, SECTION_OF_STAGE, STAGES
 from capsules.common.errors import Rejected, printable
 from capsules.common.files import write_json
 from capsules.common.tasks.versions import code_fingerprint
-from capsules.preprocessing.artifact_times import digest_times_files
 from capsules.resolve_params.machine import cluster
-from capsules.resolve_params.machine.folders import data_problems, make_ready, move_aside, results_problems
-from capsules.resolve_params.names.classifiers import prepare_models
+from capsules.resolve_params.machine.classifiers import prepare_models
+from capsules.resolve_params.machine.folders import data_problems, move_aside, prepare_results, results_problems
 from capsules.resolve_params.params_file import differences
 from capsules.resolve_params.resolve import Resolved, guess_input, resolve
 from capsules.resolve_params.sheet import Session, sessions_of
+
+ResolvedOf = dict[str | None, Resolved]
+"""Params file (None: there is none) -> the parameters resolved with it."""
 
 
 def main() -> int:
@@ -37,7 +39,7 @@ def main() -> int:
         help="JSON file: `options` holds Nextflow's params, relative paths in them start at `launch_folder`; "
         "`container_engine`, `config_files`, `profile` and `resumed` are Nextflow's, the rest is hold_results.groovy's",
     )
-    parser.add_argument("--output", type=Path, default=Path("resolved.json"), metavar="FILE", help="what is written")
+    parser.add_argument("--output", type=Path, default=Path("resolved.json"), metavar="FILE", help="the file to write")
     arguments = parser.parse_args()
     run = json.loads(arguments.run.read_text())
     try:
@@ -49,12 +51,12 @@ def main() -> int:
 
 
 def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
-    """The sections of every session of a run, with the folders checked and the results folder made ready.
+    """Check a whole run, prepare its results folder, and return the sections of every session.
 
     Parameters
     ----------
     run : dict
-        `options`, `launch_folder` and what else the workflow tells, as for `--run`.
+        `options`, `launch_folder` and the workflow's further entries, as for `--run`.
 
     Returns
     -------
@@ -64,52 +66,32 @@ def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
     Raises
     ------
     Rejected
-        With every problem found.
+        With every problem of the run.
     """
     options, launch_folder = run["options"], Path(run["launch_folder"])
-    problems = []
-    try:
-        sessions = sessions_of(options, launch_folder, os.environ.get("DATA_PATH"))
-    except Rejected as refusal:
-        problems += refusal.problems
-        sessions = []
-    by_file: dict[str | None, Resolved] = {}
-    for file in dict.fromkeys(session.params_file for session in sessions) or [options.get("params_file")]:
-        try:
-            by_file[file] = resolve(options | {"params_file": file}, launch_folder, run.get("container_engine"))
-            problems += machine_problems(options, by_file[file])
-        except Rejected as refusal:
-            problems += refusal.problems
-    for session in sessions:
-        problems += data_problems(session.data, session.said)
     owner = json.loads(run.get("results_held_by") or "null")
-    problems += results_problems(os.environ.get("RESULTS_PATH"), sessions, bool(options.get("overwrite")), owner)
-    if problems:
-        raise Rejected(list(dict.fromkeys(problems)))
+    sessions, resolved_of = _check(run, options, launch_folder, owner)
     results = Path(os.environ["RESULTS_PATH"])
-    times = {
-        session.name: digest_times_files(
-            Path(session.data), by_file[session.params_file].params.preprocessing.artifacts.times
-        )
-        for session in sessions
-    }
-    digests = {file: prepare_models(resolved, launch_folder) for file, resolved in by_file.items()}
+    digests = {session.name: _times_digest(session, resolved_of) for session in sessions}
+    model_digests = {file: prepare_models(resolved, launch_folder) for file, resolved in resolved_of.items()}
     moved = [run["moved_aside"]] if run.get("moved_aside") else []
     moved += move_aside(results, sessions) if options.get("overwrite") else []
-    for resolved in by_file.values():
+    for resolved in resolved_of.values():
         resolved.notes = [*moved, *machine_notes(options, resolved), *_lock_notes(owner), *resolved.notes]
     code = {stage.name: code_fingerprint(stage) for stage in STAGES.values()}
-    refuse = not run.get("resumed") and not options.get("skip_disk_check")
-    own = {name: value for name, value in options.items() if name != "sessions"}
+    reject_shortage = not run.get("resumed") and not options.get("skip_disk_check")
+    own_options = {name: value for name, value in options.items() if name != "sessions"}
     documents = []
     for session in sessions:
-        resolved = deepcopy(by_file[session.params_file])
-        guess_input(resolved, Path(session.data))
-        make_ready(session.results(results), session.data, run, own | {"params_file": session.params_file})
+        resolved = deepcopy(resolved_of[session.params_file])
+        guess_input(resolved, session.data_folder)
+        prepare_results(
+            session.results(results), session.data_folder, run, own_options | {"params_file": session.params_file}
+        )
         # A model or a file of times that appeared or changed makes its stage new, as a change of the code does.
-        own_code = code | {"curation": code["curation"] + digests[session.params_file]}
-        own_code["preprocessing"] += times[session.name]
-        documents.append(_session_document(session, resolved, own_code, refuse))
+        own_code = code | {"curation": code["curation"] + model_digests[session.params_file]}
+        own_code["preprocessing"] += digests[session.name]
+        documents.append(_session_document(session, resolved, own_code, reject_shortage))
     if sheet := options.get("sessions"):
         (results / RUN_RECORD).parent.mkdir(exist_ok=True)
         record = {"data": str((launch_folder / sheet).resolve()), "options": options}
@@ -117,32 +99,76 @@ def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
     return {"problems": [], "notes": sheet_notes(options, sessions), "sessions": documents}
 
 
+def _check(
+    run: dict[str, Any], options: dict[str, Any], launch_folder: Path, owner: dict[str, Any] | None
+) -> tuple[list[Session], ResolvedOf]:
+    """Check the sheet, every params file with the options, and all folders; nothing is written.
+
+    Raises
+    ------
+    Rejected
+        With every problem.
+    """
+    problems, sessions = [], []
+    try:
+        sessions = sessions_of(options, launch_folder, os.environ.get("DATA_PATH"))
+    except Rejected as refusal:
+        problems += refusal.problems
+    resolved_of: ResolvedOf = {}
+    for file in dict.fromkeys(session.params_file for session in sessions) or [options.get("params_file")]:
+        try:
+            resolved_of[file] = resolve(options | {"params_file": file}, launch_folder, run.get("container_engine"))
+            problems += machine_problems(options, resolved_of[file])
+        except Rejected as refusal:
+            problems += refusal.problems
+    for session in sessions:
+        problems += data_problems(session.data, session.source)
+    problems += results_problems(os.environ.get("RESULTS_PATH"), sessions, bool(options.get("overwrite")), owner)
+    if problems:
+        raise Rejected(list(dict.fromkeys(problems)))
+    return sessions, resolved_of
+
+
+def _times_digest(session: Session, resolved_of: ResolvedOf) -> str:
+    """A digest of the session's artefact times; empty when its parameters name no file of times."""
+    name = resolved_of[session.params_file].params.preprocessing.artifacts.times
+    if name is None:
+        return ""
+    # Few runs name a file of times, and this module imports numpy.
+    from capsules.preprocessing.artifact_times import digest_times_files
+
+    return digest_times_files(session.data_folder, name)
+
+
 def sheet_notes(options: dict[str, Any], sessions: list[Session]) -> list[str]:
-    """What has no effect beside a sheet."""
+    """Settings that have no effect together with a sheet."""
     if options.get("sessions") is None:
         return []
     notes = []
     if os.environ.get("DATA_PATH"):
         notes.append("DATA_PATH has no effect: the sheet names the data folders")
-    if (given := options.get("params_file")) and all(session.params_file != given for session in sessions):
-        notes.append(f"--params_file {given} has no effect: every row of the sheet names its own")
+    if (file := options.get("params_file")) and all(session.params_file != file for session in sessions):
+        notes.append(f"--params_file {file} has no effect: every row of the sheet names another file")
     return notes
 
 
-def _session_document(session: Session, resolved: Resolved, code: dict[str, str], refuse: bool) -> dict[str, Any]:
+def _session_document(
+    session: Session, resolved: Resolved, code: dict[str, str], reject_shortage: bool
+) -> dict[str, Any]:
     """What the workflow needs for a session.
 
-    `session` and `data` (both "" for the one in DATA_PATH), `sections` and `code` by stage (JSON text and fingerprint),
-    how many `stages` work on a recording, a sorting or a block, `sorters` with a section each, `disk`, which the
-    forecast goes by (it may `refuse`), and `params`, which the session's results get: parameters, sorters, origins and
-    notes.
+    `session` and `data` (both "" for the session in DATA_PATH), `sections` and `code` by stage (JSON text and
+    fingerprint), how many `stages` work on a recording, a sorting or a block, `sorters` with a section each, `disk`,
+    from which the forecast is made, and `params`, which is published with the session's results: parameters, sorters,
+    origins and notes.
     """
     sections = {stage: json.dumps(resolved.section(stage)) for stage in SECTION_OF_STAGE if stage != "spikesorting"}
     sortings = resolved.sortings()
+    disk = {"params": resolved.document(), "sorters": resolved.sorters, "refuse": reject_shortage}
     return {
         "session": session.name,
         "data": session.data if session.name else "",
-        "disk": json.dumps({"params": resolved.document(), "sorters": resolved.sorters, "refuse": refuse}),
+        "disk": json.dumps(disk),
         "sections": {stage: sections.get(stage, "{}") for stage in STAGES},
         "sorters": [sorting | {"section": json.dumps(sorting["section"])} for sorting in sortings],
         "code": code,
@@ -160,25 +186,21 @@ def _session_document(session: Session, resolved: Resolved, code: dict[str, str]
 
 
 def machine_problems(options: dict[str, Any], resolved: Resolved) -> list[str]:
-    """Options for a cluster without one, or why the cluster would not take the run's jobs."""
+    """Options for a cluster without a cluster, or why the cluster would reject the run's jobs."""
     if cluster.CLUSTER_VARIABLE in os.environ:
-        return cluster.cluster_problems(options, gpu_sorters(resolved))
-    given = [name for name in cluster.OPTIONS if options.get(name) is not None]
-    return [f"--{name}: has a meaning with -C nextflow_slurm.config alone" for name in given]
-
-
-def gpu_sorters(resolved: Resolved) -> list[str]:
-    return [sorting["name"] for sorting in resolved.sortings() if sorting["gpu"]]
+        return cluster.cluster_problems(options, resolved.gpu_sorters())
+    names = [name for name in cluster.OPTIONS if options.get(name) is not None]
+    return [f"--{name}: needs -C nextflow_slurm.config" for name in names]
 
 
 def machine_notes(options: dict[str, Any], resolved: Resolved) -> list[str]:
-    """What becomes of the options on the machine."""
+    """Automatic adjustments to the options about the machine."""
     if cluster.CLUSTER_VARIABLE in os.environ:
-        return cluster.cluster_notes(options, gpu_sorters(resolved))
+        return cluster.cluster_notes(options, resolved.gpu_sorters())
     n_jobs, cores = options.get("n_jobs"), os.cpu_count() or 1
     if n_jobs is None or n_jobs <= cores:
         return []
-    return [f"--n_jobs {n_jobs}: this machine has {cores} cores, and no more are used"]
+    return [f"--n_jobs {n_jobs}: this machine has {cores} cores; the run uses {cores}"]
 
 
 def _lock_notes(owner: dict[str, Any] | None) -> list[str]:

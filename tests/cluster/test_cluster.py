@@ -184,8 +184,8 @@ def test_gpus_are_handed_out_by_the_cluster(pipeline, slurm, config):
     [
         (("--slurm_queue", "nosuch"), "invalid partition specified: nosuch"),
         (("--slurm_queue", "short"), "the queue short allows 1 h"),
-        (("--n_jobs", "5"), "--n_jobs 5: SLURM refuses such a job"),
-        (("--n_gpus", "1", "--slurm_gpu_options=--gres=gpu:9"), "--slurm_gpu_options: SLURM refuses such a job"),
+        (("--n_jobs", "5"), "--n_jobs 5: SLURM rejects such a job"),
+        (("--n_gpus", "1", "--slurm_gpu_options=--gres=gpu:9"), "--slurm_gpu_options: SLURM rejects such a job"),
     ],
 )
 def test_what_this_cluster_cannot_give_is_refused(pipeline, config, arguments, message):

@@ -57,13 +57,20 @@ def test_help_is_quick_and_names_every_parameter(stage):
         assert text.count("default:") >= len(list(leaves(importlib.import_module(f"capsules.{stage}.params").PARAMS)))
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_help_imports_nothing_heavy(stage):
+COMMANDS = ["--help", "doctor --help", "validate --help", "plan --help", "curate --help", "curate", "nosuch"]
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [*((f"capsules.{stage}", "--help") for stage in STAGES), ("capsules.resolve_params", "--help")]
+    + [("capsules", words) for words in COMMANDS],
+)
+def test_help_and_mistakes_import_nothing_heavy(module, words):
     code = f"""
 import sys
-sys.argv = ["x", "--help"]
+sys.argv = ["x", *{words.split()}]
 try:
-    import runpy; runpy.run_module("capsules.{stage}", run_name="__main__")
+    import runpy; runpy.run_module({module!r}, run_name="__main__")
 except SystemExit:
     pass
 heavy = {{"numpy", "scipy", "spikeinterface", "torch", "numba", "pandas", "matplotlib", "pynwb", "neuroconv"}}

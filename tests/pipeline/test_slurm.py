@@ -83,12 +83,12 @@ def test_a_rerun_names_the_configuration_and_the_options(pipeline):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--slurm_queue=nosuch",), "--slurm_options: SLURM refuses such a job (sbatch: error: invalid partition"),
+        (("--slurm_queue=nosuch",), "--slurm_options: SLURM rejects such a job (sbatch: error: invalid partition"),
         (("--slurm_queue=short",), "--max_time 72 h: the queue short allows 1 h"),
         (("--slurm_queue=x\n touch harmed",), "--slurm_queue: must be names of partitions"),
-        (("--slurm_gpu_queue=gpu",), "--slurm_gpu_queue: no job asks for a GPU; give --n_gpus"),
+        (("--slurm_gpu_queue=gpu",), "--slurm_gpu_queue: no job requests a GPU; set --n_gpus"),
         (("--slurm_que=work",), "--slurm_que: unknown option; did you mean 'slurm_queue'"),
-        (("--max_cpus=none",), "--max_cpus: a whole number of at least 1 is needed"),
+        (("--max_cpus=none",), "--max_cpus: must be an integer of at least 1"),
     ],
 )
 def test_what_the_cluster_would_not_take_is_refused_before_any_job(pipeline, arguments, message):

@@ -548,7 +548,7 @@ MISTAKES = {
         "--sorter=kilosort9": "did you mean 'kilosort4'",
         "--preprocesing_args=--motion skip": "--preprocesing_args: unknown option; did you mean",
         "--curation_args=--querry 1": "unknown argument '--querry'; did you mean '--query'",
-        "--runmode=quick": "--runmode: one of full, fast",
+        "--runmode=quick": "--runmode: must be one of full, fast",
     },
     "values": {
         "--spikesorting_args=--sorter.seed -1": "--sorter.seed: must be integer or null >= 0; got -1",
@@ -613,10 +613,10 @@ def test_the_format_is_found_when_none_is_named(tmp_path):
     write_aind(tmp_path / "session")
     run = Pipeline(tmp_path, tmp_path / "session").run("--job_dispatch_args=--no-split-groups")
     assert run.code == 0, run.output
-    assert "--input aind: no input was named, and this is the one format in the data folder" in run.output
+    assert "--input aind: the only format in the data folder; the parameters name none" in run.output
     assert len(run.status["recordings"]) == 4
     origins = json.loads((run.results / "params.json").read_text())["origins"]
-    assert origins["job_dispatch.input"] == "found in the data folder"
+    assert origins["job_dispatch.input"] == "detected in the data folder"
 
 
 @pytest.mark.slow

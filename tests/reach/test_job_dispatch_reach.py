@@ -8,7 +8,7 @@ import pytest
 from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.saturation import converter_limits
 from capsules.job_dispatch import stage
-from capsules.job_dispatch.look import look
+from capsules.job_dispatch.data_check import check_data
 from capsules.job_dispatch.params import PARAMS, DataCheck
 from tests.reach.spy import stage_leaves, task_for
 
@@ -200,9 +200,9 @@ HALF_SATURATED = np.where(np.arange(60000)[:, None] % 4 == 0, 32767, SPIKES).ast
             None,
             "25.00% of the samples are at",
         ),
-        ({}, NOISE, 0.195, None, "no spike was seen"),
+        ({}, NOISE, 0.195, None, "no spike was detected"),
         ({"spike_threshold": 2}, NOISE, 0.195, None, None),
-        ({}, SPIKES, 1e-6, None, "uV: the gain, or the sample type, looks wrong"),
+        ({}, SPIKES, 1e-6, None, "uV: check the gain and the sample type"),
         ({"min_noise_uv": 20}, SPIKES, 0.195, None, "the gain"),
         ({"max_noise_uv": 5}, SPIKES, 0.195, None, "the gain"),
         ({"chunks": 0}, SPIKES * 0, 0.195, None, None),
@@ -212,7 +212,7 @@ HALF_SATURATED = np.where(np.arange(60000)[:, None] % 4 == 0, 32767, SPIKES).ast
 )
 def test_data_check(settings, traces, gain, failure, warning):
     recording = recorded(traces, gain)
-    found = look(recording, [0], DataCheck.model_validate(settings), converter_limits(recording))
+    found = check_data(recording, [0], DataCheck.model_validate(settings), converter_limits(recording))
     ended = found.failure or found.skip
     assert (ended is not None) == (failure is not None)
     assert failure is None or failure in ended

@@ -317,4 +317,4 @@ def test_a_container_engine_has_what_runs_it(tmp_path):
     run = resolved(tmp_path, "docker")
     assert run["problems"] == []
     note, *_ = json.loads(run["params"])["notes"]
-    assert note == "kilosort25 runs in its container image, by docker: not looked for here"
+    assert note == "kilosort25 runs in its container image, by docker: not checked on this machine"

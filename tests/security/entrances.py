@@ -384,7 +384,7 @@ def curation_json(sandbox, strings):
     """Labels, label names and ids in a hand-edited curation; the labels go on to the table of units."""
     import pandas as pd
 
-    from capsules.commands.curation_file import checked_curation, name_new_units, read_curation
+    from capsules.commands.curation_file import name_new_units, parse_curation, read_curation
     from capsules.common.units.metrics import write_table
 
     sorting = _sorting()
@@ -400,7 +400,7 @@ def curation_json(sandbox, strings):
         }
         file = sandbox.file("curation.json", text if index % 10 == 9 else json.dumps(document))
         with contextlib.suppress(SpikeRelayError):
-            name_new_units(checked_curation(read_curation(file), file, "r", ["0", "1"]), file, sorting)
+            name_new_units(parse_curation(read_curation(file), file, "r", ["0", "1"]), file, sorting)
             labels, metrics = {text: [text, "b"]}, pd.DataFrame({"snr": [1.0, 2.0]}, index=[text, "1"])
             write_table(labels, metrics, sandbox.folder / "metrics.csv")
             cells = pd.read_csv(sandbox.folder / "metrics.csv", keep_default_na=False).astype(str).to_numpy().ravel()

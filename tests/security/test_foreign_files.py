@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from capsules.commands.plan import inspect
+from capsules.commands.inspect import inspect_folder
 from capsules.common.contract import STAGES
 from capsules.common.errors import SpikeRelayError, printable
 from capsules.common.recordings.job import ID, Reader
@@ -22,10 +22,10 @@ from capsules.common.recordings.reading import open_reader
 from capsules.common.recordings.session_metadata import read_metadata
 from capsules.common.units.metrics import write_table
 from capsules.common.untrusted.distrust import ForeignCode, distrust_files, load_saved
+from capsules.job_dispatch.jobs import clean_id
 from capsules.job_dispatch.loaders import LOADERS, openephys
 from capsules.job_dispatch.loaders.streams import BrokenStream
 from capsules.job_dispatch.params import JobDispatchParams
-from capsules.job_dispatch.stage import clean_id
 from capsules.parameters import strict_json
 from capsules.results.published import status_of
 from capsules.results.stage import find_stale_places
@@ -188,11 +188,11 @@ def test_an_nwb_store_with_pickles_is_its_own_failure(tmp_path, canary):
     """hdmf-zarr itself writes pickles, of data alone: those are read, others are not."""
     write_nwb(tmp_path / "session.nwb.zarr", {"series": 1}, "zarr", 0.5)
     params = JobDispatchParams(input="nwb")
-    (stream,) = LOADERS["nwb"].streams(tmp_path, params)
+    (stream,) = LOADERS["nwb"](tmp_path, params)
     assert stream.recording.get_num_channels() == 8
     (column,) = (tmp_path / "session.nwb.zarr").rglob("electrodes/group_name")
     harm_zarr(tmp_path / "session.nwb.zarr", str(column.relative_to(tmp_path / "session.nwb.zarr")), canary)
-    (stream,) = LOADERS["nwb"].streams(tmp_path, params)
+    (stream,) = LOADERS["nwb"](tmp_path, params)
     assert isinstance(stream, BrokenStream)
     assert "subprocess.check_call" in stream.failure
 
@@ -269,12 +269,12 @@ def test_headers_that_are_pipes_or_huge_are_their_probes_failure(tmp_path, sessi
     (meta,) = data.rglob("*.imec0.ap.meta")
     meta.unlink()
     os.mkfifo(meta)
-    (stream,) = LOADERS["spikeglx"].streams(data, JobDispatchParams(input="spikeglx"))
+    (stream,) = LOADERS["spikeglx"](data, JobDispatchParams(input="spikeglx"))
     assert "no regular file" in stream.failure
     meta.unlink()
     with meta.open("wb") as header:
         header.truncate(10**12)
-    (stream,) = LOADERS["spikeglx"].streams(data, JobDispatchParams(input="spikeglx"))
+    (stream,) = LOADERS["spikeglx"](data, JobDispatchParams(input="spikeglx"))
     assert "more than the 10 MB" in stream.failure
 
 
@@ -304,7 +304,7 @@ def test_a_broken_header_fails_its_own_probe(tmp_path, key, value, says):
     jobs = {job["stream"]: job["failure"] for job in json.loads((tmp_path / "out" / "jobs.json").read_text())}
     assert jobs["imec1.ap"] is None
     assert says in jobs["imec0.ap"]
-    lines, good = inspect(data, params)
+    lines, good = inspect_folder(data, params)
     assert not good
     assert any(says in line for line in lines)
 
@@ -328,9 +328,7 @@ def test_links_in_the_data_are_read_and_never_written(tmp_path, session):
     (data / "subject.json").symlink_to("/etc/passwd")
     before = {file: file.stat().st_mtime_ns for file in session.rglob("*")}
     (stream,) = [
-        stream
-        for stream in LOADERS["spikeglx"].streams(data, JobDispatchParams(input="spikeglx"))
-        if stream.name == "imec0.ap"
+        stream for stream in LOADERS["spikeglx"](data, JobDispatchParams(input="spikeglx")) if stream.name == "imec0.ap"
     ]
     assert stream.recording.get_num_channels() == 4
     with pytest.raises(SpikeRelayError, match="cannot be read"):

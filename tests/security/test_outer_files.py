@@ -60,7 +60,7 @@ def move_out(data, target, how):
 @pytest.mark.parametrize("how", ["external storage", "external link", "virtual"])
 def test_data_outside_of_the_data_folder_are_not_read(data, tmp_path, how):
     move_out(data, tmp_path / "secret", how)
-    (stream,) = LOADERS["nwb"].streams(data, JobDispatchParams(input="nwb"))
+    (stream,) = LOADERS["nwb"](data, JobDispatchParams(input="nwb"))
     assert isinstance(stream, BrokenStream)
     assert f"refers to {tmp_path / 'secret'}, which is not a regular file of the data folder" in stream.failure
 
@@ -68,7 +68,7 @@ def test_data_outside_of_the_data_folder_are_not_read(data, tmp_path, how):
 def test_a_pipe_and_a_device_are_not_waited_for(data, tmp_path):
     os.mkfifo(data / "pipe")
     move_out(data, data / "pipe", "external storage")
-    (stream,) = LOADERS["nwb"].streams(data, JobDispatchParams(input="nwb"))
+    (stream,) = LOADERS["nwb"](data, JobDispatchParams(input="nwb"))
     assert "refers to" in stream.failure
 
 

@@ -48,10 +48,10 @@ def test_neuroscopes_groups_become_probes(drive):
     assert channels == [["0", "2", "4", "6"], ["1", "3", "5"]]
     for job in jobs:
         assert (
-            "channel positions are not known: 2 groups of 3 to 4 channels are assumed; depths and drift have no meaning"
+            "channel positions are unknown: 2 groups of 3 to 4 channels are assumed; depths and drift have no meaning"
             in job.warnings
         )
-        assert "channels in no group are left out: 7" in job.warnings
+        assert "channels without a group are left out: 7" in job.warnings
     assert jobs[0].probe == "tetrode"
 
 

@@ -41,11 +41,11 @@ def test_options_that_a_job_script_cannot_hold_are_refused(name, value, tmp_path
         ("--qos=high --mem=3G", "--max_memory"),
         ("-t 1:00", "--max_time"),
         ("-c 4", "--n_jobs"),
-        ("--array=1-3", "nothing"),
+        ("--array=1-3", "no other value"),
     ],
 )
 def test_what_the_pipeline_sets_itself_is_refused(value, instead, tmp_path):
-    with pytest.raises(Rejected, match=f"is the pipeline's own; use {instead}"):
+    with pytest.raises(Rejected, match=f"the pipeline sets .*; use {instead}"):
         resolve(SORTER | {"slurm_options": value}, tmp_path)
 
 
@@ -68,7 +68,7 @@ def test_a_scratch_folder_that_a_script_cannot_hold_is_refused(value, tmp_path):
 
 def test_options_of_a_cluster_are_refused_without_one(tmp_path, monkeypatch):
     monkeypatch.delenv(cluster.CLUSTER_VARIABLE, raising=False)
-    with pytest.raises(Rejected, match=r"--slurm_queue: has a meaning with -C nextflow_slurm\.config alone"):
+    with pytest.raises(Rejected, match=r"--slurm_queue: needs -C nextflow_slurm\.config"):
         resolve_run({"options": SORTER | {"slurm_queue": "work"}, "launch_folder": str(tmp_path)})
 
 

@@ -60,7 +60,7 @@ def test_plan_tells_what_would_fail(tiny_session, params_file):
     assert 'job_dispatch.input: "openephys" -> "spikeglx" (params file)' in planned.stdout
     guessed = spikerelay("plan", "--data", tiny_session, "--sorter", "spykingcircus2")
     assert guessed.returncode == 0
-    assert "--input spikeglx: no input was named, and this is the one format" in guessed.stdout
+    assert "--input spikeglx: the only format in the data folder" in guessed.stdout
     options = ("--sorter", "spykingcircus2", "--job_dispatch_args=--input openephys")
     none = spikerelay("plan", "--data", tiny_session, *options)
     assert none.returncode == 1
@@ -75,7 +75,7 @@ def test_inspect(tiny_session, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "notes.txt").write_text("")
     unknown = spikerelay("inspect", tmp_path / "data")
-    assert (unknown.returncode, "its format cannot be told; give --input" in unknown.stderr) == (1, True)
+    assert (unknown.returncode, "none or several known formats; give --input" in unknown.stderr) == (1, True)
     assert spikerelay("inspect", tmp_path / "nowhere").returncode == 2
     assert "invalid" not in spikerelay("inspect", tiny_session, "--input", "spikeglx", "--no-split-groups").stderr
 

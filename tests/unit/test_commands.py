@@ -260,7 +260,7 @@ def test_what_is_gone_or_cannot_be_written_is_told_in_a_line(results, spikerelay
         code, _, complaint = spikerelay(*command, *chosen, "--output", tmp_path / "file" / "inside")
         assert (code, complaint.endswith("Not a directory\n")) == (1, True)
     code, _, complaint = spikerelay("export", results, "--to", "phy", *chosen, "--n_jobs", "0")
-    assert (code, complaint) == (2, "--n_jobs: a whole number of at least 1 is needed; got 0\n")
+    assert (code, complaint) == (2, "--n_jobs: must be an integer of at least 1; got 0\n")
     shutil.rmtree(results / "postprocessed")
     for command in (("curate", results, "--apply", file), ("export", results, "--to", "phy")):
         code, _, complaint = spikerelay(*command, *chosen)
@@ -290,7 +290,7 @@ def test_new_units_never_get_the_id_of_a_removed_one(results, spikerelay, tmp_pa
             "some units were both merged and split",
         ),
         ({"merges": [{"unit_ids": ["1", "2"], "new_unit_id": 7}]}, "new unit id 7 is no str"),
-        ({"splits": [{"unit_id": "1", "indices": [[0, 99999]]}]}, "names spikes that it does not have"),
+        ({"splits": [{"unit_id": "1", "indices": [[0, 99999]]}]}, "lists spikes that the unit does not have"),
         ({"splits": [{"unit_id": "1", "mode": "labels", "labels": [0, 1]}]}, "has 2 labels for"),
         ({"splits": [{"unit_id": "1", "indices": [[0]], "new_unit_ids": ["a"]}]}, "makes 2 units"),
         ({"splits": [{"unit_id": "1", "indices": [[], [0]]}]}, "needs two parts or more, with spikes in each"),
@@ -301,8 +301,8 @@ def test_new_units_never_get_the_id_of_a_removed_one(results, spikerelay, tmp_pa
         (labelled("quality", "superb"), 'unit 0: quality has no option "superb"'),
         (labelled("quality", "god"), "has no option \"god\"; did you mean 'good'?"),
         (labelled("note", "superb", exclusive=False), 'unit 0: note has no option "superb"'),
-        (labelled("../../x", "good"), 'no label can have the name "../../x"'),
-        (labelled("", "good"), 'no label can have the name ""'),
+        (labelled("../../x", "good"), 'label "../../x": invalid name'),
+        (labelled("", "good"), 'label "": invalid name'),
         *(
             (labelled(taken, "good"), f"label {taken}: the units have something else of this name")
             for taken in ("id", "snr", "spike_times", "spike_times_index", "waveforms", "colnames", "main_channel_id")

@@ -1,11 +1,10 @@
 """What a run is told to write, and where it is refused for want of room."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from capsules.common.tasks.sizes import SIZES
+from capsules.common.contract import STAGES
 from capsules.resolve_params.machine import disk
 from capsules.resolve_params.params import PipelineParams
 from tests.two_probes import IDS, job
@@ -33,10 +32,10 @@ def test_traces_are_written_once_and_not_published():
 
 def test_what_lies_outside_t_start_and_t_stop_is_not_written():
     off = {"motion_correction": {"compute": False}}
-    row = json.loads(SIZES.read_text())["disk"]["preprocessing"]
+    output = STAGES["preprocessing"].output
     half = total(preprocessing=off | {"t_start": 1.0, "t_stop": 3.0})["preprocessing"][0]
-    assert half == pytest.approx(row["mb"] + row["mb_per_megabyte"] * MB / 2)
-    assert total(preprocessing=off | {"t_start": 9.0})["preprocessing"][0] == row["mb"]
+    assert half == pytest.approx(output.mb + output.mb_per_megabyte * MB / 2)
+    assert total(preprocessing=off | {"t_start": 9.0})["preprocessing"][0] == output.mb
 
 
 def test_each_sorter_writes_its_own():

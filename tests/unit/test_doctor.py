@@ -140,7 +140,7 @@ def test_a_checkout_whose_path_has_a_colon(found, monkeypatch, tmp_path):
     ],
 )
 def test_torch_and_the_gpu(found, monkeypatch, tmp_path, facts, gpu, visible, level, says):
-    monkeypatch.setattr(doctor_checks, "asked", lambda code: facts)
+    monkeypatch.setattr(doctor_checks, "run_python", lambda code: facts)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
@@ -151,11 +151,11 @@ def test_torch_and_the_gpu(found, monkeypatch, tmp_path, facts, gpu, visible, le
 
 
 def test_sorters(found, monkeypatch):
-    monkeypatch.setattr(doctor_checks, "asked", lambda code: ({"one": None, "two": "two is not installed"}, None))
+    monkeypatch.setattr(doctor_checks, "run_python", lambda code: ({"one": None, "two": "two is not installed"}, None))
     assert found(doctor_checks.sorters) == [("ok", "sorters: one"), ("note", "not usable: two is not installed")]
-    monkeypatch.setattr(doctor_checks, "asked", lambda code: ({"two": "two is not installed"}, None))
+    monkeypatch.setattr(doctor_checks, "run_python", lambda code: ({"two": "two is not installed"}, None))
     assert "two" in only(found(doctor_checks.sorters), "fix")
-    monkeypatch.setattr(doctor_checks, "asked", lambda code: (None, "ModuleNotFoundError: neo"))
+    monkeypatch.setattr(doctor_checks, "run_python", lambda code: (None, "ModuleNotFoundError: neo"))
     assert "neo" in only(found(doctor_checks.sorters), "fix")
 
 
@@ -174,7 +174,7 @@ def test_models_here_to_be_fetched_and_out_of_reach(found, monkeypatch, tmp_path
     assert {level for level, _ in found(doctor_checks.models)} == {"ok"}
     monkeypatch.setattr(models, "find", lambda name: None)
     monkeypatch.setattr(models, "unreachable", lambda name: None)
-    assert "which answers" in only(found(doctor_checks.models), "note")
+    assert "which is available" in only(found(doctor_checks.models), "note")
     monkeypatch.setattr(models, "unreachable", lambda name: "the hub did not answer")
     assert "did not answer" in only(found(doctor_checks.models), "note")
 
@@ -220,7 +220,7 @@ def test_little_memory_and_a_limit(found, monkeypatch, tmp_path):
 
 def test_shared_memory_missing_closed_and_little(found, monkeypatch, tmp_path, read_only):
     monkeypatch.setattr(doctor_checks, "SHARED_MEMORY", tmp_path / "shm")
-    assert "not there" in only(found(doctor_checks.shared_memory), "fix")
+    assert "does not exist" in only(found(doctor_checks.shared_memory), "fix")
     (tmp_path / "shm").mkdir()
     monkeypatch.setattr(doctor_checks.shutil, "disk_usage", lambda _: Usage(1, 1, 64 * 2**20))
     assert "--shm-size" in only(found(doctor_checks.shared_memory), "note")
@@ -302,25 +302,23 @@ def test_a_check_that_cannot_be_done_is_a_finding(places):
         yield Finding("ok", "first")
         raise ModuleNotFoundError("No module named 'psutil'")
 
-    (finding,) = doctor.performed(strange, places)
+    (finding,) = doctor.run_check(strange, places)
     assert finding.level == "fix"
     assert "psutil" in finding.text
 
 
 def test_a_library_that_ends_its_process_is_told():
-    assert findings.asked("import os; os.kill(os.getpid(), 4)") == (None, "it is ended by signal 4")
-    assert findings.asked("import no_such_thing")[1] == "ModuleNotFoundError: No module named 'no_such_thing'"
-    assert findings.asked("import time; time.sleep(9)", timeout_s=0.1)[1] == "it takes longer than 0.1 s"
-    assert findings.asked("print(1, '2', sep='\\n')") == (2, None)
+    assert findings.run_python("import os; os.kill(os.getpid(), 4)") == (None, "signal 4 kills it")
+    assert findings.run_python("import no_such_thing")[1] == "ModuleNotFoundError: No module named 'no_such_thing'"
+    assert findings.run_python("import time; time.sleep(9)", timeout_s=0.1)[1] == "it takes longer than 0.1 s"
+    assert findings.run_python("print(1, '2', sep='\\n')") == (2, None)
 
 
-def test_the_exit_code_and_the_lines(monkeypatch, capsys, tmp_path):
+def test_the_exit_code_and_the_lines(monkeypatch, spikerelay):
     monkeypatch.setattr(doctor, "CHECKS", (lambda places: [Finding("ok", "all\nwell")],))
-    assert doctor.main([]) == 0
-    assert capsys.readouterr().out == "ok    all well\n\nnothing to fix\n"
+    assert spikerelay("doctor")[:2] == (0, "ok    all well\n\nnothing to fix\n")
     monkeypatch.setattr(doctor, "CHECKS", (lambda places: [Finding("fix", str(places.results))],))
-    assert doctor.main(["--results", "here"]) == 1
-    assert capsys.readouterr().out == f"fix   {Path.cwd() / 'here'}\n\n1 to fix\n"
+    assert spikerelay("doctor", "--results", "here")[:2] == (1, f"fix   {Path.cwd() / 'here'}\n\n1 to fix\n")
 
 
 def test_a_broken_installation_is_told_and_not_died_of(tmp_path):

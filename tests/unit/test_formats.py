@@ -14,7 +14,8 @@ from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.job import Job
 from capsules.common.recordings.reading import load_lfp_segments, load_recording, load_segments
 from capsules.job_dispatch import stage
-from capsules.job_dispatch.loaders import LOADERS, guess_format
+from capsules.job_dispatch.formats import guess_format
+from capsules.job_dispatch.loaders import LOADERS
 from capsules.job_dispatch.params import PARAMS
 from tests import formats
 from tests.halves import rest_is_slow
@@ -234,12 +235,12 @@ def dangle(file):
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (lambda file: file.with_suffix(".meta").unlink(), "has no .meta file beside it"),
+        (lambda file: file.with_suffix(".meta").unlink(), "has no .meta file in the same folder"),
         (lambda file: cut_file(file, 1800), "copied or closed in part"),
         (grow, "copied or closed in part"),
-        (odd, "no whole number of samples of 18 bytes"),
+        (odd, "not a multiple of the 18 bytes of a sample"),
         (empty, "is empty"),
-        (dangle, "is a link to nowhere.bin, which is not there"),
+        (dangle, "is a link to nowhere.bin, which does not exist"),
         (lambda file: file.with_suffix(".meta").write_text("nonsense"), "cannot be read"),
     ],
 )
@@ -272,11 +273,11 @@ def test_traces_that_break_within_fail_their_own_recording(tmp_path):
 
 
 def test_no_such_folder_and_an_empty_one(tmp_path):
-    for name, module in LOADERS.items():
+    for name, list_streams in LOADERS.items():
         if name != "spikeinterface":
             with pytest.raises(SpikeRelayError, match=r"in .*data"):
                 (tmp_path / "data").mkdir(exist_ok=True)
-                list(module.streams(tmp_path / "data", PARAMS.model_validate({"input": name})))
+                list(list_streams(tmp_path / "data", PARAMS.model_validate({"input": name})))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root tries it as another user; others are tried by the file's mode")
@@ -298,7 +299,7 @@ def test_nan_in_a_float_recording(tmp_path):
     recording.get_traces()[:, 3] = np.nan
     recording.save(folder=tmp_path / "data" / "rec")
     (job,), _ = run(tmp_path / "data", tmp_path, **settings_of("own"))
-    assert job.failure == "the traces hold NaN or infinity"
+    assert job.failure == "the traces contain NaN or infinity"
 
 
 def test_nwb_files_that_cannot_be_sorted(folders, tmp_path):
@@ -407,7 +408,7 @@ def test_sessions_stand_apart_and_an_empty_one_is_told(folders, tmp_path):
     (next((data / "tuesday").rglob("structure.oebin"))).write_text("{")
     jobs, record = run(data, tmp_path, input="openephys", multi_session=True, split_groups=False, split_segments=False)
     assert {(job.session, job.failure is None) for job in jobs} == {("monday", True), ("tuesday", False)}
-    assert "notes is left out: it holds no openephys recording" in record["warnings"]
+    assert "notes is left out: it has no openephys recording" in record["warnings"]
 
 
 MEASURE = """

@@ -5,19 +5,17 @@ import pytest
 
 from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.reading import load_lfp_segments, load_recording
+from capsules.job_dispatch.jobs import clean_id, find_sync_edges, jobs_of_stream, number_equal_ids
 from capsules.job_dispatch.loaders import LOADERS
 from capsules.job_dispatch.loaders.spikeinterface import read_spikeinterface_info
 from capsules.job_dispatch.loaders.streams import LeftOutStream
 from capsules.job_dispatch.params import JobDispatchParams, SpikeInterfaceInfo
-from capsules.job_dispatch.stage import clean_id, jobs_of_stream, number_collisions, sync_edges
 from tests.data import UV_PER_COUNT_AP
 
 
 def jobs_of(data, **settings):
     params = JobDispatchParams(**settings)
-    streams = [
-        stream for stream in LOADERS[params.input].streams(data, params) if not isinstance(stream, LeftOutStream)
-    ]
+    streams = [stream for stream in LOADERS[params.input](data, params) if not isinstance(stream, LeftOutStream)]
     return [job for stream in streams for job in jobs_of_stream(stream, data, data, params)]
 
 
@@ -103,10 +101,10 @@ def test_unsigned_samples_are_made_signed(tmp_path):
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (lambda folder: next(folder.glob("*.ap.meta")).unlink(), "has no .meta file beside it"),
-        (lambda folder: _truncate(next(folder.glob("*.ap.bin"))), "its .meta says"),
+        (lambda folder: next(folder.glob("*.ap.meta")).unlink(), "has no .meta file in the same folder"),
+        (lambda folder: _truncate(next(folder.glob("*.ap.bin"))), "its .meta lists"),
         (lambda folder: next(folder.glob("*.ap.meta")).write_text(""), "cannot be read"),
-        (lambda folder: next(folder.glob("*.ap.bin")).write_bytes(b""), "its .meta says"),
+        (lambda folder: next(folder.glob("*.ap.bin")).write_bytes(b""), "its .meta lists"),
     ],
 )
 def test_a_broken_probe_fails_alone(tiny_session, tmp_path, harm, message):
@@ -135,7 +133,7 @@ def test_ids_hold_only_plain_characters_and_never_collide(tiny_session):
     jobs = jobs_of(tiny_session, input="spikeglx")
     for job in jobs:
         job.id = "same"
-    number_collisions(jobs)
+    number_equal_ids(jobs)
     assert [job.id for job in jobs] == ["same", "same-2"]
 
 
@@ -166,7 +164,6 @@ def test_a_sync_bit_that_is_noise_is_left_out_and_told():
     from spikeinterface.core import NumpyRecording
 
     words = np.random.default_rng(0).integers(0, 128, (30000, 1), dtype="int16")
-    found = sync_edges(NumpyRecording([words], 30000.0), 0)
-    assert "sync_edges_s" not in found
-    (warning,) = found["warnings"]
+    edges_s, (warning,) = find_sync_edges(NumpyRecording([words], 30000.0), 0)
+    assert edges_s is None
     assert warning.startswith("the sync bit changes ")

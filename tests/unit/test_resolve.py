@@ -130,8 +130,8 @@ def test_a_mistake_in_the_file_is_named(tmp_path, params_file, document, message
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sorter": "kilosort3"}, "--sorter: one of"),
-        ({"sorter": "spykingcircus2", "runmode": "slow"}, "--runmode: one of full, fast"),
+        ({"sorter": "kilosort3"}, "--sorter: must be one of"),
+        ({"sorter": "spykingcircus2", "runmode": "slow"}, "--runmode: must be one of full, fast"),
         ({"sorter": "spykingcircus2", "n_jobs": 0}, "--n_jobs"),
         ({"sorter": "spykingcircus2", "n_job": 2}, "--n_job: unknown option; did you mean 'n_jobs'"),
         (
@@ -236,7 +236,7 @@ def test_the_default_file_equals_no_file_but_for_its_input_being_named():
     with_file, without = resolve(named, generate.ROOT), resolve(SORTER, generate.ROOT)
     assert with_file.params == without.params
     assert with_file.origins == without.origins == {"spikesorting.sorter": "--sorter"}
-    assert (with_file.input_given, without.input_given) == (True, False)
+    assert (with_file.input_is_set, without.input_is_set) == (True, False)
 
 
 def test_several_sorters_each_get_a_section_and_a_suffix(tmp_path):
@@ -260,7 +260,7 @@ def test_several_sorters_each_get_a_section_and_a_suffix(tmp_path):
         ({"sorter": "kilosort4,kilosort5"}, "got 'kilosort5'; did you mean 'kilosort25'?"),
         ({"sorter": "kilosort4,"}, "got ''"),
         ({"sorter": "lupin,lupin"}, "--sorter: lupin is named twice"),
-        ({"sorter": "lupin", "n_gpus": -1}, "--n_gpus: a whole number of at least 0 is needed; got -1"),
+        ({"sorter": "lupin", "n_gpus": -1}, "--n_gpus: must be an integer of at least 0; got -1"),
         ({"sorter": "lupin,kilosort4", "spikesorting_args": "--skip-motion-correction"}, "--skip-motion-correction"),
         (
             {"sorter": "spykingcircus2,lupin", "spikesorting_args": "--lupin.sorter.freq_min 8000"},

@@ -9,7 +9,7 @@ import pytest
 
 from capsules.common.errors import Skip
 from capsules.common.recordings.saturation import converter_limits, find_saturation, without_frames
-from capsules.job_dispatch.look import look
+from capsules.job_dispatch.data_check import check_data
 from capsules.job_dispatch.params import DataCheck, JobDispatchParams
 from capsules.preprocessing import drift, stage
 from capsules.preprocessing.params import PARAMS, MotionCorrection
@@ -105,10 +105,10 @@ def test_a_float_recording_has_no_limits():
 
 @pytest.mark.parametrize("converter", CONVERTERS)
 def test_a_sample_that_is_mostly_saturated_is_a_skip(converter):
-    found = look(railed_recording(converter, "60 %"), [0], DataCheck(), limits_of(converter))
+    found = check_data(railed_recording(converter, "60 %"), [0], DataCheck(), limits_of(converter))
     assert "60% of the samples are at the converter's limits" in found.skip
     assert found.failure is None
-    found = look(railed_recording(converter, "5 channels"), [0], DataCheck(), limits_of(converter))
+    found = check_data(railed_recording(converter, "5 channels"), [0], DataCheck(), limits_of(converter))
     assert (found.skip, found.failure) == (None, None)
     assert "on 5 of 32 channels" in found.warnings[0]
     assert not any("never change" in warning for warning in found.warnings)

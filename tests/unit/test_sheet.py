@@ -37,7 +37,7 @@ def test_names_and_params_files_have_defaults(sheet, tmp_path):
     one, two = sheet("session,data,params_file\n,a,\nsecond, b ,fast.json\n\n", "own.json")
     assert (one.name, one.data, one.params_file) == ("a", str(tmp_path / "a"), "own.json")
     assert (two.name, two.data, two.params_file) == ("second", str(tmp_path / "b"), str(tmp_path / "fast.json"))
-    assert one.said == "sheet.csv, line 2"
+    assert one.source == "sheet.csv, line 2"
 
 
 def test_what_spreadsheets_write(sheet):
@@ -49,19 +49,19 @@ def test_what_spreadsheets_write(sheet):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("", "sheet.csv, line 1: no column `data`"),
-        ("data\n", "sheet.csv: no session in it"),
+        ("", "sheet.csv, line 1: the column `data` is missing"),
+        ("data\n", "sheet.csv: lists no session"),
         ("data;session\na;b\n", "unknown column 'data;session'"),
         ("data,ssession\na,b\n", "unknown column 'ssession'; did you mean 'session'?"),
-        ("data,data\na,b\n", "a column stands twice"),
-        ("data,session\na\n", "line 2: 1 cells, 2 columns"),
-        ("data,session\n,one\n", "line 2: no data folder"),
-        ("data\na\na\n", "lines 2, 3: session 'a' stands more than once"),
-        ("data,session\na,One\nb,one\n", "lines 2, 3: session 'one' stands more than once"),
-        ("data,session\na,../out\n", "got '../out'"),
-        ("data,session\na,$(touch x)\n", "got '$(touch x)'"),
-        ("data,session\na,nextflow\n", "nextflow is a name that the results folder has for something else"),
-        ('data,session\n"a\nb",one\n', "a path over several lines is not read"),
+        ("data,data\na,b\n", "a column is listed twice"),
+        ("data,session\na\n", "line 2: has 1 cells for 2 columns"),
+        ("data,session\n,one\n", "line 2: the data folder is missing"),
+        ("data\na\na\n", "lines 2, 3: session 'a' is listed more than once"),
+        ("data,session\na,One\nb,one\n", "lines 2, 3: session 'one' is listed more than once"),
+        ("data,session\na,../out\n", "invalid name '../out'"),
+        ("data,session\na,$(touch x)\n", "invalid name '$(touch x)'"),
+        ("data,session\na,nextflow\n", "nextflow is reserved in the results folder"),
+        ('data,session\n"a\nb",one\n', "the path has a line break"),
         ('data\n"a\n', "not a CSV file"),
         (b"data\n\xff\xfe\n", "not a text file in UTF-8"),
         ("data\na\0b\n", "NUL"),

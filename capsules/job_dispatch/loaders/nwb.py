@@ -5,40 +5,33 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+from spikeinterface.extractors.nwbextractors import NwbRecordingExtractor
 
 from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.job import Reader
 from capsules.common.untrusted.distrust import distrust_files
 from capsules.common.untrusted.outer_files import check_outer_files
+from capsules.job_dispatch.formats import nwb_files
 from capsules.job_dispatch.loaders.streams import (
     AnyStream,
     BrokenStream,
     LeftOutStream,
     cause,
     companion,
-    not_sorted,
+    exclude_by_name,
     open_stream,
     relative,
 )
-
-SUFFIXES = (".nwb", ".nwb.zarr")
-
-
-def found(data: Path) -> bool:
-    return bool(files_in(data))
+from capsules.job_dispatch.params import JobDispatchParams
 
 
-def files_in(data: Path) -> list[Path]:
-    return sorted(path for path in data.iterdir() if path.name.endswith(SUFFIXES))
-
-
-def streams(data: Path, params: Any) -> Iterator[AnyStream]:
+def list_streams(data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
     for file in chosen_files(data, params):
         dataset = file.name.split(".nwb")[0]
         try:
-            paths = _series(file, data)
-        # h5py and zarr raise whatever a broken file makes them; it is this file's failure, with its cause.
+            paths = _electrical_series(file, data)
+        # h5py and zarr raise any kind of error on a broken file; it becomes this file's failure, with its cause.
         except Exception as error:  # noqa: BLE001
             yield BrokenStream(dataset, file.name, f"cannot be read: {cause(error)}")
             continue
@@ -46,10 +39,8 @@ def streams(data: Path, params: Any) -> Iterator[AnyStream]:
         reader_of = {path.removeprefix("acquisition/"): _reader(file, path, data, read_timestamps) for path in paths}
         for path in paths:
             name = path.removeprefix("acquisition/")
-            reason = not_sorted(name)
-            if not path.startswith("acquisition/"):
-                reason = "not in acquisition"
-            if reason:
+            in_acquisition = path.startswith("acquisition/")
+            if reason := exclude_by_name(name) if in_acquisition else "not in acquisition":
                 yield LeftOutStream(dataset, name, reason)
                 continue
             lf = companion(name, list(reader_of))
@@ -64,31 +55,30 @@ def _reader(file: Path, series: str, data: Path, read_timestamps: bool) -> Reade
     return Reader(name="nwb", kwargs=kwargs, path_arguments=["file_path"])
 
 
-def chosen_files(data: Path, params: Any) -> list[Path]:
-    """The files that `nwb_files` names, or the one that there is.
+def chosen_files(data: Path, params: JobDispatchParams) -> list[Path]:
+    """The files that the parameter `nwb_files` names, or the only file in the folder.
 
     Raises
     ------
     SpikeRelayError
-        When there is none, one that is named is missing, or there are several and none is named.
+        When the folder has none, a named file is missing, or there are several files and none is named.
     """
     if params.nwb_files is not None:
         files = [data / name for name in params.nwb_files]
         if missing := [str(file) for file in files if not os.path.exists(file)]:
             raise SpikeRelayError(f"nwb_files: no such file: {', '.join(missing)}")
         return files
-    files = files_in(data)
+    files = nwb_files(data)
     if not files:
         raise SpikeRelayError(f"no NWB file (*.nwb) in {data}")
     if len(files) > 1:
         names = ",".join(file.name for file in files)
-        raise SpikeRelayError(f"{len(files)} NWB files in {data}: say which to sort, e.g. --nwb-files {names}")
+        raise SpikeRelayError(f"{len(files)} NWB files in {data}: name those to sort, e.g. --nwb-files {names}")
     return files
 
 
-def _series(file: Path, data: Path) -> list[str]:
-    from spikeinterface.extractors.nwbextractors import NwbRecordingExtractor
-
+def _electrical_series(file: Path, data: Path) -> list[str]:
     distrust_files()
     check_outer_files(file, data)
-    return NwbRecordingExtractor.fetch_available_electrical_series_paths(str(file))
+    paths: list[str] = NwbRecordingExtractor.fetch_available_electrical_series_paths(str(file))
+    return paths

@@ -9,41 +9,39 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from spikeinterface.extractors.neoextractors.neo_utils import get_neo_streams
+
 from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.job import Reader
 from capsules.common.untrusted.small_files import read_small_json
+from capsules.job_dispatch.formats import OPENEPHYS_OLDER, OPENEPHYS_STRUCTURE
 from capsules.job_dispatch.loaders.streams import (
     AnyStream,
     BrokenStream,
     LeftOutStream,
     companion,
+    exclude_by_name,
     folders_with,
-    not_sorted,
     open_stream,
     relative,
 )
-
-STRUCTURE = "structure.oebin"
-
-
-def found(data: Path) -> bool:
-    return any(data.rglob(STRUCTURE)) or any(data.rglob("*.continuous"))
+from capsules.job_dispatch.params import JobDispatchParams
 
 
-def streams(data: Path, params: Any) -> Iterator[AnyStream]:
-    """Every experiment and record node on its own."""
-    structures = sorted(data.rglob(STRUCTURE))
-    older = list(folders_with(data, "*.continuous"))
+def list_streams(data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
+    """The streams of every record node and experiment, separately."""
+    structures = sorted(data.rglob(OPENEPHYS_STRUCTURE))
+    older = list(folders_with(data, OPENEPHYS_OLDER))
     if not structures and not older:
-        raise SpikeRelayError(f"no Open Ephys recording ({STRUCTURE} or *.continuous) in {data}")
+        raise SpikeRelayError(f"no Open Ephys recording ({OPENEPHYS_STRUCTURE} or {OPENEPHYS_OLDER}) in {data}")
     # <root>/<record node>/experiment1/recording1/structure.oebin; the node's folder may be the data folder itself.
     for node in sorted({file.parents[2] for file in structures}):
-        yield from _binary(node, data, params)
+        yield from _binary_streams(node, data, params)
     for folder in older:
-        yield from _older(folder, data, params)
+        yield from _older_streams(folder, data, params)
 
 
-def _binary(node: Path, data: Path, params: Any) -> Iterator[AnyStream]:
+def _binary_streams(node: Path, data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
     experiments = sorted((path for path in node.glob("experiment*") if path.is_dir()), key=_number)
     for block, experiment in enumerate(experiments):
         recordings = sorted((path for path in experiment.glob("recording*") if path.is_dir()), key=_number)
@@ -54,8 +52,7 @@ def _binary(node: Path, data: Path, params: Any) -> Iterator[AnyStream]:
             continue
         reader_of = partial(_reader, node, block, data, load_sync_timestamps=not params.skip_timestamps_check)
         for name in names:
-            reason = not_sorted(name)
-            if reason:
+            if reason := exclude_by_name(name):
                 yield LeftOutStream(experiment.name, name, reason)
                 continue
             files = [
@@ -85,7 +82,7 @@ def _sample_numbers(recordings: list[Path], stream: str) -> list[Path]:
 
 
 def start_time(node: Path, experiment: Path) -> str | None:
-    """When an experiment began, as its settings say: ISO text without a zone, or None when they do not tell."""
+    """When an experiment began, from its settings: ISO text without a zone; None where they have no valid date."""
     number = _number(experiment)
     file = node / ("settings.xml" if number == 1 else f"settings_{number}.xml")
     try:
@@ -103,33 +100,30 @@ def _stream_names(recording: Path) -> list[str]:
     SpikeRelayError
         When it cannot be read, or lists no streams.
     """
-    file = recording / STRUCTURE
+    file = recording / OPENEPHYS_STRUCTURE
     try:
         return [entry["folder_name"].strip("/") for entry in read_small_json(file)["continuous"]]
     except (OSError, ValueError) as error:
         raise SpikeRelayError(f"{file} cannot be read: {error}") from None
     except (KeyError, TypeError, AttributeError):
-        raise SpikeRelayError(f"{file} cannot be read: it has no list of continuous streams") from None
+        raise SpikeRelayError(f"{file} cannot be read: the list of continuous streams is missing") from None
 
 
 def full_name(node: Path, name: str) -> str:
-    """The stream's name as neo gives it: with its record node, when the node has a folder of its own."""
+    """The stream's name in neo: it includes the record node when the node has a folder."""
     return f"{node.name}#{name}" if node.name.startswith("Record Node") else name
 
 
 def _reader(node: Path, block: int, data: Path, stream: str, **settings: Any) -> Reader:
-    # By its name an experiment can be opened, but not opened again from the recording's own description (0.105.3).
+    # SpikeInterface (0.105.3) can open an experiment by its name, but not reopen it from the recording's description.
     kwargs = {"folder_path": relative(node, data), "block_index": block}
     kwargs |= {"stream_name": full_name(node, stream)} | settings
     return Reader(name="openephysbinary", kwargs=kwargs, path_arguments=["folder_path"])
 
 
-def _older(folder: Path, data: Path, params: Any) -> Iterator[AnyStream]:
-    from spikeinterface.extractors import get_neo_streams
-
+def _older_streams(folder: Path, data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
     for name in get_neo_streams("openephyslegacy", folder_path=str(folder))[0]:
-        reason = not_sorted(name)
-        if reason:
+        if reason := exclude_by_name(name):
             yield LeftOutStream(folder.name, name, reason)
             continue
         kwargs = {"folder_path": relative(folder, data), "stream_name": name}

@@ -1,6 +1,6 @@
 """SpikeGLX: `.ap.bin` files with their `.meta`, at any depth.
 
-Each folder is read alone, so that one broken probe does not take the others with it.
+Each folder is read separately, so that one broken probe does not fail the others.
 """
 
 from __future__ import annotations
@@ -8,57 +8,51 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+from spikeinterface.extractors.neoextractors.neo_utils import get_neo_streams
 
 from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.job import Reader
 from capsules.common.untrusted.small_files import read_small
+from capsules.job_dispatch.formats import SPIKEGLX_FILES
 from capsules.job_dispatch.loaders.streams import (
     AnyStream,
     BrokenStream,
     LeftOutStream,
     cause,
     companion,
+    exclude_by_name,
     folders_with,
-    not_sorted,
     open_stream,
     relative,
 )
-
-FILES = "*.ap.bin"
-
-
-def found(data: Path) -> bool:
-    return any(data.rglob(FILES))
+from capsules.job_dispatch.params import JobDispatchParams
 
 
-def streams(data: Path, params: Any) -> Iterator[AnyStream]:
-    folders = list(folders_with(data, FILES))
+def list_streams(data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
+    folders = list(folders_with(data, SPIKEGLX_FILES))
     if not folders:
-        raise SpikeRelayError(f"no SpikeGLX recording ({FILES}) in {data}")
+        raise SpikeRelayError(f"no SpikeGLX recording ({SPIKEGLX_FILES}) in {data}")
     for folder in folders:
-        files = sorted(folder.glob(FILES))
+        files = sorted(folder.glob(SPIKEGLX_FILES))
         try:
             for file in sorted(folder.glob("*.bin")):
                 check_size(file)
-            yield from _streams_of(folder, data, params)
-        # neo raises whatever its parsing runs into; each is this probe's failure, with its cause.
+            yield from _folder_streams(folder, data, params)
+        # neo raises any kind of error on a broken file; it becomes this probe's failure, with its cause.
         except Exception as error:  # noqa: BLE001
-            for name in sorted({names(file) for file in files}):
+            for name in sorted({stream_names(file) for file in files}):
                 yield BrokenStream(*name, f"{relative(folder, data)} cannot be read: {cause(error)}")
 
 
-def _streams_of(folder: Path, data: Path, params: Any) -> Iterator[AnyStream]:
-    from spikeinterface.extractors import get_neo_streams
-
-    found = get_neo_streams("spikeglx", folder_path=str(folder))[0]
-    datasets = {names(file)[1]: names(file)[0] for file in sorted(folder.glob(FILES))}
-    for name in found:
-        reason = not_sorted(name)
-        if reason:
+def _folder_streams(folder: Path, data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
+    streams = get_neo_streams("spikeglx", folder_path=str(folder))[0]
+    datasets = {stream_names(file)[1]: stream_names(file)[0] for file in sorted(folder.glob(SPIKEGLX_FILES))}
+    for name in streams:
+        if reason := exclude_by_name(name):
             yield LeftOutStream(folder.name, name, reason)
             continue
-        lf = companion(name, found)
+        lf = companion(name, streams)
         files = sorted(file for band in (name, lf) if band for file in folder.glob(f"*.{band}.*"))
         metas = [read_meta(file) for file in files if file.name.endswith(f".{name}.meta")]
         yield open_stream(
@@ -71,14 +65,14 @@ def _streams_of(folder: Path, data: Path, params: Any) -> Iterator[AnyStream]:
             files=files,
             start_time=metas[0].get("fileCreateTime"),
             start_s=start_s(metas[0]),
-            sync_reader=_reader(folder, data, f"{name}-SYNC") if f"{name}-SYNC" in found else None,
+            sync_reader=_reader(folder, data, f"{name}-SYNC") if f"{name}-SYNC" in streams else None,
             max_count=min((int(meta["imMaxInt"]) for meta in metas if "imMaxInt" in meta), default=None),
             first_samples=[int(meta["firstSample"]) for meta in metas if "firstSample" in meta] or None,
         )
 
 
 def start_s(meta: dict[str, str]) -> float | None:
-    """When a file was created, by the instrument's clock: its first sample; None where the header does not say."""
+    """When a file was created, by the instrument's clock, from its first sample; None where the header lacks it."""
     if "firstSample" not in meta or "imSampRate" not in meta or "fileCreateTime" not in meta:
         return None
     return int(meta["firstSample"]) / float(meta["imSampRate"])
@@ -89,7 +83,7 @@ def _reader(folder: Path, data: Path, stream: str) -> Reader:
     return Reader(name="spikeglx", kwargs=kwargs, path_arguments=["folder_path"])
 
 
-def names(file: Path) -> tuple[str, str]:
+def stream_names(file: Path) -> tuple[str, str]:
     """Data set and stream of a SpikeGLX file: `run_g0_t0.imec0.ap.bin` is (`run_g0`, `imec0.ap`)."""
     dataset, _, stream = re.sub(r"_t\w+\.", "_t.", file.name, count=1).partition("_t.")
     return dataset, stream.removesuffix(".bin").removesuffix(".meta")
@@ -102,22 +96,23 @@ def read_meta(file: Path) -> dict[str, str]:
 
 
 def check_size(file: Path) -> None:
-    """Hold a `.bin` against what its `.meta` says, which neo does not.
+    """Compare a `.bin` with its `.meta`, which neo does not do.
 
     Raises
     ------
     SpikeRelayError
-        When there is no `.meta`, the size is another, or it is no whole number of samples.
+        When the `.meta` is missing, the size differs, or is not a multiple of the size of a sample.
     """
     meta_file = file.with_suffix(".meta")
     if not file.exists():
-        raise SpikeRelayError(f"{file.name} is a link to {file.readlink()}, which is not there")
+        raise SpikeRelayError(f"{file.name} is a link to {file.readlink()}, which does not exist")
     if not meta_file.exists():
-        raise SpikeRelayError(f"{file.name} has no .meta file beside it")
+        raise SpikeRelayError(f"{file.name} has no .meta file in the same folder")
     meta, size = read_meta(meta_file), file.stat().st_size
     if "fileSizeBytes" in meta and int(meta["fileSizeBytes"]) != size:
         raise SpikeRelayError(
-            f"{file.name} has {size} bytes, its .meta says {meta['fileSizeBytes']}: copied or closed in part"
+            f"{file.name} has {size} bytes, its .meta lists {meta['fileSizeBytes']}: the copy or the recording is "
+            "incomplete"
         )
     if size == 0:
         raise SpikeRelayError(f"{file.name} is empty")
@@ -127,13 +122,15 @@ def check_size(file: Path) -> None:
         raise SpikeRelayError(f"{meta_file.name} lists {listed} channels in snsSaveChanSubset, but nSavedChans={saved}")
     frame = 2 * int(meta.get("nSavedChans", 1))
     if size % frame:
-        raise SpikeRelayError(f"{file.name} has {size} bytes, no whole number of samples of {frame} bytes")
+        raise SpikeRelayError(
+            f"{file.name} has {size} bytes, which is not a multiple of the {frame} bytes of a sample: copy it again"
+        )
 
 
 def channel_counts(subset: str) -> list[int]:
     """How many channels each part of a `snsSaveChanSubset` has, such as `0:383,768`; none for `all`.
 
-    It is counted before neo makes a list of them.
+    They are counted before neo makes a list of them: a broken header could list too many for the memory.
     """
     ends = [] if subset in ("", "all") else [part.split(":") for part in subset.split(",")]
     return [int(part[-1]) - int(part[0]) + 1 for part in ends]

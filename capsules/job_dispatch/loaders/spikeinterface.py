@@ -1,4 +1,4 @@
-"""Any format that SpikeInterface reads, as `spikeinterface_info` says."""
+"""Any format that SpikeInterface reads, with the parameter `spikeinterface_info`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from spikeinterface.extractors.extractor_classes import recording_extractor_full_dict
+from spikeinterface.extractors.neoextractors.neo_utils import get_neo_extractor, get_neo_streams
+
 from capsules.common.errors import Rejected, SpikeRelayError, nearest
 from capsules.common.recordings.job import Reader
 from capsules.common.untrusted.distrust import distrust_files
@@ -15,11 +18,11 @@ from capsules.job_dispatch.loaders.streams import (
     AnyStream,
     LeftOutStream,
     cause,
-    not_sorted,
+    exclude_by_name,
     open_stream,
     relative,
 )
-from capsules.job_dispatch.params import SpikeInterfaceInfo
+from capsules.job_dispatch.params import JobDispatchParams, SpikeInterfaceInfo
 from capsules.parameters import strict_json
 from capsules.parameters.problems import problems_of
 
@@ -27,19 +30,14 @@ GENERIC = "spikeinterface"
 """The `reader_type` of SpikeInterface's own folders, zarr stores and JSON files."""
 
 
-def found(data: Path) -> bool:
-    """Never guessed: the user has to say how the data are read."""
-    return False
-
-
-def streams(data: Path, params: Any) -> Iterator[AnyStream]:
+def list_streams(data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
     info = read_spikeinterface_info(params.spikeinterface_info, data)
     kwargs, name = info.reader_kwargs, info.reader_type
     paths = [key for key, value in kwargs.items() if isinstance(value, str) and os.path.exists(data / value)]
     kwargs = {key: relative(value, data) if key in paths else value for key, value in kwargs.items()}
     opened = {key: str(data / kwargs[key]) if key in paths else kwargs[key] for key in kwargs}
     labels = {stream or name: stream for stream in _stream_names(name, opened)}
-    reasons = {label: _left_out(label, info) for label in labels}
+    reasons = {label: _exclude_stream(label, info) for label in labels}
     yield from (LeftOutStream(name, label, reason) for label, reason in reasons.items() if reason)
     chosen = [label for label, reason in reasons.items() if reason is None]
     _check_probe_paths(info, list(labels))
@@ -61,14 +59,14 @@ def _check_probe_paths(info: SpikeInterfaceInfo, streams: list[str]) -> None:
             raise SpikeRelayError(f"spikeinterface_info.probe_paths: no stream {name!r}{nearest(name, streams)}")
 
 
-def _left_out(stream: str, info: SpikeInterfaceInfo) -> str | None:
-    """Why a stream is not sorted; the user's words go before what its name tells."""
+def _exclude_stream(stream: str, info: SpikeInterfaceInfo) -> str | None:
+    """Why a stream is not sorted; the user's settings override the rules on names."""
     keep, skip = _as_list(info.keep_stream_substrings), _as_list(info.skip_stream_substrings)
     if keep:
         return None if any(text in stream for text in keep) else "not among keep_stream_substrings"
     if any(text in stream for text in skip):
         return "among skip_stream_substrings"
-    return not_sorted(stream)
+    return exclude_by_name(stream)
 
 
 def _probe_path(paths: str | list[str] | dict[str, str] | None, index: int, stream: str, count: int) -> str | None:
@@ -83,7 +81,7 @@ def _probe_path(paths: str | list[str] | dict[str, str] | None, index: int, stre
 
 
 def read_spikeinterface_info(info: str | SpikeInterfaceInfo | None, data: Path) -> SpikeInterfaceInfo:
-    """`spikeinterface_info` as a section: it may be one, its JSON text, or the path of a file with that text.
+    """`spikeinterface_info` as a section; the parameter is the section, its JSON text, or the path of a JSON file.
 
     Raises
     ------
@@ -108,17 +106,13 @@ def read_spikeinterface_info(info: str | SpikeInterfaceInfo | None, data: Path) 
 
 
 def _stream_names(reader: str, kwargs: dict[str, Any]) -> list[str | None]:
-    """The streams that a neo-based reader finds; [None] for readers that have only one.
+    """The streams of a neo-based reader; [None] for a reader with a single stream.
 
     Raises
     ------
     SpikeRelayError
         When SpikeInterface has no such reader, or it cannot read the data.
     """
-    from spikeinterface.extractors import get_neo_streams
-    from spikeinterface.extractors.extractor_classes import recording_extractor_full_dict
-    from spikeinterface.extractors.neoextractors.neo_utils import get_neo_extractor
-
     distrust_files()
     known = [GENERIC, *recording_extractor_full_dict]
     if reader not in known:
@@ -126,10 +120,10 @@ def _stream_names(reader: str, kwargs: dict[str, Any]) -> list[str | None]:
     has_streams = hasattr(recording_extractor_full_dict.get(reader), "get_streams") or reader.startswith("openephys")
     if not has_streams or "stream_name" in kwargs or "stream_id" in kwargs:
         return [None]
-    known = inspect.signature(get_neo_extractor(reader).map_to_neo_kwargs).parameters
+    accepted = inspect.signature(get_neo_extractor(reader).map_to_neo_kwargs).parameters
     try:
-        return list(get_neo_streams(reader, **{key: value for key, value in kwargs.items() if key in known})[0])
-    # neo raises whatever its parsing runs into.
+        return list(get_neo_streams(reader, **{key: value for key, value in kwargs.items() if key in accepted})[0])
+    # neo raises any kind of error on broken data.
     except Exception as error:
         raise SpikeRelayError(f"the {reader} reader cannot read the data: {cause(error)}") from error
 

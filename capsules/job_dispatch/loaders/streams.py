@@ -1,4 +1,4 @@
-"""What the loaders give for each stream of a data folder, and the rules that they share."""
+"""The streams of a data folder as the loaders return them, and the rules that the loaders share."""
 
 from __future__ import annotations
 
@@ -8,32 +8,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from spikeinterface import BaseRecording
+
 from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.job import Reader, stream_stem
 from capsules.common.recordings.reading import open_reader
 
 NOT_NEURAL = re.compile(r"nidq|ni-?daq|sync|adc|obx|events|rhythm", re.IGNORECASE)
 LFP = re.compile(r"(?<![A-Za-z])(?i:lfp?)$|(?<=[a-z])LFP?$")
-"""After no letter, or in capitals after a small one: `imec0.lf`, `ProbeA-LFP`, `ElectricalSeriesLF`."""
+"""Not after a letter, or in capitals after a small letter: `imec0.lf`, `ProbeA-LFP`, `ElectricalSeriesLF`."""
 MIN_SPIKE_RATE_HZ = 5000.0
-"""Slower streams cannot hold spikes: they are LFP, or no neural signal."""
+"""Slower streams have no spikes: they are LFP, or not neural."""
 
 MAX_RATE_HZ = 1e6
-"""No probe samples as fast; what is above, or is not finite, is a broken header."""
+"""No probe samples as fast: a rate above it, or not finite, comes from a broken header."""
 
 
 @dataclass
 class Stream:
-    """One stream to be sorted: its data set, its name, how it and its LF companion are read, its raw files.
+    """One stream to be sorted: its data set, its name, the readers of it and of its LF companion, its raw files.
 
-    `start_time` is when the session began, `start_s` the same by the instrument's clock where that is known;
-    `sample_numbers` are numpy files with the number of every sample by the instrument's count, one for each segment.
+    `start_time` is when the session began, `start_s` the same time by the instrument's clock, if known;
+    `sample_numbers` are numpy files, one for each segment, with the instrument's number of every sample.
     """
 
     dataset: str
     name: str
     reader: Reader
-    recording: Any
+    recording: BaseRecording
     lfp_reader: Reader | None = None
     files: list[Path] = field(default_factory=list)
     start_time: str | None = None
@@ -43,12 +45,12 @@ class Stream:
     lfp_sample_numbers: list[Path] = field(default_factory=list)
     sync_reader: Reader | None = None
     max_count: int | None = None
-    """Half the number of steps of the converter, where the header has it."""
+    """Half the number of steps of the converter, if the header has it."""
 
 
 @dataclass
 class BrokenStream:
-    """A stream that is there but cannot be read, and why."""
+    """A stream that cannot be read, and why."""
 
     dataset: str
     name: str
@@ -67,10 +69,10 @@ class LeftOutStream:
 AnyStream = Stream | BrokenStream | LeftOutStream
 
 
-def not_sorted(name: str) -> str | None:
+def exclude_by_name(name: str) -> str | None:
     """Why a stream of this name is not sorted, or None."""
     if NOT_NEURAL.search(name):
-        return "no neural signal, by its name"
+        return "not a neural signal, by its name"
     return "the LFP band, by its name" if LFP.search(name) else None
 
 
@@ -79,8 +81,16 @@ def companion(name: str, names: list[str]) -> str | None:
     return next((other for other in names if LFP.search(other) and stream_stem(other) == stream_stem(name)), None)
 
 
-def open_stream(dataset: str, name: str, reader: Reader, data: Path, groups: str | None, **facts: Any) -> AnyStream:
-    """Open a stream; one that cannot be read, has no channel positions, or is too slow for spikes is told apart.
+def open_stream(
+    dataset: str,
+    name: str,
+    reader: Reader,
+    data: Path,
+    groups: str | None,
+    lfp_reader: Reader | None = None,
+    **fields: Any,
+) -> AnyStream:
+    """Open a stream; a stream that cannot be read, has no channel positions or is too slow gets another type.
 
     Parameters
     ----------
@@ -90,16 +100,17 @@ def open_stream(dataset: str, name: str, reader: Reader, data: Path, groups: str
         The reader's paths are relative to it.
     groups : str or None
         `channel_groups` of the parameters.
-    **facts
+    lfp_reader : Reader, optional
+    **fields
         The other fields of `Stream`.
     """
-    reader, lfp_reader = (
-        one and one.model_copy(update={"channel_groups": groups}) for one in (reader, facts.pop("lfp_reader", None))
-    )
+    reader = reader.model_copy(update={"channel_groups": groups})
+    if lfp_reader is not None:
+        lfp_reader = lfp_reader.model_copy(update={"channel_groups": groups})
     try:
         recording = open_reader(reader, data)
         recording.get_traces(segment_index=0, start_frame=0, end_frame=1)
-    # Readers raise whatever their parsing runs into; each is this stream's failure, with its cause.
+    # Readers raise any kind of error on broken data; it becomes this stream's failure, with its cause.
     except Exception as error:  # noqa: BLE001
         return BrokenStream(dataset, name, f"cannot be read: {cause(error)}")
     if not 0 < recording.sampling_frequency < MAX_RATE_HZ:
@@ -113,11 +124,11 @@ def open_stream(dataset: str, name: str, reader: Reader, data: Path, groups: str
             "the channels have no positions: give a ProbeInterface file with --input spikeinterface and probe_paths in "
             "--spikeinterface-info, or --channel-groups",
         )
-    return Stream(dataset, name, reader, recording, lfp_reader=lfp_reader, **facts)
+    return Stream(dataset, name, reader, recording, lfp_reader=lfp_reader, **fields)
 
 
 def cause(error: Exception) -> str:
-    """An error in one line: our own as it is, a library's with its kind."""
+    """An error in one line; a library's error with its type."""
     if isinstance(error, SpikeRelayError):
         return str(error)
     text = " ".join(f"{type(error).__name__}: {error}".split())
@@ -127,11 +138,11 @@ def cause(error: Exception) -> str:
 
 
 def relative(path: str | Path, data: Path) -> str:
-    """A path below the data folder relative to it; any other one stays absolute."""
+    """A path below the data folder relative to it; any other path stays absolute."""
     path = (data / path).resolve()
     return str(path.relative_to(data.resolve())) if path.is_relative_to(data.resolve()) else str(path)
 
 
 def folders_with(data: Path, pattern: str) -> Iterator[Path]:
-    """The folders, at any depth, that hold a file or folder of this name, in order."""
+    """The folders, at any depth, with a file or folder of this name, in order."""
     yield from sorted({file.parent for file in data.rglob(pattern)})

@@ -1,1 +1,1 @@
-"""What a run needs of the machine: its folders, space on its disks, its cluster."""
+"""What a run needs of the machine: folders, classifier models, space on the disks, the cluster."""

@@ -1,6 +1,6 @@
 """What a run writes, by the contract, and whether it fits on the disks of its work and results folders.
 
-The run asks in its second process, with the jobs at hand and before any of their work; `spikerelay plan` asks the same.
+The run checks it in its second process, where the jobs are known, before any work on them; so does `spikerelay plan`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from capsules.spikesorting.sorters import SORTERS
 MOTION = Output(1, 0, 0.01)
 """The estimated motion, with the peaks that it was estimated from."""
 SORTING_STAGES = [stage.name for stage in STAGES.values() if stage.level == "sorting"]
-REGARDLESS = "--skip_disk_check starts the run regardless"
+SKIP_CHECK = "--skip_disk_check starts the run regardless"
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Written:
 
 
 def forecast(jobs: list[Job], params: PipelineParams, sorters: list[str]) -> list[Written]:
-    """What every stage writes for the jobs that are worked on."""
+    """What every stage writes for the jobs that are neither skipped nor failed."""
     jobs = [job for job in jobs if not job.skip and not job.failure]
     blocks = {block: [job for job in jobs if job.block == block] for block in dict.fromkeys(job.block for job in jobs)}
     whole = STAGES["results"].output.megabytes(sum(job.num_channels for job in jobs), 0)
@@ -61,14 +61,14 @@ def _of_recording(job: Job, params: PipelineParams, sorters: list[str]) -> Itera
 
 
 def _kept_share(job: Job, params: PipelineParams) -> float:
-    """The share of a recording that lies between `t_start` and `t_stop`."""
+    """The share of a recording between `t_start` and `t_stop`."""
     start, stop = params.preprocessing.t_start or 0.0, params.preprocessing.t_stop
     end = job.duration_s if stop is None else min(stop, job.duration_s)
     return max(0.0, end - start) / job.duration_s if job.duration_s else 0.0
 
 
 def _of_block(block: str, jobs: list[Job], params: PipelineParams) -> Iterator[Written]:
-    """The NWB file, which holds what is told of it uncompressed at most, and the LFP on its way there."""
+    """The NWB file, at most the size of its uncompressed content, and the LFP as an intermediate file."""
     ecephys, channels = params.nwb.ecephys, sum(job.num_channels for job in jobs)
     raw = scratch = file = 0.0
     for job in jobs:
@@ -90,12 +90,12 @@ def _of_block(block: str, jobs: list[Job], params: PipelineParams) -> Iterator[W
 def needs(written: list[Written], work: Path, results: Path) -> list[tuple[str, Path, float]]:
     """What is written where: its name, the folder, MB.
 
-    On one file system published files are links, which take no room of their own.
+    On one file system published files are links, which take no additional space.
     """
-    found = [("work files", work, sum(one.work_mb for one in written))]
+    rows = [("work files", work, sum(entry.work_mb for entry in written))]
     if not one_file_system(work, results):
-        found.append(("results", results, sum(one.published_mb for one in written)))
-    return found
+        rows.append(("results", results, sum(entry.published_mb for entry in written)))
+    return rows
 
 
 def shortages(written: list[Written], work: Path, results: Path) -> list[str]:
@@ -117,7 +117,7 @@ def free_mb(folder: Path) -> float:
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
+    """The folder, or the nearest existing folder above it."""
     return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
 
 
@@ -126,12 +126,12 @@ def shown_size(megabytes: float) -> str:
 
 
 def main(run_file: Path, dispatched: Path, task_folder: Path) -> int:
-    """Write `disk.json` into the folder of job dispatch: why the run is refused, or null.
+    """Write `disk.json` into the folder of job dispatch: why the run is rejected, or null.
 
     Parameters
     ----------
     run_file : Path
-        JSON with `params`, `sorters`, and whether a shortage is to `refuse` the run.
+        JSON with `params`, `sorters`, and `refuse`: whether a shortage rejects the run.
     dispatched : Path
     task_folder : Path
         Nextflow's own folder of the task, two below the work folder.
@@ -143,8 +143,8 @@ def main(run_file: Path, dispatched: Path, task_folder: Path) -> int:
         read_jobs(dispatched / "jobs.json"), PipelineParams.model_validate(run["params"]), run["sorters"]
     )
     lines = shortages(written, task_folder.parents[1], Path(os.environ["RESULTS_PATH"]))
-    rejected = "\n".join([*lines, REGARDLESS]) if lines and run["refuse"] else None
-    write_json(dispatched / "disk.json", {"rejected": rejected})
+    reason = "\n".join([*lines, SKIP_CHECK]) if lines and run["refuse"] else None
+    write_json(dispatched / "disk.json", {"rejected": reason})
     return 0
 
 

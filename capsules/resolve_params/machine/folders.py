@@ -1,4 +1,4 @@
-"""The data and results folders of a run: whether they can be used, and the results folder made ready."""
+"""The data and results folders of a run: check them, and prepare the results folder."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from capsules.common.untrusted.places import foreign_names, is_inside, links_out
 from capsules.resolve_params.sheet import Session
 
 
-def data_problems(data: str | None, said: str = "DATA_PATH") -> list[str]:
-    """What is wrong with a data folder; `said` is where the user named it."""
+def data_problems(data: str | None, source: str = "DATA_PATH") -> list[str]:
+    """What is wrong with a data folder; `source` is where the user named it."""
     if not data:
         return ["DATA_PATH is not set: put DATA_PATH=<the folder with the recordings> before the command"]
-    if problem := _path_problem(data, said):
+    if problem := _path_problem(data, source):
         return [problem]
     folder = Path(data)
     try:
         if not folder.is_dir():
-            return [f"{said}={data}: no such folder"]
-        return [] if any(folder.iterdir()) else [f"{said}={data}: the folder is empty"]
+            return [f"{source}={data}: no such folder"]
+        return [] if any(folder.iterdir()) else [f"{source}={data}: the folder is empty"]
     except OSError as error:
         denied = isinstance(error, PermissionError)
-        return [f"{said}={data}: {'no permission to read this folder' if denied else error.strerror}"]
+        return [f"{source}={data}: {'no permission to read this folder' if denied else error.strerror}"]
 
 
 def results_problems(
     results: str | None, sessions: list[Session], overwrite: bool, owner: dict[str, Any] | None = None
 ) -> list[str]:
-    """What is wrong with the results folder: not writable, another run writes it, or it holds those of other data."""
+    """What is wrong with the results folder: not writable, in use by another run, or with results of other data."""
     if not results:
         return ["RESULTS_PATH is not set: put RESULTS_PATH=<a folder for the results> before the command"]
     if problem := _path_problem(results, "RESULTS_PATH"):
@@ -44,21 +44,21 @@ def results_problems(
     folder = Path(results)
     if problems := _foreign_problems(folder, sessions, overwrite):
         return problems
-    if reason := _not_writable(folder):
+    if reason := _write_problem(folder):
         return [f"RESULTS_PATH={results}: cannot be written: {reason}"]
     if owner is not None and "no_locks" not in owner:
-        return [f"RESULTS_PATH={results} {held(owner, folder)}"]
-    return [] if overwrite else [problem for session in sessions for problem in _other_data(session, folder)]
+        return [f"RESULTS_PATH={results} {_describe_owner(owner, folder)}"]
+    return [] if overwrite else [problem for session in sessions for problem in _other_data_problems(session, folder)]
 
 
-def _path_problem(path: str, said: str) -> str | None:
-    """What is wrong with how a folder is named."""
+def _path_problem(path: str, source: str) -> str | None:
+    """What is wrong with the path of a folder."""
     if not Path(path).is_absolute():
-        return f"{said}={path} is relative: give the whole path"
-    return None if is_text(path) else f"{said}={path}: the name is no UTF-8 text: rename it"
+        return f"{source}={path} is relative: give the absolute path"
+    return None if is_text(path) else f"{source}={path}: the name is not UTF-8 text: rename the folder"
 
 
-def _not_writable(folder: Path) -> str | None:
+def _write_problem(folder: Path) -> str | None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = unused_name(folder / "writable")
@@ -70,20 +70,20 @@ def _not_writable(folder: Path) -> str | None:
 
 
 def _foreign_problems(results: Path, sessions: list[Session], overwrite: bool) -> list[str]:
-    """Why a run could harm what is not its own: files elsewhere, raw data, the user's own files."""
+    """Why a run could change files that it did not write: other folders, raw data, the user's files."""
     problems = []
     for folder in _folders(results, sessions):
-        said = f"RESULTS_PATH={folder}"
+        shown = f"RESULTS_PATH={folder}"
         links = links_out(folder) if is_inside(folder, results) else [folder]
         if links:
             more = f" and {len(links) - 1} more" if len(links) > 1 else ""
-            problems.append(f"{said}: the link {links[0]}{more} leads out of the results folder: remove the link")
+            problems.append(f"{shown}: the link {links[0]}{more} leads out of the results folder: remove the link")
         sources = {session.data for session in sessions if session.data and Path(session.data).is_absolute()}
         reasons = [reason for data in sorted(sources) if (reason := overlap(folder, Path(data)))]
-        problems += [f"{said} {reason}: choose another folder" for reason in reasons]
+        problems += [f"{shown} {reason}: choose another folder" for reason in reasons]
         if not (links or reasons or overwrite) and (names := foreign_names(folder)):
             problems.append(
-                f"{said} is not a results folder and holds files that the run would replace ({', '.join(names)}): "
+                f"{shown} is not a results folder and holds files that the run would replace ({', '.join(names)}): "
                 "choose another folder, or give --overwrite, which moves them aside"
             )
     return problems
@@ -94,7 +94,7 @@ def _folders(results: Path, sessions: list[Session]) -> list[Path]:
 
 
 def move_aside(results: Path, sessions: list[Session]) -> list[str]:
-    """Move the user's own files out of the way of a run with `--overwrite`; a note for each folder, with the place."""
+    """Move the user's files out of the way of a run with `--overwrite`; a note for each folder names the new place."""
     notes = []
     for folder in _folders(results, sessions):
         if names := foreign_names(folder):
@@ -102,27 +102,27 @@ def move_aside(results: Path, sessions: list[Session]) -> list[str]:
             aside.mkdir()
             for name in names:
                 (folder / name).rename(aside / name)
-            notes.append(f"--overwrite: {', '.join(names)} moved to {aside}: they are not of a run")
+            notes.append(f"--overwrite: {', '.join(names)} moved to {aside}: no run wrote them")
     return notes
 
 
-def _other_data(session: Session, results: Path) -> list[str]:
+def _other_data_problems(session: Session, results: Path) -> list[str]:
     folder = session.results(results)
     record = folder / RUN_RECORD
     if not session.data or not record.exists():
         return []
     try:
         other = json.loads(record.read_text())["data"]
-        same = Path(session.data).resolve() == Path(other)
+        is_same = Path(session.data).resolve() == Path(other)
     except (ValueError, KeyError, TypeError):
         return [f"{record} is broken: choose another folder or give --overwrite"]
-    if same:
+    if is_same:
         return []
     return [f"RESULTS_PATH={folder} holds the results of {other}: choose another folder or give --overwrite"]
 
 
-def held(owner: dict[str, Any], folder: Path) -> str:
-    """What to do about a results folder that another run holds."""
+def _describe_owner(owner: dict[str, Any], folder: Path) -> str:
+    """Which run writes into the results folder, and what to do."""
     if not owner:
         return "is being written by another run: wait for it, or choose another folder"
     here = owner["host"] == platform.node()
@@ -133,9 +133,10 @@ def held(owner: dict[str, Any], folder: Path) -> str:
     )
 
 
-def make_ready(results: Path, data: str, run: dict[str, Any], options: dict[str, Any]) -> None:
-    """Note a session's data, options and configuration for `spikerelay rerun`, and forget an earlier run's failures."""
+def prepare_results(results: Path, data: Path, run: dict[str, Any], options: dict[str, Any]) -> None:
+    """Record a session's data, options and configuration for `spikerelay rerun`, and remove older failure notes."""
     (results / RUN_RECORD).parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(results / "nextflow" / "failed", ignore_errors=True)
-    told = {"options": options} | {name: run.get(name) for name in ("config_files", "profile", "nextflow_session")}
-    write_json(results / RUN_RECORD, {"data": str(Path(data).resolve())} | told)
+    record: dict[str, Any] = {"data": str(data.resolve()), "options": options}
+    record |= {name: run.get(name) for name in ("config_files", "profile", "nextflow_session")}
+    write_json(results / RUN_RECORD, record)

@@ -1,18 +1,16 @@
-"""The names that libraries know: SpikeInterface's settings, for the sections that are handed on to it, and the like.
+"""The names of SpikeInterface's settings, metrics and methods, checked before a run.
 
-`collect` asks the installed library; `make generate` writes what it says to `pipeline/library_names.json`, which the
-checks, the schema and the parameter editor read, so that no check has to import the library.
+`make generate` writes them to `pipeline/library_names.json` (`installed_names.py`). The checks, the schema and the
+parameter editor read that file, so that no check imports the library.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Callable
 from typing import Any
 
 from capsules.common.errors import nearest
-from capsules.common.units.metric_names import LIBRARY_NAMES, METRIC_EXTENSIONS, METRICS
+from capsules.common.units.metric_names import LIBRARY_NAMES, METRICS
 from capsules.parameters.model import OpenSection, get_dotted, sections
 from capsules.parameters.problems import Problem, shown
 from capsules.resolve_params.params import PipelineParams
@@ -21,63 +19,17 @@ EXTENSIONS = "postprocessing.extensions"
 MOTION = "preprocessing.motion_correction"
 PIPELINE = "preprocessing.custom_preprocessing_pipeline"
 CIRCUS = "spikesorting.spykingcircus2.sorter"
-GIVEN_BY_CALLERS = {
-    "recording",
-    "peaks",
-    "peak_locations",
-    "parents",
-    "return_output",
-    "return_tensor",
-    "noise_levels",
-    "sparsity",
-    "motion",
-    "extra",
-    "verbose",
-    "progress_bar",
-    "templates",
-    "job_kwargs",
-    "prototype",
-    "periods",
-    "delete_existing_metrics",
-    "metrics_to_compute",
-    "debug_folder",
-    "sorting",
-    "amplitude_scalings",
-    "time_series",
-    "unit_ids",
-    "sorting_analyzer_or_templates",
-    "return_indices",
-    "return_alpha",
-    "extra_outputs",
-    "folder",
-    "overwrite",
-    "output_motion",
-    "output_motion_info",
-}
-"""Arguments that the pipeline or the library fills in."""
 
 
-OVERRULED = {
-    f"{EXTENSIONS}.noise_levels": ["chunk_duration"],
-    f"{EXTENSIONS}.quality_metrics": ["skip_pc_metrics"],
-    f"{EXTENSIONS}.quality_metrics.metric_params.snr": ["method"],
-    f"{CIRCUS}.detection.method_kwargs": ["radius_um", "exclude_sweep_ms", "ms_before"],
-    f"{CIRCUS}.motion_correction": ["detect_kwargs"],
-    f"{CIRCUS}.clustering.method_kwargs": ["seed", "verbose", "peaks_svd", "clean_templates", "debug_folder"],
-}
-"""Settings that would be overruled by others: by `chunk_size`, `metric_names`, `peak_mode`, `general.radius_um`,
-`detection.exclude_sweep_ms` and `general.ms_before`, or by SpykingCircus2 itself."""
+def read_names() -> dict[str, dict[str, Any] | list[str]]:
+    """Dotted name of a section -> names of the library's settings in it -> their defaults.
 
-
-def read() -> dict[str, dict[str, Any] | list[str]]:
-    """Dotted name of a section -> names of the settings that the library takes there -> their defaults.
-
-    A list in place of names and defaults: the values that the library knows for a parameter.
+    Of a parameter that names something in the library: the list of its valid values.
     """
     return {path: names for path, names in json.loads(LIBRARY_NAMES.read_text()).items() if path != METRICS}
 
 
-def declared() -> dict[str, list[str]]:
+def declared_names() -> dict[str, list[str]]:
     """Dotted name of an open section -> the settings that the parameter models declare there."""
     return {
         ".".join(path): list(section.model_fields)
@@ -87,12 +39,12 @@ def declared() -> dict[str, list[str]]:
 
 
 def name_problems(document: dict[str, Any]) -> list[Problem]:
-    """The settings in a whole document that no library takes."""
-    own, problems = declared(), []
-    for path, names in read().items():
-        given = get_dotted(document, path)
+    """The settings in a whole document that the library does not know."""
+    own, problems = declared_names(), []
+    for path, names in read_names().items():
+        value = get_dotted(document, path)
         if isinstance(names, list):
-            words = given if isinstance(given, list) else [] if given is None else [given]
+            words = value if isinstance(value, list) else [] if value is None else [value]
             problems += [
                 Problem(tuple(path.split(".")), f"the library has no {word!r}{nearest(str(word), names)}")
                 for word in words
@@ -102,7 +54,7 @@ def name_problems(document: dict[str, Any]) -> list[Problem]:
         known = [*names, *own.get(path, ())]
         problems += [
             Problem((*path.split("."), name), f"no such setting in the library{nearest(name, known)}")
-            for name in (given if isinstance(given, dict) else ())
+            for name in (value if isinstance(value, dict) else ())
             if name not in known
         ]
     steps = get_dotted(document, PIPELINE) or {}
@@ -112,164 +64,3 @@ def name_problems(document: dict[str, Any]) -> list[Problem]:
         if not isinstance(settings, dict)
     ]
     return problems
-
-
-def collect() -> dict[str, dict[str, Any]]:
-    """The same, from the installed SpikeInterface."""
-    names = {f"{EXTENSIONS}.{name}": settings for name, settings in _extensions().items()}
-    metrics = f"{EXTENSIONS}.quality_metrics.metric_params"
-    names |= {f"{metrics}.{name}": settings for name, settings in _metrics().items()}
-    names |= {f"{MOTION}.{name}": settings for name, settings in _motion().items()}
-    names |= {f"{CIRCUS}.{name}": settings for name, settings in _spykingcircus2().items()}
-    steps = _preprocessing_steps()
-    names[PIPELINE] = dict.fromkeys(steps)
-    names |= {f"{PIPELINE}.{name}": settings for name, settings in steps.items() if settings is not None}
-    for path, hidden in OVERRULED.items():
-        names[path] = {name: default for name, default in names[path].items() if name not in hidden}
-    values = {path: sorted(map(str, known)) for path, known in _values().items()}
-    return dict(sorted({path: dict(sorted(settings.items())) for path, settings in names.items()}.items())) | values
-
-
-def collect_metrics() -> dict[str, Any]:
-    """The columns of each metric, and which need several channels, as `capsules.common.units.metrics` reads them."""
-    from spikeinterface.core.sortinganalyzer import get_extension_class
-    from spikeinterface.metrics.template.template_metrics import get_multi_channel_template_metric_names
-
-    known = {extension: get_extension_class(extension).metric_list for extension in METRIC_EXTENSIONS}
-    return {
-        "columns": {
-            extension: {metric.metric_name: list(metric.metric_columns) for metric in metrics}
-            for extension, metrics in known.items()
-        },
-        "multi_channel": get_multi_channel_template_metric_names(),
-    }
-
-
-def _values() -> dict[str, list[str]]:
-    """Dotted name of a parameter -> the values that the library knows for it."""
-    from matplotlib import colormaps
-    from spikeinterface.extractors.extractor_classes import recording_extractor_full_dict
-    from spikeinterface.metrics.template import get_template_metric_list
-    from spikeinterface.sortingcomponents.motion.motion_estimation import estimate_motion_methods
-    from spikeinterface.sortingcomponents.peak_detection.method_list import detect_peak_methods
-    from spikeinterface.sortingcomponents.peak_localization.method_list import peak_localization_methods
-    from spikeinterface.sortingcomponents.peak_selection import _possible_methods
-
-    return {
-        "job_dispatch.spikeinterface_info.reader_type": ["spikeinterface", *recording_extractor_full_dict],
-        f"{MOTION}.detect_kwargs.method": list(detect_peak_methods),
-        f"{MOTION}.select_kwargs.method": list(_possible_methods),
-        f"{MOTION}.localize_peaks_kwargs.method": list(peak_localization_methods),
-        f"{MOTION}.estimate_motion_kwargs.method": [name for name in estimate_motion_methods if name != "medicine"],
-        f"{EXTENSIONS}.template_metrics.metric_names": get_template_metric_list(),
-        "visualization.drift.cmap": list(colormaps),
-        "visualization.motion.cmap": list(colormaps),
-    }
-
-
-def _extensions() -> dict[str, dict[str, Any]]:
-    from spikeinterface.core.sortinganalyzer import get_extension_class
-    from spikeinterface.core.time_series_tools import get_random_sample_slices
-    from spikeinterface.postprocessing.localization_tools import (
-        compute_center_of_mass,
-        compute_grid_convolution,
-        compute_monopolar_triangulation,
-    )
-
-    from capsules.postprocessing.extension_params import Extensions
-
-    settings = {name: _arguments(get_extension_class(name)._set_params) for name in Extensions.model_fields}
-    settings["noise_levels"] = _arguments(get_random_sample_slices)
-    settings["unit_locations"] |= _arguments(
-        compute_monopolar_triangulation, compute_center_of_mass, compute_grid_convolution
-    )
-    return settings
-
-
-def _metrics() -> dict[str, dict[str, Any]]:
-    from spikeinterface.metrics.quality import get_default_quality_metrics_params
-
-    from capsules.postprocessing.extension_params import MetricParams
-
-    defaults = get_default_quality_metrics_params()
-    return {name: _plain(defaults[name]) for name in MetricParams.model_fields}
-
-
-def _motion() -> dict[str, dict[str, Any]]:
-    from spikeinterface.sortingcomponents.motion import estimate_motion
-    from spikeinterface.sortingcomponents.motion.dredge import dredge_ap
-    from spikeinterface.sortingcomponents.motion.motion_estimation import estimate_motion_methods
-    from spikeinterface.sortingcomponents.motion.motion_interpolation import InterpolateMotionRecording
-    from spikeinterface.sortingcomponents.peak_localization.method_list import peak_localization_methods
-    from spikeinterface.sortingcomponents.peak_selection import select_peaks
-
-    estimators = [cls.run for name, cls in estimate_motion_methods.items() if name != "medicine"]
-    return {
-        "detect_kwargs": {"method": None} | _detection(),
-        "select_kwargs": _arguments(select_peaks) | {"n_peaks": None, "select_per_channel": False},
-        "localize_peaks_kwargs": {"method": None}
-        | _arguments(*(cls.__init__ for cls in peak_localization_methods.values())),
-        "estimate_motion_kwargs": _arguments(dredge_ap, *estimators) | _arguments(estimate_motion),
-        "interpolate_motion_kwargs": _arguments(InterpolateMotionRecording.__init__),
-    }
-
-
-def _detection() -> dict[str, Any]:
-    from spikeinterface.sortingcomponents.peak_detection.method_list import detect_peak_methods
-
-    return _arguments(*(cls.__init__ for cls in detect_peak_methods.values()))
-
-
-def _spykingcircus2() -> dict[str, dict[str, Any]]:
-    from spikeinterface.preprocessing.motion import correct_motion
-    from spikeinterface.sorters.internal.spyking_circus2 import final_cleaning_circus
-    from spikeinterface.sortingcomponents.clustering.method_list import clustering_methods
-    from spikeinterface.sortingcomponents.matching.method_list import matching_methods
-
-    return {
-        "detection.method_kwargs": _detection(),
-        "selection.method_kwargs": {},
-        "clustering.method_kwargs": _plain(clustering_methods["iterative-hdbscan"]._default_params),
-        "matching.method_kwargs": _arguments(*(matching_methods[name].__init__ for name in ("circus-omp", "wobble"))),
-        "motion_correction": _arguments(correct_motion),
-        "merging": _arguments(final_cleaning_circus),
-    }
-
-
-def _preprocessing_steps() -> dict[str, dict[str, Any] | None]:
-    """Step -> its settings, or None for one that hands further settings on and does not name them."""
-    from spikeinterface.preprocessing.pipeline import pp_names_to_functions
-
-    def settings(step: Callable) -> dict[str, Any] | None:
-        kinds = {parameter.kind for parameter in inspect.signature(step).parameters.values()}
-        return None if inspect.Parameter.VAR_KEYWORD in kinds else _arguments(step)
-
-    return {name: settings(step) for name, step in pp_names_to_functions.items()}
-
-
-def _arguments(*functions: Callable) -> dict[str, Any]:
-    """Names and defaults of the functions' arguments, the first function's default where several have one."""
-    names: dict[str, Any] = {}
-    for function in functions:
-        for name, parameter in inspect.signature(function).parameters.items():
-            named = parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-            if (
-                named
-                and name != "self"
-                and not name.startswith("_")
-                and name not in GIVEN_BY_CALLERS
-                and name not in names
-            ):
-                names[name] = None if parameter.default is parameter.empty else parameter.default
-    return _plain(names)
-
-
-def _plain(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings with defaults that JSON has; null in place of any other, such as an array."""
-    plain = {}
-    for name, value in settings.items():
-        try:
-            plain[name] = json.loads(json.dumps(value, allow_nan=False))
-        except (TypeError, ValueError):
-            plain[name] = None
-    return plain

@@ -1,4 +1,4 @@
-"""The curation query before a run: whether it can be read, and whether its metrics will be computed."""
+"""The curation query before a run: whether it is valid, and whether its metrics will be computed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from capsules.resolve_params.params import PipelineParams
 
 
 def query_problems(params: PipelineParams) -> list[Problem]:
-    """What is wrong with the curation query, as far as it can be told without the data."""
+    """What is wrong with the curation query, as far as it can be checked without the data."""
     query = params.curation.query
     if not query or not query.strip():
         return []
@@ -24,19 +24,19 @@ def query_problems(params: PipelineParams) -> list[Problem]:
     except QueryError as error:
         return [Problem(path, error.problem)]
     extensions = params.postprocessing.extensions.model_dump()
-    reasons = [_why_absent(name, extensions) for name in sorted(used)]
+    reasons = [_absence_problem(name, extensions) for name in sorted(used)]
     return [Problem(path, reason) for reason in reasons if reason]
 
 
-def _why_absent(name: str, extensions: dict[str, dict[str, Any] | None]) -> str | None:
-    """Why a name of the query will not be in the table of metrics, and what to do; None when it will."""
+def _absence_problem(name: str, extensions: dict[str, dict[str, Any] | None]) -> str | None:
+    """Why a name of the query will not be in the table of metrics, and what to do; None when it will be."""
     columns = metric_of_column()
     if name not in columns:
-        return _unknown(name, list(columns))
+        return _unknown_problem(name, list(columns))
     extension, metric = columns[name]
     settings = extensions[extension]
     if settings is None:
-        return _off(name, extension)
+        return _extension_problem(name, extension)
     chosen = settings.get("metric_names")
     if metric in multi_channel_metrics():
         if settings["include_multi_channel_metrics"] or metric in (chosen or []):
@@ -45,15 +45,15 @@ def _why_absent(name: str, extensions: dict[str, dict[str, Any] | None]) -> str 
     if isinstance(chosen, list) and metric not in [METRIC_NAMES.get(name, name) for name in chosen]:
         return f"{name} is not computed: add {metric!r} to {EXTENSIONS}.{extension}.metric_names"
     needed = find_needed_extension(metric, settings.get("metric_params"))
-    return _off(name, needed) if needed is not None and extensions[needed] is None else None
+    return _extension_problem(name, needed) if needed is not None and extensions[needed] is None else None
 
 
-def _unknown(name: str, columns: list[str]) -> str:
+def _unknown_problem(name: str, columns: list[str]) -> str:
     for metrics in metric_columns().values():
         if name in metrics:
             return f"{name!r} is a metric with several values: {', '.join(metrics[name])}"
     return f"no metric {name!r}{nearest(name, columns)}"
 
 
-def _off(name: str, extension: str) -> str:
-    return f"{name} needs {EXTENSIONS}.{extension}, which is off (null); turn it on, or take {name} out of the query"
+def _extension_problem(name: str, extension: str) -> str:
+    return f"{name} needs {EXTENSIONS}.{extension}, which is off (null); turn it on, or remove {name} from the query"

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, ClassVar, Literal
 
-from capsules.common.patches.repeatable_sorters import seed_draws, stop_in_order, sum_in_order
 from capsules.parameters.model import Section, param
 from capsules.spikesorting.sorters.base import Context, SorterParams
 
@@ -84,6 +83,9 @@ def make_repeatable(sums_in: str | None = None) -> Callable[[dict[str, Any]], di
     """
 
     def pin(arguments: dict[str, Any]) -> dict[str, Any]:
+        # It imports SpikeInterface, and command lines and checks read this module.
+        from capsules.common.patches.repeatable_sorters import seed_draws, stop_in_order, sum_in_order
+
         stop_in_order()
         if sums_in is not None:
             sum_in_order(import_module(f"spikeinterface.sorters.internal.{sums_in}"))

@@ -1,4 +1,4 @@
-"""The classifiers' models before a run: fetched where they are missing, noted or refused where they cannot be had."""
+"""The classifiers' models before a run: fetch the missing ones; note or reject those that are unavailable."""
 
 from __future__ import annotations
 
@@ -15,35 +15,36 @@ def prepare_models(resolved: Resolved, launch_folder: Path) -> str:
     Returns
     -------
     str
-        A digest of the models that are here; empty when the run uses none.
+        A digest of the available models; empty when the run uses none.
 
     Raises
     ------
     Rejected
-        When one cannot be had and the parameters say so.
+        When a model is unavailable and `curation.on_missing_model` is `refuse`.
     """
     curation = resolved.params.curation
-    asked = curation.models()
-    found = dict(zip(asked, models.ready(asked.values(), launch_folder), strict=True))
-    missing = [f"curation.{role}: {model.name!r}: {model.told}" for role, model in found.items() if not model.folder]
+    names = curation.models()
+    model_of = dict(zip(names, models.ready(names.values(), launch_folder), strict=True))
+    missing = [f"curation.{role}: {model.name!r}: {model.told}" for role, model in model_of.items() if not model.folder]
     if missing and curation.on_missing_model == "refuse":
-        raise Rejected([f"{text} (curation.on_missing_model is refuse)" for text in missing])
+        raise Rejected([f'{text} (curation.on_missing_model is "refuse")' for text in missing])
     resolved.notes += [f"{text}; its labels are left out" for text in missing]
-    for role, model in found.items():
+    for role, model in model_of.items():
         if model.origin == "hub":
             resolved.notes.append(f"curation.{role}: {model.name!r}: {model.told}")
         if model.origin == "folder":
             setattr(curation, role, str(model.folder))
-            resolved.origins.setdefault(f"curation.{role}", "found in the launch folder")
-    return models.digest(model.folder for model in found.values()) if found else ""
+            resolved.origins.setdefault(f"curation.{role}", "detected in the launch folder")
+    return models.digest(model.folder for model in model_of.values()) if model_of else ""
 
 
 def missing_models(resolved: Resolved, launch_folder: Path) -> list[str]:
     """A line for each model that a run would have to fetch."""
+    reject = resolved.params.curation.on_missing_model == "refuse"
+    outcome = "is rejected" if reject else "leaves its labels out"
     return [
-        f"curation.{role}: {name!r} is not on this machine: a run asks the hub for it, and "
-        + ("is refused" if resolved.params.curation.on_missing_model == "refuse" else "leaves its labels out")
-        + " when it cannot be had"
+        f"curation.{role}: {name!r} is not on this machine: a run asks the hub for it, and {outcome} when it is "
+        "unavailable"
         for role, name in resolved.params.curation.models().items()
         if models.find(name, launch_folder) is None
     ]

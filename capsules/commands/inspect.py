@@ -1,0 +1,91 @@
+"""`spikerelay inspect`: the recordings in a data folder, and the streams that are not sorted."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from capsules.common.contract import STAGES
+from capsules.common.errors import Rejected, SpikeRelayError, printable
+from capsules.common.facts import JobDispatchFacts, facts_of
+from capsules.common.recordings.job import Job, read_jobs
+from capsules.common.tasks.command_line import read_section
+from capsules.common.tasks.task import Record, Task
+from capsules.job_dispatch.formats import guess_format
+from capsules.job_dispatch.loaders import LOADERS
+from capsules.job_dispatch.params import JobDispatchParams
+from capsules.job_dispatch.stage import run as dispatch_jobs
+from capsules.parameters import flags
+from capsules.resolve_params.machine.folders import data_problems
+
+
+def run(arguments: argparse.Namespace) -> int:
+    data = arguments.data.absolute()
+    if problems := data_problems(str(data)):
+        raise Rejected(problems)
+    parser = flags.Parser(prog="spikerelay inspect", add_help=False)
+    flags.add_params(parser, JobDispatchParams)
+    values = flags.parse(parser, arguments.arguments)
+    params = read_section(JobDispatchParams, None, values, "job_dispatch") if values else None
+    lines, good = inspect_folder(data, params)
+    print(*map(printable, lines), sep="\n")
+    return 0 if good else 1
+
+
+def inspect_folder(data: Path, params: JobDispatchParams | None) -> tuple[list[str], bool]:
+    """List the recordings of a data folder and the streams that are not sorted.
+
+    Parameters
+    ----------
+    data : Path
+    params : JobDispatchParams or None
+        How to read it; with None the format is detected.
+
+    Returns
+    -------
+    lines : list of str
+    good : bool
+        Whether all recordings can be read.
+    """
+    if params is None:
+        name = guess_format(data)
+        if name is None:
+            raise SpikeRelayError(f"{data}: none or several known formats; give --input, one of {', '.join(LOADERS)}")
+        params = JobDispatchParams(input=name)
+    jobs, dispatch = find_jobs(params, data)
+    lines = [f"{len(jobs)} recordings in {data}, read as {params.input}"]
+    for job in jobs:
+        lines += recording_lines(job, job.failure)
+    return [*lines, *left_out_lines(dispatch)], not any(job.failure for job in jobs)
+
+
+def find_jobs(params: JobDispatchParams, data: Path) -> tuple[list[Job], Record]:
+    """The jobs that job dispatch makes, and its record."""
+    with tempfile.TemporaryDirectory() as folder:
+        task = Task(STAGES["job_dispatch"], "run", [], params, Path(folder), data, Path(folder), 1)
+        dispatch_jobs(task)
+        return read_jobs(Path(folder) / "jobs.json"), task.record
+
+
+def recording_lines(job: Job, failure: str | None) -> Iterator[str]:
+    """A recording's id, what was detected of it, and why it would fail."""
+    yield ""
+    yield job.id
+    if failure or job.skip:
+        yield f"  {'fails' if failure else 'skipped'}: {failure or job.skip}"
+    if not job.num_channels:
+        return
+    segments = f"segments {', '.join(str(index + 1) for index in job.segments)}"
+    facts = [f"{job.num_channels} channels", f"{job.sampling_frequency_hz:g} Hz", f"{job.duration_s:g} s ({segments})"]
+    facts += [job.dtype, f"{job.megabytes:.1f} MB", f"probe {job.probe or 'unknown'}"]
+    yield "  " + ", ".join(facts + ([f"group {job.group}"] if job.group else []))
+    yield "  time: " + ("counted by samples" if job.regular_clock else "by the instrument's timestamps")
+    yield from (f"  warning: {warning}" for warning in job.warnings)
+
+
+def left_out_lines(record: Record) -> list[str]:
+    """The streams that job dispatch does not sort, and its warnings."""
+    left_out = [*facts_of(record, JobDispatchFacts).not_sorted, *record["warnings"]]
+    return ["", "not sorted:", *(f"  {line}" for line in left_out)] if left_out else []

@@ -1,0 +1,145 @@
+"""The commands of `spikerelay`, in the order of its help: what each does, its arguments and its module.
+
+Nothing but the standard library is imported here: `spikerelay doctor` must run where the other commands cannot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command; `module` of `capsules.commands` is imported when the command is chosen.
+
+    Attributes
+    ----------
+    help : str
+    usage : str
+        The command's line in the help; `{}` is its name.
+    add_arguments : callable
+    module, function : str
+        The function takes the parsed arguments and returns the exit code.
+    uses_libraries : bool
+        Whether the module imports SpikeInterface, whose compiled code is then cached.
+    """
+
+    help: str
+    usage: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    module: str
+    function: str = "run"
+    uses_libraries: bool = True
+
+
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the data folder [default: $DATA_PATH]")
+    parser.add_argument("--results", type=Path, metavar="DIR", help="the results folder [default: $RESULTS_PATH]")
+
+
+def _params_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path)
+
+
+def _plan(parser: argparse.ArgumentParser) -> None:
+    # pydantic, which a broken installation may lack, is imported with the options.
+    from capsules.resolve_params.options import LEAST, OPTIONS, SWITCHES
+
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the data folder [default: $DATA_PATH]")
+    for name in OPTIONS:
+        kind: dict[str, Any] = {"type": int} if name in LEAST else {}
+        if name in SWITCHES:
+            kind = {"action": "store_true"}
+        parser.add_argument(f"--{name}", **kind, default=None, help="as on Nextflow's command line")
+    parser.add_argument("-w", "--work", type=Path, default=Path("work"), metavar="DIR", help="as Nextflow's -w")
+    parser.add_argument("--results", type=Path, metavar="DIR", help="the results folder [default: $RESULTS_PATH]")
+
+
+def _inspect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", type=Path)
+    parser.add_argument(
+        "arguments",
+        nargs=argparse.REMAINDER,
+        help="as in --job_dispatch_args [default: the format is detected from the files]",
+    )
+
+
+def _fetch_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--params", type=Path, metavar="FILE", help="the params file [default: the default parameters]")
+
+
+def _results(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("results", type=Path)
+
+
+def _load(parser: argparse.ArgumentParser) -> None:
+    _results(parser)
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="the raw data, for the traces [default: the data folder of the run]"
+    )
+
+
+def _recording(parser: argparse.ArgumentParser) -> None:
+    _results(parser)
+    parser.add_argument("--recording", metavar="ID", help="needed when several recordings have units")
+
+
+def _export(parser: argparse.ArgumentParser) -> None:
+    _recording(parser)
+    parser.add_argument("--to", required=True, choices=["phy"])
+    parser.add_argument("--output", type=Path, metavar="DIR", help="[default: RESULTS/phy/ID]")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the raw data; the traces are then written as well")
+    parser.add_argument("--n_jobs", type=int, default=os.cpu_count(), metavar="N", help="cores [default: all]")
+
+
+def _curate(parser: argparse.ArgumentParser) -> None:
+    _recording(parser)
+    parser.add_argument("--apply", type=Path, required=True, metavar="FILE", help="your edited curation.json")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="[default: RESULTS/hand_curated/ID]")
+
+
+COMMANDS = {
+    "doctor": Command(
+        "check whether this machine and this installation can run the pipeline, and say what to do",
+        "{}",
+        _doctor,
+        "doctor",
+        uses_libraries=False,
+    ),
+    "validate": Command(
+        "check a params file", "{} FILE", _params_file, "params_file", "validate", uses_libraries=False
+    ),
+    "params diff": Command(
+        "list the parameters of a params file that differ from the defaults",
+        "{} FILE",
+        _params_file,
+        "params_file",
+        "show_differences",
+        uses_libraries=False,
+    ),
+    "plan": Command(
+        "list what a run with these options, which are the pipeline's own, would do", "{} [OPTIONS]", _plan, "plan"
+    ),
+    "inspect": Command(
+        "list the recordings in a data folder, and what would not be sorted", "{} DATA", _inspect, "inspect"
+    ),
+    "fetch-models": Command(
+        "download the classifiers' models before a run", "{}", _fetch_models, "fetch_models", uses_libraries=False
+    ),
+    "hash": Command(
+        "compute digests of the content of a results folder: equal content has equal digests",
+        "{} RESULTS",
+        _results,
+        "digests",
+    ),
+    "load": Command("list the content of a results folder as Python that loads it", "{} RESULTS", _load, "load"),
+    "export": Command("write the units of a recording for Phy", "{} RESULTS", _export, "export"),
+    "curate": Command("apply your edited curation, and write new files", "{} RESULTS", _curate, "curate"),
+    "rerun": Command("print the command that makes a run again", "{} RESULTS", _results, "rerun"),
+}
+"""Words of the command -> the command."""

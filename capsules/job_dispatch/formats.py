@@ -1,0 +1,57 @@
+"""The format of a data folder, by the names of its files: nothing is opened, and no library is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from capsules.common.errors import Rejected
+from capsules.job_dispatch.params import InputFormat
+
+AIND_COMPRESSED = "ecephys_compressed"
+NWB_SUFFIXES = (".nwb", ".nwb.zarr")
+OPENEPHYS_STRUCTURE = "structure.oebin"
+OPENEPHYS_OLDER = "*.continuous"
+SPIKEGLX_FILES = "*.ap.bin"
+
+
+def aind_folders(data: Path) -> list[Path]:
+    """In the session's folder, in its `ecephys`, or in the only session below the data folder."""
+    places = (AIND_COMPRESSED, f"ecephys/{AIND_COMPRESSED}", f"*/ecephys/{AIND_COMPRESSED}")
+    return sorted({folder for place in places for folder in data.glob(place)})
+
+
+def nwb_files(data: Path) -> list[Path]:
+    return sorted(path for path in data.iterdir() if path.name.endswith(NWB_SUFFIXES))
+
+
+def _has(data: Path, *patterns: str) -> bool:
+    return any(True for pattern in patterns for _ in data.rglob(pattern))
+
+
+HAS_FORMAT: dict[InputFormat, Callable[[Path], bool]] = {
+    "aind": lambda data: bool(aind_folders(data)),
+    "spikeglx": lambda data: _has(data, SPIKEGLX_FILES),
+    "openephys": lambda data: _has(data, OPENEPHYS_STRUCTURE, OPENEPHYS_OLDER),
+    "nwb": lambda data: bool(nwb_files(data)),
+}
+"""Format -> whether a folder has it. `spikeinterface` is absent: the user must say how such data are read."""
+
+
+def guess_format(data: Path) -> InputFormat | None:
+    """The only format in a folder; None when it has none or several.
+
+    AIND's folder includes an Open Ephys folder, which is not to be sorted.
+
+    Raises
+    ------
+    Rejected
+        When the folder cannot be read.
+    """
+    try:
+        formats = {name for name, has_format in HAS_FORMAT.items() if has_format(data)}
+    except OSError as error:
+        raise Rejected([f"{error.filename or data}: cannot be read: {error.strerror}"]) from None
+    if "aind" in formats:
+        formats.discard("openephys")
+    return formats.pop() if len(formats) == 1 else None
