@@ -3,10 +3,12 @@
 Names are those of the parameter reference; `translation.py` makes SpikeInterface's arguments from them.
 """
 
+from collections.abc import Container
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
+from capsules.common.units.metric_names import metric_dependencies
 from capsules.parameters.model import OpenSection, Section, param
 
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -45,29 +47,17 @@ DEFAULT_METRICS = list(_NAMES[: _NAMES.index("mahalanobis")])
 METRIC_NAMES = {"isolation_distance": "mahalanobis", "l_ratio": "mahalanobis"}
 """Metric of the parameter reference -> SpikeInterface's; the columns keep the reference's names."""
 
-METRIC_NEEDS = {
-    "snr": "noise_levels",
-    "mahalanobis": "principal_components",
-    "d_prime": "principal_components",
-    "nearest_neighbor": "principal_components",
-    "silhouette": "principal_components",
-    "drift": "spike_locations",
-    "amplitude_cutoff": "spike_amplitudes",
-    "amplitude_median": "spike_amplitudes",
-    "amplitude_cv": "spike_amplitudes",
-    "noise_cutoff": "spike_amplitudes",
-    "sd_ratio": "spike_amplitudes",
-    "nn_advanced": "principal_components",
-}
-"""Metric -> the extension that it is computed from, in addition to those that are always there."""
 
-
-def find_needed_extension(metric: str, metric_params: dict[str, dict[str, Any]] | None) -> str | None:
-    """The extension that a metric is computed from, in addition to those that are always there."""
-    needed = METRIC_NEEDS.get(metric)
-    if metric == "amplitude_cv":
-        return (metric_params or {}).get(metric, {}).get("amplitude_extension", needed)
-    return needed
+def missing_extension(
+    metric: str, metric_params: dict[str, dict[str, Any]] | None, computed: Container[str]
+) -> str | None:
+    """The extension that a metric is computed from and that is not in `computed`; None when it has all of them."""
+    setting = (metric_params or {}).get(metric, {}).get("amplitude_extension")
+    for needed in [setting] if setting else metric_dependencies()[metric]:
+        alternatives = needed.split("|")
+        if not any(name in computed for name in alternatives):
+            return " or ".join(alternatives)
+    return None
 
 
 class RandomSpikes(OpenSection):

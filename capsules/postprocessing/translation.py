@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from capsules.postprocessing.extension_params import METRIC_NAMES, PeakSign, find_needed_extension
+from capsules.postprocessing.extension_params import METRIC_NAMES, PeakSign, missing_extension
 
 Arguments = dict[str, Any]
 Record = Callable[[str], None]
@@ -75,9 +75,8 @@ def _translate_quality_metrics(extensions: dict[str, Arguments], change: Record)
                 change(f"metric {name} is computed as {renamed}")
         computed = []
         for name in dict.fromkeys(names):
-            needed = find_needed_extension(name, settings.get("metric_params"))
-            if needed is not None and needed not in extensions:
-                change(f"metric {name} is skipped: it needs the extension {needed}, which is off")
+            if missing := missing_extension(name, settings.get("metric_params"), extensions):
+                change(f"metric {name} is skipped: it needs the extension {missing}, which is off")
             else:
                 computed.append(name)
         settings["metric_names"] = computed

@@ -10,11 +10,12 @@ METRIC_EXTENSIONS = ("quality_metrics", "template_metrics")
 LIBRARY_NAMES = Path(__file__).parents[3] / "pipeline" / "library_names.json"
 """What the installed libraries know; made by `make generate`."""
 METRICS = "metrics"
-"""Where the metrics stand in it: extension -> metric -> columns, and the metrics that need several channels."""
+"""Its entry of the metrics: their columns and dependencies, and which need several channels."""
 
 
 class _Metrics(TypedDict):
     columns: dict[str, dict[str, list[str]]]
+    dependencies: dict[str, list[str]]
     multi_channel: list[str]
 
 
@@ -25,6 +26,11 @@ def _metrics() -> _Metrics:
 def metric_columns() -> dict[str, dict[str, list[str]]]:
     """Extension -> metric -> the columns that SpikeInterface gives it."""
     return _metrics()["columns"]
+
+
+def metric_dependencies() -> dict[str, list[str]]:
+    """Metric -> the extensions that it is computed from; `a|b` is one of both."""
+    return _metrics()["dependencies"]
 
 
 def multi_channel_metrics() -> list[str]:

@@ -102,12 +102,15 @@ def collect_names() -> dict[str, Settings | list[str]]:
 
 
 def collect_metrics() -> dict[str, Any]:
-    """The columns of each metric, and which need several channels, for `capsules.common.units.metric_names`."""
+    """The columns and dependencies of each metric, and which need several channels (`common.units.metric_names`)."""
     known = {extension: get_extension_class(extension).metric_list for extension in METRIC_EXTENSIONS}
     return {
         "columns": {
             extension: {metric.metric_name: list(metric.metric_columns) for metric in metrics}
             for extension, metrics in known.items()
+        },
+        "dependencies": {
+            metric.metric_name: list(metric.depend_on) for metrics in known.values() for metric in metrics
         },
         "multi_channel": get_multi_channel_template_metric_names(),
     }

@@ -8,7 +8,7 @@ from capsules.common.errors import nearest
 from capsules.common.units.metric_names import metric_columns, metric_of_column, multi_channel_metrics
 from capsules.curation.query import QueryError, metric_names, parse
 from capsules.parameters.problems import Problem
-from capsules.postprocessing.extension_params import METRIC_NAMES, find_needed_extension
+from capsules.postprocessing.extension_params import METRIC_NAMES, missing_extension
 from capsules.resolve_params.names.library_names import EXTENSIONS
 from capsules.resolve_params.params import PipelineParams
 
@@ -44,8 +44,9 @@ def _absence_problem(name: str, extensions: dict[str, dict[str, Any] | None]) ->
         return f"{name} is not computed: {EXTENSIONS}.{extension}.include_multi_channel_metrics is false"
     if isinstance(chosen, list) and metric not in [METRIC_NAMES.get(name, name) for name in chosen]:
         return f"{name} is not computed: add {metric!r} to {EXTENSIONS}.{extension}.metric_names"
-    needed = find_needed_extension(metric, settings.get("metric_params"))
-    return _extension_problem(name, needed) if needed is not None and extensions[needed] is None else None
+    computed = [other for other, value in extensions.items() if value is not None]
+    missing = missing_extension(metric, settings.get("metric_params"), computed)
+    return None if missing is None else _extension_problem(name, missing)
 
 
 def _unknown_problem(name: str, columns: list[str]) -> str:
