@@ -310,7 +310,7 @@ def test_a_broken_header_fails_its_own_probe(tmp_path, key, value, says):
 
 
 def test_params_files_without_end_are_refused(tmp_path):
-    with pytest.raises(SpikeRelayError, match="larger than 50 MB"):
+    with pytest.raises(SpikeRelayError, match="limit: 50 MB"):
         strict_json.read_file(Path("/dev/zero"))
 
 

@@ -39,7 +39,7 @@ def main(stage_name: str, params: type[Section] | None = None) -> int:
     return start(stage, section, arguments)
 
 
-def read_section(model: type[S], file: Path | None, overrides: dict[str, flags.Given], where: str) -> S:
+def read_section(model: type[S], file: Path | None, overrides: dict[str, flags.FlagValue], where: str) -> S:
     """The resolved section: defaults, then the JSON file, then the flags.
 
     Raises
