@@ -62,7 +62,7 @@ class JobKwargs(Section):
 
     chunk_duration: str = Field(
         "1s",
-        description="Length of one chunk of traces, a number with `s` or `ms`; longer ones need more memory, less time.",
+        description="Length of a chunk of traces, a number with `s` or `ms`; longer ones need more memory, less time.",
         pattern=r"^(?![0.]+m?s)[0-9]+(\.[0-9]+)?m?s$(?!\n)",
     )
     progress_bar: bool = Field(False, description="Show a progress bar while the chunks are processed.")
