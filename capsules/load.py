@@ -20,8 +20,8 @@ from spikeinterface import BaseRecording, BaseSorting, SortingAnalyzer
 from capsules.common.contract import RUN_RECORD
 from capsules.common.errors import Rejected
 from capsules.common.recordings.clock import Clock
-from capsules.common.recordings.times import register_clock, timed
-from capsules.common.units.metrics import labels_of, metrics_table, units_table
+from capsules.common.recordings.times import register_clock, set_clock
+from capsules.common.units.metrics import get_labels, get_metrics_table, make_units_table
 from capsules.common.untrusted.distrust import load_analyzer, load_motion, load_preprocessed, load_sorting
 from capsules.results.published import clock_of, place, read_record, status_of
 
@@ -97,7 +97,7 @@ class Session:
         """Labels and metrics of all units, a row each; the index is (sorting id, unit id)."""
         tables = {}
         for id in self.curated:
-            tables[id] = units_table(labels_of(self.curated[id]), metrics_table(self.analyzers[id]))
+            tables[id] = make_units_table(get_labels(self.curated[id]), get_metrics_table(self.analyzers[id]))
         return pd.concat(tables, names=["sorting", "unit"]) if tables else pd.DataFrame()
 
 
@@ -150,7 +150,7 @@ def load(results: str | Path, data: str | Path | None = None) -> Session:
         folder=results,
         data=data,
         status=status,
-        recordings=timed_by_clock(traces, timed),
+        recordings=timed_by_clock(traces, set_clock),
         clocks={id: clock for id, clock in clocks.items() if clock is not None},
         motion=published("preprocessing", "motion", recordings, load_motion),
         sortings=timed_by_clock(published("spikesorting", "spikesorted", ids, load_sorting), _timed_sorting),

@@ -33,7 +33,7 @@ class Model:
     told: str
 
 
-def find(name: str, start: Path | None = None) -> Path | None:
+def find_model(name: str, start: Path | None = None) -> Path | None:
     """The folder of a model that is on this machine.
 
     Parameters
@@ -46,13 +46,13 @@ def find(name: str, start: Path | None = None) -> Path | None:
     return _local(name, start) or _cached(name)
 
 
-def ready(names: Iterable[str], start: Path | None = None) -> list[Model]:
+def fetch_models(names: Iterable[str], start: Path | None = None) -> list[Model]:
     """Find models, and fetch those that are missing; the hub is asked for all of them at once."""
     with ThreadPoolExecutor() as pool:
         return list(pool.map(partial(_ready, start=start), names))
 
 
-def digest(folders: Iterable[Path | None]) -> str:
+def digest_models(folders: Iterable[Path | None]) -> str:
     """A digest of what models hold; None for one that is missing."""
     total = hashlib.sha256()
     for folder in folders:
@@ -104,7 +104,7 @@ def _cached(name: str) -> Path | None:
     return folder if _is_whole(folder) else None
 
 
-def unreachable(name: str) -> str | None:
+def explain_unreachable(name: str) -> str | None:
     """Why the hub would not give a repository now, or None; nothing is fetched."""
     from huggingface_hub import HfApi
 
@@ -115,7 +115,7 @@ def _fetch(name: str) -> str | None:
     """Bring a repository into the local model cache; the reason why it cannot be had, or None."""
     from huggingface_hub import snapshot_download
 
-    return unreachable(name) or _why_not(partial(snapshot_download, name, allow_patterns=FILES))
+    return explain_unreachable(name) or _why_not(partial(snapshot_download, name, allow_patterns=FILES))
 
 
 def _why_not(ask: Callable[[], object]) -> str | None:

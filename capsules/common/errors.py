@@ -37,7 +37,7 @@ def and_more(count: int) -> list[str]:
 SHOWN_LENGTH = 300
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """A message that quotes what was given, cut where it is long."""
     return text if len(text) <= SHOWN_LENGTH else f"{text[:SHOWN_LENGTH]}..."
 

@@ -72,7 +72,7 @@ def _describe(section: type[Section], leaf: Leaf | None, path: Path, rest: Path,
         return Problem(path, "is missing")
     if item["type"] == "extra_forbidden":
         return Problem(path, _unknown(section, str(path[-1])))
-    return Problem(path, f"{_rule(leaf, rest, item)}; got {shown(item['input'])}{_nearest_choice(leaf, rest, item)}")
+    return Problem(path, f"{_rule(leaf, rest, item)}; got {quote(item['input'])}{_nearest_choice(leaf, rest, item)}")
 
 
 def _rule(leaf: Leaf | None, rest: Path, item: ErrorDetails) -> str:
@@ -108,7 +108,7 @@ def describe_allowed(leaf: Leaf) -> str:
     return words + (f" ({leaf.field.description})" if leaf.pattern else "")
 
 
-def shown(value: Any) -> str:
+def quote(value: Any) -> str:
     """A value as JSON, cut when it is long."""
     text = json.dumps(value, default=str)
     return text if len(text) <= SHOWN_LENGTH else text[:SHOWN_LENGTH] + "..."

@@ -27,7 +27,7 @@ from pydantic import BaseModel
 from capsules.common.errors import Rejected, SpikeRelayError
 from capsules.parameters import strict_json
 from capsules.parameters.model import get_dotted
-from capsules.parameters.problems import Problem, shown
+from capsules.parameters.problems import Problem, quote
 
 FILE = Path(__file__).parents[2] / "pipeline" / "params_rules.json"
 
@@ -149,4 +149,4 @@ def _json_object(document: dict[str, Any], rule: dict[str, Any]) -> Iterator[Pro
     types = {"integer": int}
     good = isinstance(value, dict) and all(type(item) is types[rule["values"]] for item in value.values())
     if not good:
-        yield Problem(_path(rule["path"]), f"must be a JSON object with {rule['values']} values; got {shown(text)}")
+        yield Problem(_path(rule["path"]), f"must be a JSON object with {rule['values']} values; got {quote(text)}")

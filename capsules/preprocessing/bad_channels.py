@@ -15,8 +15,8 @@ from capsules.common.recordings.saturation import (
     RAILED_FRACTION,
     Frames,
     Saturation,
-    find_saturation,
-    without_frames,
+    detect_saturation,
+    remove_frames,
 )
 from capsules.common.tasks.task import Task
 from capsules.preprocessing.params import PreprocessingParams
@@ -39,7 +39,7 @@ def detect_saturation(task: Task[PreprocessingParams], raw: BaseRecording) -> Sa
     limits = task.job.converter_limits
     if limits is None:
         return None
-    saturation = find_saturation(raw, limits)
+    saturation = detect_saturation(raw, limits)
     rate_hz, frames = raw.sampling_frequency, saturation.frames()
     channels = {
         str(raw.channel_ids[index]): _describe_channel(saturation, index)
@@ -111,7 +111,7 @@ def find_bad_channels(
         labels = label_channels(raw, params)
     else:
         railed = raw.channel_ids[saturation.railed()]
-        unsaturated = without_frames(raw.remove_channels(list(railed)), saturation.frames())
+        unsaturated = remove_frames(raw.remove_channels(list(railed)), saturation.frames())
         labels = {str(channel): "saturated" for channel in railed} | label_channels(unsaturated, params)
         labels = {str(channel): labels[str(channel)] for channel in raw.channel_ids}
     bad = report_labels(task, raw, labels)

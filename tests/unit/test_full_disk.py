@@ -35,7 +35,7 @@ def test_other_errors_are_not():
 
 
 def test_the_text_says_where_how_much_and_what_to_do(tmp_path):
-    text = full_disk.told(OSError(errno.ENOSPC, "No space left on device"), tmp_path, None)
+    text = full_disk.describe_full_disk(OSError(errno.ENOSPC, "No space left on device"), tmp_path, None)
     assert f" MB in {tmp_path}" in text
     assert "make room and run the same command with -resume" in text
 

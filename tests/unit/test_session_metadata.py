@@ -6,7 +6,13 @@ from datetime import UTC, datetime
 import pytest
 
 from capsules.common.errors import SpikeRelayError
-from capsules.common.recordings.session_metadata import aind_description, merged, metadata_files, read_metadata, unknown
+from capsules.common.recordings.session_metadata import (
+    aind_description,
+    find_metadata_files,
+    list_missing_fields,
+    merge_metadata,
+    read_metadata,
+)
 from capsules.nwb_ecephys.session import UNKNOWN_START, start_time, subject_fields
 
 SUBJECT_1 = {
@@ -39,13 +45,13 @@ def test_the_nearest_file_is_taken(tmp_path):
     raw = session / "run_g0" / "probe" / "a.bin"
     raw.parent.mkdir(parents=True)
     raw.touch()
-    assert metadata_files([raw], session) == []
+    assert find_metadata_files([raw], session) == []
     (tmp_path / "subject.json").touch()
     (session.parent / "data_description.json").touch()
     (session / "nwb_metadata.yaml").touch()
     (session / "subject.json").touch()
     (raw.parent.parent / "subject.json").touch()
-    found = metadata_files([raw], session)
+    found = find_metadata_files([raw], session)
     assert found == [
         session.parent / "data_description.json",
         raw.parent.parent / "subject.json",
@@ -133,17 +139,17 @@ def test_every_problem_is_told_at_once(tmp_path):
 def test_metadata_by_hand_wins_field_by_field(tmp_path):
     file = by_hand(tmp_path, "NWBFile: {session_start_time: 2026-01-15T10:30:00+01:00}\nSubject: {sex: F}")
     header = {"NWBFile": {"session_start_time": "2026-01-15T10:30:00", "session_id": "a"}}
-    metadata, origins = merged({"header": header, "by hand": read_metadata(file)})
+    metadata, origins = merge_metadata({"header": header, "by hand": read_metadata(file)})
     assert metadata["NWBFile"] == {"session_start_time": "2026-01-15T10:30:00+01:00", "session_id": "a"}
     assert origins["NWBFile.session_id"] == "header"
     assert origins["NWBFile.session_start_time"] == "by hand"
-    assert "Subject.sex" not in unknown(metadata)
-    assert "Subject.species" in unknown(metadata)
+    assert "Subject.sex" not in list_missing_fields(metadata)
+    assert "Subject.species" in list_missing_fields(metadata)
 
 
 def test_a_device_keeps_what_a_later_source_does_not_tell():
     source = {"Devices": {"probe": {"name": "probe", "serial_number": "7", "description": "a"}}}
-    metadata, _ = merged({"rat.nwb": source, "by hand": {"Devices": {"probe": {"description": "b"}}}})
+    metadata, _ = merge_metadata({"rat.nwb": source, "by hand": {"Devices": {"probe": {"description": "b"}}}})
     assert metadata["Devices"] == {"probe": {"name": "probe", "serial_number": "7", "description": "b"}}
     assert source["Devices"]["probe"]["description"] == "a"
 

@@ -38,10 +38,10 @@ def stop_in_order() -> None:
     # The sorter imported it already, with torch, which takes seconds.
     from spikeinterface.sortingcomponents.peak_detection import main
 
-    node_pipeline.run_node_pipeline = main.run_node_pipeline = stopping_in_order(node_pipeline.run_node_pipeline)
+    node_pipeline.run_node_pipeline = main.run_node_pipeline = make_stop_in_order(node_pipeline.run_node_pipeline)
 
 
-def stopping_in_order(plain: Callable[..., Any]) -> Callable[..., Any]:
+def make_stop_in_order(plain: Callable[..., Any]) -> Callable[..., Any]:
     """SpikeInterface's `run_node_pipeline`, which looks at the same `slices` for any number of workers."""
 
     def run(

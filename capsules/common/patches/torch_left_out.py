@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def without_torch() -> Iterator[None]:
+def hide_torch() -> Iterator[None]:
     """Let no import find torch, unless it is imported already.
 
     SpikeInterface (0.105.3) imports torch with its methods of peak detection wherever it is installed, which takes

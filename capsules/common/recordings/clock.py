@@ -115,7 +115,7 @@ class Clock(BaseModel):
         return [[start_s, stop_s] for start_s, stop_s in zip(starts_s, stops_s, strict=True)]
 
 
-def counted(num_samples: int, sampling_frequency_hz: float, start_s: float = 0.0) -> Clock:
+def count_clock(num_samples: int, sampling_frequency_hz: float, start_s: float = 0.0) -> Clock:
     """The clock of samples that are counted from `start_s` at the nominal rate."""
     return Clock(
         num_samples=num_samples,
@@ -126,7 +126,7 @@ def counted(num_samples: int, sampling_frequency_hz: float, start_s: float = 0.0
     )
 
 
-def concatenated(clocks: list[Clock]) -> Clock:
+def concatenate_clocks(clocks: list[Clock]) -> Clock:
     """The clock of recordings that are concatenated."""
     joined = clocks[0].model_copy(deep=True)
     for clock in clocks[1:]:

@@ -51,7 +51,7 @@ Places = list[tuple[float, ElectrodeLocation]]
 """Number of the channel, or depth in um, and what lies there."""
 
 
-def location_file(folders: Iterable[Path], names: Iterable[str]) -> Path | None:
+def find_location_file(folders: Iterable[Path], names: Iterable[str]) -> Path | None:
     """The nearest file of the first of these names (of a group, of its probe) that has one; CSV goes before JSON."""
     folders = list(folders)
     files = [f"{name}_{NAME}{suffix}" for name in names for suffix in (".csv", ".json")]
@@ -190,7 +190,7 @@ def _read_json(file: Path) -> tuple[bool, Places]:
     return False, places
 
 
-def regions_and_coordinates(
+def get_regions_and_coordinates(
     locations: dict[str, ElectrodeLocation], channel_ids: Iterable[Any]
 ) -> tuple[list[str | None], dict[str, npt.NDArray[np.float64]]]:
     """Region of each of these channels, and coordinate -> value of each in um (NaN: unknown), for properties."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from capsules.common.recordings.clock import Clock, counted
+from capsules.common.recordings.clock import Clock, count_clock
 from capsules.common.recordings.electrode_locations import ElectrodeLocation
 
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
@@ -34,7 +34,7 @@ class Reader(BaseModel):
 def _count_samples(fields: dict[str, Any]) -> Clock:
     """Without a clock, time is counted by samples from 0."""
     rate_hz = fields["sampling_frequency_hz"]
-    return counted(round(fields["duration_s"] * rate_hz), rate_hz)
+    return count_clock(round(fields["duration_s"] * rate_hz), rate_hz)
 
 
 class Job(BaseModel):

@@ -21,7 +21,7 @@ from spikeinterface.core.node_pipeline import (
 )
 from spikeinterface.sortingcomponents.peak_localization.method_list import peak_localization_methods
 
-from capsules.common.patches.torch_left_out import without_torch
+from capsules.common.patches.torch_left_out import hide_torch
 
 Peaks = npt.NDArray[np.void]
 """A structured array, an item for each peak."""
@@ -29,7 +29,7 @@ WINDOW_MS = {"ms_before": 0.1, "ms_after": 0.3}
 """The traces around a peak that SpikeInterface's `compute_motion` tells its place from."""
 
 
-def find_peaks(
+def detect_peaks(
     recording: BaseRecording,
     detection: dict[str, Any],
     localization: dict[str, Any] | None,
@@ -66,7 +66,7 @@ def find_peaks(
     return found if localization is not None else (found[0], None)
 
 
-def locate(recording: BaseRecording, peaks: Peaks, localization: dict[str, Any]) -> Peaks:
+def localize_peaks(recording: BaseRecording, peaks: Peaks, localization: dict[str, Any]) -> Peaks:
     """Tell where given peaks are, as `find_peaks` does for those that it detects."""
     given = PeakRetriever(recording, peaks)
     locations: Peaks = run_node_pipeline(
@@ -75,14 +75,14 @@ def locate(recording: BaseRecording, peaks: Peaks, localization: dict[str, Any])
     return locations
 
 
-def noise_levels(recording: BaseRecording) -> npt.NDArray[np.float64]:
+def estimate_noise_levels(recording: BaseRecording) -> npt.NDArray[np.float64]:
     """Each channel's noise (MAD), in counts, from chunks that are the same each time; array, (channels,)."""
     return get_noise_levels(recording, return_in_uV=False, random_slices_kwargs={"seed": 0}, progress_bar=False)
 
 
 def _detection_methods(asked: str) -> dict[str, Any]:
     """SpikeInterface's methods of peak detection by name; those with torch work only when such a one is asked for."""
-    with nullcontext() if asked.endswith("_torch") else without_torch():
+    with nullcontext() if asked.endswith("_torch") else hide_torch():
         from spikeinterface.sortingcomponents.peak_detection.method_list import detect_peak_methods
     return detect_peak_methods
 
@@ -90,7 +90,7 @@ def _detection_methods(asked: str) -> dict[str, Any]:
 def _detector(recording: BaseRecording, detection: dict[str, Any], quiet: BaseRecording | None = None) -> PeakDetector:
     method, settings = _method(_detection_methods(detection["method"]), detection)
     if method.need_noise_levels:
-        settings["noise_levels"] = noise_levels(recording if quiet is None else quiet)
+        settings["noise_levels"] = estimate_noise_levels(recording if quiet is None else quiet)
     detector: PeakDetector = method(recording, **settings)
     return detector
 

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft7Validator
 
-from capsules.common.errors import SpikeRelayError, nearest, shortened
+from capsules.common.errors import SpikeRelayError, nearest, shorten
 from capsules.common.untrusted.small_files import check_plain, read_small, read_small_json
 
 BY_HAND = "nwb_metadata.yaml"
@@ -40,7 +40,7 @@ NAME = r"^[^/:]+$"
 """NWB's names are parts of paths."""
 
 
-def metadata_files(raw_files: Iterable[Path], session: Path) -> list[Path]:
+def find_metadata_files(raw_files: Iterable[Path], session: Path) -> list[Path]:
     """The nearest file of each name, in the order of `FILES`.
 
     Parameters
@@ -49,12 +49,12 @@ def metadata_files(raw_files: Iterable[Path], session: Path) -> list[Path]:
         Files and folders of a recording, below `session`.
     session : Path
     """
-    near = folders_above(raw_files, session)
+    near = list_folders_above(raw_files, session)
     found = (next((folder / name for folder in near if (folder / name).is_file()), None) for name in FILES)
     return [file for file in found if file is not None]
 
 
-def folders_above(raw_files: Iterable[Path], session: Path) -> list[Path]:
+def list_folders_above(raw_files: Iterable[Path], session: Path) -> list[Path]:
     """The folders of a recording's files and those above them, the nearest first, up to the one above the session's."""
     folders = [folder for file in raw_files for folder in file.absolute().parents]
     top = session.absolute()
@@ -130,7 +130,7 @@ def schema_problems(document: dict[str, Any]) -> Iterator[str]:
             for name in sorted(set(error.instance) - set(names), key=str):
                 yield f"{path}.{name}: unknown{nearest(str(name), names)}".removeprefix(".")
         else:
-            yield f"{path}: {shortened(error.message)}".removeprefix(": ")
+            yield f"{path}: {shorten(error.message)}".removeprefix(": ")
 
 
 def time_problems(told: dict[str, Any]) -> Iterator[str]:
@@ -201,7 +201,7 @@ def _told(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value not in (None, "", [])}
 
 
-def merged(sources: dict[str, dict[str, dict[str, Any]]]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+def merge_metadata(sources: dict[str, dict[str, dict[str, Any]]]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Lay what the sources tell over each other, later ones on top.
 
     Returns
@@ -223,7 +223,7 @@ def merged(sources: dict[str, dict[str, dict[str, Any]]]) -> tuple[dict[str, dic
     return metadata, origins
 
 
-def unknown(metadata: dict[str, dict[str, Any]]) -> list[str]:
+def list_missing_fields(metadata: dict[str, dict[str, Any]]) -> list[str]:
     """What archives ask for and no source told."""
     told = {part: set(fields) for part, fields in metadata.items()}
     if "date_of_birth" in told.get("Subject", ()):

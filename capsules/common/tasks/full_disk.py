@@ -21,7 +21,7 @@ def is_full(error: BaseException) -> bool:
     )
 
 
-def told(error: BaseException, *folders: Path | None) -> str:
+def describe_full_disk(error: BaseException, *folders: Path | None) -> str:
     """A full disk in words: how much is free where a task writes, and in the folder for temporary files."""
     asked = [folder for folder in (*folders, Path(tempfile.gettempdir())) if folder is not None and folder.exists()]
     free = ", ".join(f"{_free(folder)} in {folder.resolve()}" for folder in dict.fromkeys(asked))

@@ -17,7 +17,7 @@ from capsules.common.contract import RECORDING_STAGES
 from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError, printable
 from capsules.common.files import write_json
 from capsules.common.tasks import full_disk, resources
-from capsules.common.tasks.failure_mark import FailureMark, results_folder
+from capsules.common.tasks.failure_mark import FailureMark, find_results_folder
 from capsules.common.tasks.orphan import end_with_nextflow
 from capsules.common.tasks.publishing import link_published
 from capsules.common.tasks.task import Task
@@ -39,7 +39,7 @@ def perform(task: Task[Any], run: Run, output: Path, publish: Path | None = None
     except OSError as error:
         # The stage's own errors are in its record; here the record cannot be written, or the mark.
         if full_disk.is_full(error):
-            reason = full_disk.told(error, task.out, results_folder())
+            reason = full_disk.describe_full_disk(error, task.out, find_results_folder())
         else:
             reason = f"cannot write: {error}: put that right and run the same command with -resume"
         remove_parts(task.out)
@@ -70,7 +70,7 @@ def _perform(
         if lost := task.lost_data:
             shown = f"{lost} is gone, or its disk is: bring it back and run the same command with -resume"
         if full_disk.is_full(error):
-            shown = full_disk.told(error, task.out, results_folder())
+            shown = full_disk.describe_full_disk(error, task.out, find_results_folder())
             # So that there is room for the record.
             remove_parts(task.out)
         _set_status(task, "failed", shown)
@@ -110,7 +110,7 @@ def remove_parts(folder: Path) -> None:
             path.unlink()
 
 
-def stub(task: Task[Any]) -> None:
+def write_stub(task: Task[Any]) -> None:
     """Write an empty output of the right shape, for `-stub-run`."""
     for part in task.stage.gives:
         (task.out / part.name).write_text("{}\n")

@@ -11,7 +11,7 @@ from capsules.common.contract import RECORDING_STAGES, Stage
 from capsules.common.errors import printable
 from capsules.common.recordings.job import ID, read_jobs
 from capsules.common.tasks import resources
-from capsules.common.tasks.perform import perform, stub
+from capsules.common.tasks.perform import perform, write_stub
 from capsules.common.tasks.task import Task
 from capsules.parameters.model import Section
 
@@ -32,7 +32,7 @@ def start(stage: Stage, section: Section | None, arguments: argparse.Namespace) 
     out.mkdir(parents=True)
     task = Task(stage, id, jobs, section, arguments.inputs, arguments.data, out, arguments.n_jobs)
     if arguments.stub_run:
-        return perform(task, stub, arguments.output, arguments.publish)
+        return perform(task, write_stub, arguments.output, arguments.publish)
     if "numba" in stage.libraries:
         # Before SpikeInterface is imported: it hands its functions to numba then.
         resources.use_numba_cache()

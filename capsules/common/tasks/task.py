@@ -15,7 +15,7 @@ from capsules.common.contract import STAGES, Stage
 from capsules.common.errors import SpikeRelayError, printable
 from capsules.common.facts import F, Facts, facts_of
 from capsules.common.recordings.job import Job
-from capsules.common.tasks.versions import code_fingerprint, library_versions
+from capsules.common.tasks.versions import compute_code_fingerprint, read_library_versions
 
 
 class Record(TypedDict):
@@ -87,8 +87,8 @@ class Task(Generic[P]):
             "seeds": {},
             "device": "cpu",
             "n_jobs": n_jobs,
-            "versions": library_versions(stage),
-            "code": code_fingerprint(stage),
+            "versions": read_library_versions(stage),
+            "code": compute_code_fingerprint(stage),
             "machine": platform.node(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
         }
@@ -129,7 +129,7 @@ class Task(Generic[P]):
         try:
             return cast(Record, json.loads(file.read_text())) if file.exists() else None
         except ValueError as error:
-            raise damaged(file.parent, f"stage.json cannot be read, {error}") from None
+            raise describe_damage(file.parent, f"stage.json cannot be read, {error}") from None
 
     def input_facts(self, model: type[F], id: str | None = None) -> F:
         """What an earlier stage left, by its model; without values when that stage left nothing."""
@@ -158,7 +158,7 @@ class Task(Generic[P]):
         self.record["facts"].update(facts.model_dump(mode="json", exclude_unset=True))
 
 
-def damaged(folder: Path, what: str) -> SpikeRelayError:
+def describe_damage(folder: Path, what: str) -> SpikeRelayError:
     """A stage's folder that is not as the stage left it: Nextflow does not look into it."""
     return SpikeRelayError(
         f"a work file was changed after it was written ({what}): remove {folder.resolve().parent} and run the same "

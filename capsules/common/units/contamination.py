@@ -16,7 +16,9 @@ CONFIDENCE = 0.95
 """Of each bound, one-sided."""
 
 
-def contamination(violations: npt.ArrayLike, spikes: npt.ArrayLike, duration_s: float, refractory_s: float) -> Floats:
+def estimate_contamination(
+    violations: npt.ArrayLike, spikes: npt.ArrayLike, duration_s: float, refractory_s: float
+) -> Floats:
     """Share of a unit's spikes that are other neurons', which fire independently of it; SpikeInterface's formula.
 
     Parameters
@@ -38,7 +40,7 @@ def contamination(violations: npt.ArrayLike, spikes: npt.ArrayLike, duration_s: 
     return share
 
 
-def contamination_bounds(
+def estimate_contamination_bounds(
     violations: npt.ArrayLike, spikes: npt.ArrayLike, duration_s: float, refractory_s: float
 ) -> tuple[Floats, Floats]:
     """Lowest and highest contamination that the number of violations allows, as a Poisson count, each with CONFIDENCE.
@@ -49,6 +51,6 @@ def contamination_bounds(
     fewest = np.where(violations > 0, chi2.ppf(1 - CONFIDENCE, 2 * np.maximum(violations, 1)) / 2, 0)
     most = chi2.ppf(CONFIDENCE, 2 * (violations + 1)) / 2
     return (
-        contamination(fewest, spikes, duration_s, refractory_s),
-        contamination(most, spikes, duration_s, refractory_s),
+        estimate_contamination(fewest, spikes, duration_s, refractory_s),
+        estimate_contamination(most, spikes, duration_s, refractory_s),
     )

@@ -31,19 +31,19 @@ REASONS = ("default_qc_reason", "suspicious_reason")
 """Those that are sentences."""
 
 
-def labels_of(sorting: BaseSorting, names: Iterable[str] = LABELS) -> Labels:
+def get_labels(sorting: BaseSorting, names: Iterable[str] = LABELS) -> Labels:
     """Those of the named labellings that a sorting has: name -> label of each unit."""
     return {name: sorting.get_property(name) for name in names if name in sorting.get_property_keys()}
 
 
-def units_table(labels: Labels, metrics: pd.DataFrame) -> pd.DataFrame:
+def make_units_table(labels: Labels, metrics: pd.DataFrame) -> pd.DataFrame:
     """The table of all units: their labels first, then their metrics."""
     return pd.concat([pd.DataFrame(labels, index=metrics.index), metrics], axis=1)
 
 
 def write_table(labels: Labels, metrics: pd.DataFrame, file: Path) -> None:
     """Write the table of all units for spreadsheets, in which no text is taken for a formula."""
-    table = units_table(labels, metrics).map(_cell)
+    table = make_units_table(labels, metrics).map(_cell)
     table.rename(columns=_cell, index=_cell).to_csv(file, index_label="unit")
 
 
@@ -55,7 +55,7 @@ def _cell(value: Any) -> Any:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
 
 
-def metrics_table(analyzer: SortingAnalyzer) -> pd.DataFrame:
+def get_metrics_table(analyzer: SortingAnalyzer) -> pd.DataFrame:
     """Quality and template metrics of an analyzer side by side, one row per unit."""
     tables = [analyzer.get_extension(name).get_data() for name in METRIC_EXTENSIONS if analyzer.has_extension(name)]
     return pd.concat(tables, axis=1) if tables else pd.DataFrame(index=analyzer.unit_ids)

@@ -128,7 +128,7 @@ def load_sorting(folder: Path) -> NumpyFolderSorting:
     declared = _declared(folder, "si_folder.json").get("class")
     if declared != f"{NumpyFolderSorting.__module__}.{NumpyFolderSorting.__qualname__}":
         raise ForeignCode(f"{folder} is not a sorting that a run saved: its si_folder.json declares {declared!r}")
-    with one_line(folder):
+    with report_unreadable(folder):
         return NumpyFolderSorting(folder)
 
 
@@ -141,7 +141,7 @@ def load_analyzer(folder: Path, load_extensions: bool = False) -> SortingAnalyze
         When the folder holds anything else.
     """
     distrust_files()
-    with one_line(folder):
+    with report_unreadable(folder):
         analyzer: SortingAnalyzer = load_sorting_analyzer(folder, load_extensions=load_extensions, format="zarr")
         return analyzer
 
@@ -149,7 +149,7 @@ def load_analyzer(folder: Path, load_extensions: bool = False) -> SortingAnalyze
 def load_motion(folder: Path) -> dict[str, Any]:
     """The motion that a run published, as `load_motion_info` gives it; raises SpikeRelayError when it is not one."""
     distrust_files()
-    with one_line(folder):
+    with report_unreadable(folder):
         return cast(dict[str, Any], load_motion_info(folder))
 
 
@@ -180,7 +180,7 @@ def _declared(folder: Path, name: str) -> dict[str, Any]:
 
 
 @contextmanager
-def one_line(folder: Path) -> Iterator[None]:
+def report_unreadable(folder: Path) -> Iterator[None]:
     """Say that a folder cannot be read, whatever in it is missing or broken."""
     try:
         yield

@@ -27,7 +27,7 @@ def is_inside(path: Path, folder: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
-def inside(results: Path, path: Path) -> Path:
+def check_inside(results: Path, path: Path) -> Path:
     """A path in the results folder that is to be written or removed.
 
     Raises
@@ -40,7 +40,7 @@ def inside(results: Path, path: Path) -> Path:
     return path
 
 
-def links_out(results: Path) -> list[Path]:
+def find_links_out(results: Path) -> list[Path]:
     """The links at a run's places that lead out of the results folder."""
     return [link for name in TOPS for link in _links(results / name) if not is_inside(link, results)]
 
@@ -58,7 +58,7 @@ def _links(path: Path) -> Iterator[Path]:
                     folders.append(Path(entry.path))
 
 
-def foreign_names(results: Path) -> list[str]:
+def find_foreign_names(results: Path) -> list[str]:
     """What stands at a run's places in a folder that is not a run's: the user's own files."""
     if (results / RUN_RECORD).exists():
         return []
@@ -67,7 +67,7 @@ def foreign_names(results: Path) -> list[str]:
     return [name for name in TOPS if name not in own and os.path.lexists(results / name)]
 
 
-def overlap(results: Path, data: Path) -> str | None:
+def explain_overlap(results: Path, data: Path) -> str | None:
     """Why a run into `results` would write among the raw data, or None."""
     if os.path.realpath(results) == os.path.realpath(data):
         return "is the data folder"
@@ -77,6 +77,6 @@ def overlap(results: Path, data: Path) -> str | None:
     return f"would be written among the raw data: the data folder is inside {results / within[0]}" if within else None
 
 
-def unused_name(path: Path) -> Path:
+def make_unused_name(path: Path) -> Path:
     """A hidden name next to a path that nobody can have prepared."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
