@@ -13,8 +13,7 @@ from spikeinterface import BaseRecording
 
 from capsules.common.errors import is_text, printable
 from capsules.common.recordings.electrode_locations import find_location_file, read_locations
-from capsules.common.recordings.job import Job, Reader
-from capsules.common.recordings.probe_names import electrode_group, probe_name
+from capsules.common.recordings.job import Job, Reader, electrode_group, probe_name
 from capsules.common.recordings.reading import open_reader
 from capsules.common.recordings.saturation import find_converter_limits
 from capsules.common.recordings.session_metadata import find_metadata_files, list_folders_above, read_metadata

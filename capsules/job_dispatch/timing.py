@@ -74,7 +74,7 @@ def shift_in_turn(clocks: list[Clock]) -> list[Clock]:
     """The clocks of segments that are counted one after the other from 0."""
     end_s, shifted = 0.0, []
     for clock in clocks:
-        shifted.append(clock.shifted_to(end_s))
+        shifted.append(clock.shift_to(end_s))
         end_s = shifted[-1].end_s
     return shifted
 
@@ -92,7 +92,7 @@ def fit_lfp_clock(
     problems: list[str] = []
     lfp_clocks, _ = fit_segment_clocks(lfp, segments, stream.lfp_sample_numbers, use_timestamps, problems)
     if is_shifted:
-        lfp_clocks = [slow.shifted_to(clock.starts_s[0]) for slow, clock in zip(lfp_clocks, clocks, strict=True)]
+        lfp_clocks = [slow.shift_to(clock.starts_s[0]) for slow, clock in zip(lfp_clocks, clocks, strict=True)]
     warnings += [f"LF stream: {problem}" for problem in problems]
     for index, slow, clock in zip(segments, lfp_clocks, clocks, strict=True):
         sample_s = 1 / slow.sampling_frequency_hz

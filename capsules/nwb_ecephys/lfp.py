@@ -26,8 +26,7 @@ from spikeinterface.preprocessing.resample import resample
 
 from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.clock import count_clock
-from capsules.common.recordings.job import Job, stream_stem
-from capsules.common.recordings.probe_names import electrode_group
+from capsules.common.recordings.job import Job, electrode_group, stream_stem
 from capsules.common.recordings.times import set_clock
 from capsules.nwb_ecephys.params import NwbEcephysParams
 

@@ -12,8 +12,7 @@ from spikeinterface import BaseRecording
 
 from capsules.common.errors import nearest
 from capsules.common.recordings.electrode_locations import COORDINATES, get_regions_and_coordinates
-from capsules.common.recordings.job import Job
-from capsules.common.recordings.probe_names import electrode_group, electrode_names, probe_name, series_name
+from capsules.common.recordings.job import Job, electrode_group, electrode_names, probe_name, series_name
 from capsules.nwb_ecephys.session import Metadata
 
 

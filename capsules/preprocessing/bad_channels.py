@@ -10,12 +10,12 @@ from capsules.common.errors import Skip
 from capsules.common.facts import PreprocessingFacts
 from capsules.common.facts import Saturation as SaturationFact
 from capsules.common.files import write_json
-from capsules.common.recordings.probe_names import electrode_names
+from capsules.common.recordings.job import electrode_names
 from capsules.common.recordings.saturation import (
     RAILED_FRACTION,
     Frames,
     Saturation,
-    detect_saturation,
+    find_saturation,
     remove_frames,
 )
 from capsules.common.tasks.task import Task
@@ -39,7 +39,7 @@ def detect_saturation(task: Task[PreprocessingParams], raw: BaseRecording) -> Sa
     limits = task.job.converter_limits
     if limits is None:
         return None
-    saturation = detect_saturation(raw, limits)
+    saturation = find_saturation(raw, limits)
     rate_hz, frames = raw.sampling_frequency, saturation.frames()
     channels = {
         str(raw.channel_ids[index]): _describe_channel(saturation, index)

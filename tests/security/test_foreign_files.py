@@ -270,12 +270,12 @@ def test_headers_that_are_pipes_or_huge_are_their_probes_failure(tmp_path, sessi
     meta.unlink()
     os.mkfifo(meta)
     (stream,) = LOADERS["spikeglx"](data, JobDispatchParams(input="spikeglx"))
-    assert "no regular file" in stream.failure
+    assert "not a regular file" in stream.failure
     meta.unlink()
     with meta.open("wb") as header:
         header.truncate(10**12)
     (stream,) = LOADERS["spikeglx"](data, JobDispatchParams(input="spikeglx"))
-    assert "more than the 10 MB" in stream.failure
+    assert "(limit: 10 MB)" in stream.failure
 
 
 @pytest.mark.parametrize(

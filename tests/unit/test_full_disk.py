@@ -87,7 +87,7 @@ def test_a_folder_that_is_gone_is_told(tmp_path, monkeypatch):
         raise FileNotFoundError(task.data)
 
     _, mark, _ = end(tmp_path, monkeypatch, run)
-    assert f"{tmp_path / 'data'} is gone, or its disk is" in mark["reason"]
+    assert f"{tmp_path / 'data'} is missing" in mark["reason"]
 
 
 def test_a_task_that_begins_without_its_nextflow_ends(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from capsules.common.errors import Skip
-from capsules.common.recordings.saturation import detect_saturation, find_converter_limits, remove_frames
+from capsules.common.recordings.saturation import find_converter_limits, find_saturation, remove_frames
 from capsules.job_dispatch.data_check import check_data
 from capsules.job_dispatch.params import DataCheck, JobDispatchParams
 from capsules.preprocessing import drift, stage
@@ -166,7 +166,7 @@ def test_periods_are_whole_across_chunks_and_short_gaps():
         traces[start:end, 3] = 511
     from spikeinterface.core import NumpyRecording
 
-    found = detect_saturation(NumpyRecording([traces], float(RATE)), (-512, 511))
+    found = find_saturation(NumpyRecording([traces], float(RATE)), (-512, 511))
     assert found.periods.tolist() == [(3, 29990, 30010), (3, 60000, 60600), (3, 61200, 61201)]
     assert found.fraction[3] * found.samples == pytest.approx(20 + 300 + 150 + 1)
     assert found.fraction.sum() == found.fraction[3]
@@ -175,7 +175,7 @@ def test_periods_are_whole_across_chunks_and_short_gaps():
 def test_peaks_and_noise_of_saturated_time_are_left_out():
     import spikeinterface.preprocessing as spre
 
-    found = detect_saturation(railed_recording("NP1", "3 s"), (-512, 511))
+    found = find_saturation(railed_recording("NP1", "3 s"), (-512, 511))
     filtered = spre.highpass_filter(railed_recording("NP1", "3 s"), dtype="float32")
     info = drift.estimate_motion(
         filtered, drift.make_recipe(filtered, MotionCorrection(preset="rigid_fast")), excluded=found.frames()

@@ -96,9 +96,12 @@ def test_a_description_tells_the_session():
         ("NWBFile: {lab: A}\nSubjct: {sex: F}", "Subjct: unknown; did you mean 'Subject'?"),
         ("Subject: {speces: Mus musculus}", "Subject.speces: unknown; did you mean 'species'?"),
         ("Subject: {sex: female}", "Subject.sex: 'female' is not one of"),
-        ("NWBFile: {session_start_time: yesterday}", "NWBFile.session_start_time: 'yesterday' is no date and time"),
+        ("NWBFile: {session_start_time: yesterday}", "NWBFile.session_start_time: 'yesterday' is not a date with time"),
         ("Ecephys: {ElectrodeGroups: {imec0: {place: V1}}}", "Ecephys.ElectrodeGroups.imec0.place: unknown"),
-        ("NWBFile: {session_start_time: 2026-01-15}", "NWBFile.session_start_time: '2026-01-15' is no date and time"),
+        (
+            "NWBFile: {session_start_time: 2026-01-15}",
+            "NWBFile.session_start_time: '2026-01-15' is not a date with time",
+        ),
         ("NWBFile: {source_script_file_name: a.py}", "NWBFile: 'source_script' is a dependency of"),
         ("Subject: {age: ninety days}", "Subject.age: 'ninety days' does not match"),
         ("Subject: {age: P90}", "Subject.age: 'P90' does not match"),
@@ -126,7 +129,7 @@ def test_ages_in_their_forms(age, tmp_path):
 def test_investigators_that_are_no_list_are_refused(tmp_path):
     file = tmp_path / "data_description.json"
     file.write_text(json.dumps(DESCRIPTION | {"investigators": "A. B."}))
-    with pytest.raises(SpikeRelayError, match="investigators is no list"):
+    with pytest.raises(SpikeRelayError, match="investigators is not a list"):
         read_metadata(file)
 
 
@@ -179,5 +182,5 @@ def test_a_birthday_becomes_an_age_when_the_session_has_a_date():
 def test_a_date_that_is_none_is_refused(tmp_path):
     file = tmp_path / "subject.json"
     file.write_text(json.dumps(SUBJECT_1 | {"date_of_birth": "last spring"}))
-    with pytest.raises(SpikeRelayError, match=r"subject\.json, Subject.date_of_birth: 'last spring' is no date"):
+    with pytest.raises(SpikeRelayError, match=r"subject\.json, Subject.date_of_birth: 'last spring' is not a date"):
         read_metadata(file)

@@ -1,4 +1,4 @@
-"""SpikeInterface's methods imported without torch, where none that needs it is asked for."""
+"""SpikeInterface's methods imported without torch, where no method that needs it is used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def hide_torch() -> Iterator[None]:
     """
     hidden = "torch" not in sys.modules
     if hidden:
-        sys.modules["torch"] = None  # type: ignore[assignment]  # Python then reports that there is no torch
+        sys.modules["torch"] = None  # type: ignore[assignment]  # the import then fails
     try:
         yield
     finally:

@@ -26,7 +26,7 @@ EXTRACTORS = cast(dict[str, Callable[..., BaseRecording]], recording_extractor_f
 def load_recording(job: Job, data: Path) -> BaseRecording:
     """The raw recording of a job, lazy: its segments as one, its channel group, clipped as the job says.
 
-    Time counts from 0 by samples, which is all that the work on the traces needs.
+    Time counts from 0 by samples: the work on the traces needs no other.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def open_reader(reader: Reader, data: Path) -> BaseRecording:
     Raises
     ------
     ForeignCode
-        When reading it would run something that the files bring along.
+        When reading it would run code from the files.
     ValueError
         When SpikeInterface has no extractor of that name.
     """
@@ -99,7 +99,9 @@ def open_reader(reader: Reader, data: Path) -> BaseRecording:
     if reader.name == "spikeinterface":
         recording = load_saved(Path(kwargs["file_or_folder_path"]))
     elif reader.name in EVALUATING.values():
-        raise ForeignCode(f"SpikeInterface's reader {reader.name} runs text of the data's files: it is not used")
+        raise ForeignCode(
+            f"SpikeInterface's reader {reader.name} runs text of the data files as Python: convert the data"
+        )
     elif reader.name in EXTRACTORS:
         recording = EXTRACTORS[reader.name](**kwargs)
     else:
@@ -113,10 +115,10 @@ def open_reader(reader: Reader, data: Path) -> BaseRecording:
         recording = cast(BaseRecording, recording.select_channels_with_probegroup(probegroup))
     recording = set_channel_groups(recording, reader.channel_groups)
     if recording.get_dtype().kind == "u":
-        # Filters would wrap around zero, and refuse unsigned samples.
+        # Filters wrap around zero, or reject unsigned samples.
         signed = unsigned_to_signed(recording)
         if recording.has_scaleable_traces():
-            # What was half of the range is 0 from here on.
+            # Half of the range becomes 0.
             half = 2 ** (8 * recording.get_dtype().itemsize - 1)
             signed.set_channel_offsets(recording.get_channel_offsets() + half * recording.get_channel_gains())
         recording = signed
@@ -124,7 +126,7 @@ def open_reader(reader: Reader, data: Path) -> BaseRecording:
 
 
 def select_segments(recording: BaseRecording, job: Job, part: tuple[int, int] | None) -> list[BaseRecording]:
-    """Take the job's segments, each as a recording of its own, its group and its seconds out of its stream."""
+    """Select the job's segments (a recording each), channel group and seconds from its stream."""
     if job.group is not None and recording.get_channel_groups() is not None:
         recording = recording.split_by("group", outputs="dict")[_group_key(recording, job.group)]
     segments = [recording.select_segments([index]) for index in job.segments]
@@ -135,9 +137,9 @@ def select_segments(recording: BaseRecording, job: Job, part: tuple[int, int] | 
 
 
 def keep_first_seconds(segments: list[BaseRecording], seconds: float) -> list[BaseRecording]:
-    """The first seconds of recordings of one segment that follow each other; those that begin later are left out.
+    """The first seconds of recordings of one segment that follow each other; recordings after them are left out.
 
-    One sample at least.
+    The result has at least one sample.
     """
     left, kept = max(1, round(seconds * segments[0].sampling_frequency)), []
     for segment in segments:

@@ -99,7 +99,7 @@ def is_at_limit(traces: npt.NDArray[Any], limits: tuple[float, float]) -> npt.ND
     return (traces <= limits[0]) | (traces >= limits[1])
 
 
-def detect_saturation(recording: BaseRecording, limits: tuple[float, float]) -> Saturation:
+def find_saturation(recording: BaseRecording, limits: tuple[float, float]) -> Saturation:
     """Find the saturated periods of each channel in one pass over the raw traces of one segment."""
     dtype = np.dtype([("channel_index", "int32"), ("start", "int64"), ("end", "int64")])
 

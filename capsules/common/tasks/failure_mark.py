@@ -1,4 +1,4 @@
-"""The note in the results folder that a task was killed or failed, and why."""
+"""The note in the results folder that a task was killed or failed, with the reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from capsules.common.tasks.task import Task
 
 
 class FailureMark:
-    """The note in `RESULTS_PATH/nextflow/failed/` that stands while a task runs and stays when it fails."""
+    """The note in `RESULTS_PATH/nextflow/failed/` that exists while a task runs, and stays when it fails."""
 
     def __init__(self, task: Task[Any]):
         results = find_results_folder()
@@ -32,6 +32,6 @@ class FailureMark:
 
 
 def find_results_folder() -> Path | None:
-    """The run's results folder, when it is Nextflow that runs this task."""
+    """The run's results folder, when Nextflow runs this task."""
     results = os.environ.get("RESULTS_PATH")
     return Path(results) if results and "NXF_TASK_WORKDIR" in os.environ else None

@@ -1,4 +1,4 @@
-"""Which code and libraries a stage's result comes from."""
+"""The code and libraries that a stage's result depends on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_library_versions(stage: Stage) -> dict[str, str]:
 def compute_code_fingerprint(stage: Stage) -> str:
     """A digest of the stage's sub-package, of `common` and `parameters`, of its process and of its libraries' versions.
 
-    Nextflow hashes it into every task of the stage, so that changed code or an upgraded library is run again.
+    Nextflow hashes it into every task of the stage, so that a task runs again after a change of the code or an upgrade.
     """
     digest = hashlib.sha256(repr(sorted(read_library_versions(stage).items())).encode())
     for folder in ("common", "parameters", stage.name):

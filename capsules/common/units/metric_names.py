@@ -8,9 +8,9 @@ from typing import TypedDict, cast
 
 METRIC_EXTENSIONS = ("quality_metrics", "template_metrics")
 LIBRARY_NAMES = Path(__file__).parents[3] / "pipeline" / "library_names.json"
-"""What the installed libraries know; made by `make generate`."""
+"""The names in the installed libraries; `make generate` writes it."""
 METRICS = "metrics"
-"""Where the metrics stand in it: extension -> metric -> columns, and the metrics that need several channels."""
+"""Its key for the metrics: extension -> metric -> columns, and the metrics that need several channels."""
 
 
 class _Metrics(TypedDict):
@@ -23,12 +23,12 @@ def _metrics() -> _Metrics:
 
 
 def metric_columns() -> dict[str, dict[str, list[str]]]:
-    """Extension -> metric -> the columns that SpikeInterface gives it."""
+    """Extension -> metric -> the columns that SpikeInterface computes for it."""
     return _metrics()["columns"]
 
 
 def multi_channel_metrics() -> list[str]:
-    """The template metrics that need several channels: they are asked for by a setting of their own."""
+    """The template metrics that need several channels: a separate setting turns them on."""
     return _metrics()["multi_channel"]
 
 
