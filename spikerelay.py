@@ -1,4 +1,4 @@
-"""SpikeRelay in Python: what users of a results folder call.
+"""SpikeRelay in Python: load a results folder.
 
 >>> import spikerelay
 >>> session = spikerelay.load("/data/results")

@@ -1,1 +1,1 @@
-"""SpikeRelay's capsules: each sub-package is one stage of the pipeline with a command line of its own."""
+"""SpikeRelay's capsules: each sub-package is one stage of the pipeline with a separate command line."""

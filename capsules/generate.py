@@ -1,4 +1,4 @@
-"""Write the files that are made from the models, or with `--check` say which are out of date.
+"""Write the files that are generated from the models, or with `--check` list those that are out of date.
 
 python -m capsules.generate [--check]
 """
@@ -22,7 +22,7 @@ from capsules.spikesorting.sorters import SORTERS
 ROOT = Path(__file__).parent.parent
 
 
-def generated() -> dict[Path, str]:
+def generate_files() -> dict[Path, str]:
     """File -> its text."""
     defaults = PipelineParams().model_dump(mode="json", exclude={"schema_"})
     names = collect_names()
@@ -33,7 +33,7 @@ def generated() -> dict[Path, str]:
         ROOT / "pipeline" / "default_params_schema.json": json.dumps(schema, indent=2) + "\n",
         ROOT / "pipeline" / "stages.json": json.dumps(workflow_data(), indent=1) + "\n",
         ROOT / "docs" / "parameters.md": parameter_page(PipelineParams),
-        ROOT / "params_app" / "data.js": editor_data(schema, defaults, names),
+        ROOT / "params_app" / "data.js": make_editor_data(schema, defaults, names),
     }
 
 
@@ -48,8 +48,8 @@ def workflow_data() -> dict[str, Any]:
     }
 
 
-def editor_data(schema: dict[str, Any], defaults: dict[str, Any], names: dict[str, Any]) -> str:
-    """What the parameter editor shows, as a script: from `file://` a page can read nothing else."""
+def make_editor_data(schema: dict[str, Any], defaults: dict[str, Any], names: dict[str, Any]) -> str:
+    """The data of the parameter editor, as a script: from `file://` a page can read nothing else."""
     data = {
         "SCHEMA": schema,
         "DEFAULTS": defaults,
@@ -62,7 +62,7 @@ def editor_data(schema: dict[str, Any], defaults: dict[str, Any], names: dict[st
 
 
 def main() -> int:
-    texts = generated()
+    texts = generate_files()
     stale = [file for file, text in texts.items() if not file.exists() or file.read_text() != text]
     if "--check" in sys.argv[1:]:
         for file in stale:

@@ -1,4 +1,4 @@
-"""A results folder in Python: everything that a run left, in one call.
+"""A results folder in Python: all results of a run, in one call.
 
 >>> from capsules.load import load
 >>> session = load("/data/results")
@@ -20,8 +20,8 @@ from spikeinterface import BaseRecording, BaseSorting, SortingAnalyzer
 from capsules.common.contract import RUN_RECORD
 from capsules.common.errors import Rejected
 from capsules.common.recordings.clock import Clock
-from capsules.common.recordings.times import register_clock, timed
-from capsules.common.units.metrics import labels_of, metrics_table, units_table
+from capsules.common.recordings.times import register_clock, set_clock
+from capsules.common.units.metrics import get_labels, get_metrics_table, make_units_table
 from capsules.common.untrusted.distrust import load_analyzer, load_motion, load_preprocessed, load_sorting
 from capsules.results.published import clock_of, place, read_record, status_of
 
@@ -30,7 +30,7 @@ S = TypeVar("S", bound=BaseSorting)
 
 
 class Lazy(Mapping[str, T]):
-    """A read-only dict whose values are loaded when they are first asked for, and kept."""
+    """A read-only dict that loads a value at its first use, and keeps it."""
 
     def __init__(self, loaders: dict[str, Callable[[], T]]):
         self._loaders = loaders
@@ -53,30 +53,30 @@ class Lazy(Mapping[str, T]):
 
 @dataclass(frozen=True)
 class Session:
-    """What a results folder holds.
+    """The content of a results folder.
 
-    Traces and motion go by the recording's id. Everything of units goes by the sorting's: the same, with the sorter's
-    name after it when there were several.
+    The keys of traces and motion are ids of recordings. The keys of all about units are ids of sortings: the same,
+    followed by the sorter's name when a run has several sorters.
 
     Attributes
     ----------
     folder : Path
     data : Path or None
-        The raw data folder; None where it was not given and is not where the run had it.
+        The raw data folder; None when you pass none and the run's folder does not exist.
     status : dict
-        `status.json`: `status["recordings"][id]` says what happened to each sorting, and why.
+        `status.json`: `status["recordings"][id]` has status and reason of each sorting.
     recordings : Mapping of str to spikeinterface.BaseRecording
-        Preprocessed traces (samples, channels), computed when asked for; empty without `data`.
+        Preprocessed traces (samples, channels), computed at first use; empty without `data`.
     clocks : dict of str to Clock
-        The seconds of each recording's samples, right across gaps: `clocks[id].seconds(samples)`, and
+        The seconds of each recording's samples, with its gaps: `clocks[id].seconds(samples)`, and
         `clocks[id].samples_at(seconds)` back. Recordings and sortings have these times too, in SpikeInterface's way:
         `curated[id].get_unit_spike_train(unit, return_times=True)`.
     motion : Mapping of str to dict
-        `motion` (spikeinterface Motion; um), `peaks`, `peak_locations` and so on, as `load_motion_info` gives them.
+        `motion` (spikeinterface Motion; um), `peaks`, `peak_locations` and so on, as `load_motion_info` returns them.
     sortings, curated : Mapping of str to spikeinterface.BaseSorting
         Before curation, and after it with its labels as properties; curation removes no unit.
     analyzers : Mapping of str to spikeinterface.SortingAnalyzer
-        Without traces. An extension is read when it is asked for (`analyzer.get_extension`).
+        Without traces. An extension is read at first use (`analyzer.get_extension`).
     nwb : dict of str to Path
         Block -> its NWB file, for `pynwb.read_nwb`.
     """
@@ -97,29 +97,29 @@ class Session:
         """Labels and metrics of all units, a row each; the index is (sorting id, unit id)."""
         tables = {}
         for id in self.curated:
-            tables[id] = units_table(labels_of(self.curated[id]), metrics_table(self.analyzers[id]))
+            tables[id] = make_units_table(get_labels(self.curated[id]), get_metrics_table(self.analyzers[id]))
         return pd.concat(tables, names=["sorting", "unit"]) if tables else pd.DataFrame()
 
 
 def load(results: str | Path, data: str | Path | None = None) -> Session:
-    """Load a run's results folder, wherever it lies now.
+    """Load a run's results folder, wherever it is.
 
     Parameters
     ----------
     results : path
         The run's `RESULTS_PATH`.
     data : path, optional
-        The raw data folder. By default the one of the run, where it is still there.
+        The raw data folder. Default: the folder of the run, if it still exists.
 
     Returns
     -------
     Session
-        Arrays are read when they are asked for.
+        Arrays are read at first use.
 
     Raises
     ------
     Rejected
-        When `results` is no results folder of a finished run, or `data` no folder.
+        When `results` is not the results folder of a finished run, or `data` not a folder.
     """
     results = Path(results).absolute()
     status = status_of(results)
@@ -150,7 +150,7 @@ def load(results: str | Path, data: str | Path | None = None) -> Session:
         folder=results,
         data=data,
         status=status,
-        recordings=timed_by_clock(traces, timed),
+        recordings=timed_by_clock(traces, set_clock),
         clocks={id: clock for id, clock in clocks.items() if clock is not None},
         motion=published("preprocessing", "motion", recordings, load_motion),
         sortings=timed_by_clock(published("spikesorting", "spikesorted", ids, load_sorting), _timed_sorting),
@@ -161,7 +161,7 @@ def load(results: str | Path, data: str | Path | None = None) -> Session:
 
 
 def _data_of_run(results: Path) -> Path | None:
-    """The data folder that the run had, where it is still there."""
+    """The data folder of the run, if it still exists."""
     record = results / RUN_RECORD
     data = read_record(record).get("data") if record.exists() else None
     return Path(data) if isinstance(data, str) and os.path.isdir(data) else None

@@ -15,27 +15,27 @@ from capsules.commands.nwb_replace import block_of, column_names, replace_units
 from capsules.common.errors import Rejected
 from capsules.common.patches.template_metrics import mend_template_metrics
 from capsules.common.units.metric_names import METRIC_EXTENSIONS
-from capsules.common.units.metrics import LABELS, labels_of, metrics_table, write_table
-from capsules.common.untrusted.places import inside
+from capsules.common.units.metrics import LABELS, get_labels, get_metrics_table, write_table
+from capsules.common.untrusted.places import check_inside
 from capsules.results.published import choose_recording, load_labelled_analyzer, reject_existing, whole_folder
 
 
 def run(arguments: argparse.Namespace) -> int:
     results, file = arguments.results, arguments.apply
     id = choose_recording(results, arguments.recording)
-    output = arguments.output or inside(results, results / "hand_curated" / id)
+    output = arguments.output or check_inside(results, results / "hand_curated" / id)
     reject_existing(output)
     document = read_curation(file)
     analyzer, block = load_labelled_analyzer(results, id), block_of(results, id)
     curation = parse_curation(document, file, id, [unit.item() for unit in analyzer.unit_ids])
-    used = {*metrics_table(analyzer), *analyzer.sorting.get_property_keys(), *column_names(block)} - set(LABELS)
+    used = {*get_metrics_table(analyzer), *analyzer.sorting.get_property_keys(), *column_names(block)} - set(LABELS)
     check_labels(curation, file, used)
     name_new_units(curation, file, analyzer.sorting)
     edited, by_hand = edit_units(analyzer, curation), list(curation_label_to_vectors(curation))
     with whole_folder(output) as folder:
         edited.sorting.save(folder=folder / "curated")
         shutil.copyfile(file, folder / "curation.json")
-        write_table(labels_of(edited.sorting, [*LABELS, *by_hand]), metrics_table(edited), folder / "metrics.csv")
+        write_table(get_labels(edited.sorting, [*LABELS, *by_hand]), get_metrics_table(edited), folder / "metrics.csv")
         if block is not None:
             replace_units(block, folder / block.name, results, id, analyzer, edited, by_hand)
     new = [str(unit) for unit in new_units(curation)]

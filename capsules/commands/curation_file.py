@@ -15,7 +15,7 @@ from spikeinterface.curation.curation_model import Curation
 
 from capsules.common.errors import Rejected, nearest
 from capsules.parameters import strict_json
-from capsules.parameters.problems import shown
+from capsules.parameters.problems import quote
 
 VERSIONS = ("1", "2")
 """Of SpikeInterface's curation format, which reads both."""
@@ -56,7 +56,7 @@ def parse_curation(document: dict[str, Any], file: Path, id: str, units: list[An
         raise Rejected([f"{file}: its unit_ids are not the units of {id}; is it another recording's curation?"])
     known = [*Curation.model_fields, *OLDER]
     if unknown := [name for name in document if name not in known]:
-        raise Rejected([f"{file}: {shown(name)} is not in the format{nearest(name, known)}" for name in unknown])
+        raise Rejected([f"{file}: {quote(name)} is not in the format{nearest(name, known)}" for name in unknown])
     try:
         return Curation.model_validate(document)
     except (TypeError, KeyError, AttributeError, IndexError) as error:
@@ -81,7 +81,7 @@ def check_labels(curation: Curation, file: Path, used: Iterable[str]) -> None:
         name for key, label in definitions.items() for name in ([key] if label.exclusive else label.label_options)
     )
     problems = [
-        f"label {shown(name)}: invalid name; use letters, digits, blanks, `_`, `.`, `+` and `-`"
+        f"label {quote(name)}: invalid name; use letters, digits, blanks, `_`, `.`, `+` and `-`"
         for name in names
         if not LABEL.fullmatch(name)
     ]
@@ -92,7 +92,7 @@ def check_labels(curation: Curation, file: Path, used: Iterable[str]) -> None:
     ]
     problems += [f"label {name} is defined twice" for name, count in names.items() if count > 1]
     problems += [
-        f"unit {manual.unit_id}: {key} has no option {shown(value)}{nearest(value, definitions[key].label_options)}"
+        f"unit {manual.unit_id}: {key} has no option {quote(value)}{nearest(value, definitions[key].label_options)}"
         for manual in curation.manual_labels or ()
         for key, values in manual.labels.items()
         for value in values

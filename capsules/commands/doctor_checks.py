@@ -202,11 +202,11 @@ def models(places: Places) -> Iterator[Finding]:
 
     missing = []
     for name in CurationParams().models().values():
-        if (folder := known.find(name)) is None:
+        if (folder := known.find_model(name)) is None:
             missing.append(name)
         else:
             yield Finding("ok", f"model {name}: {folder}")
-    if missing and (problem := known.unreachable(missing[0])):
+    if missing and (problem := known.explain_unreachable(missing[0])):
         yield Finding(
             "note",
             f"models {' and '.join(missing)}: {problem}. Curation leaves their labels out; run "

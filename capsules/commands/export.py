@@ -18,9 +18,9 @@ from capsules.common.errors import Rejected, SpikeRelayError
 from capsules.common.facts import PreprocessingFacts, facts_of
 from capsules.common.recordings.clock import Clock
 from capsules.common.tasks.resources import job_kwargs
-from capsules.common.units.metrics import labels_of
-from capsules.common.untrusted.distrust import load_preprocessed, one_line
-from capsules.common.untrusted.places import inside
+from capsules.common.units.metrics import get_labels
+from capsules.common.untrusted.distrust import load_preprocessed, report_unreadable
+from capsules.common.untrusted.places import check_inside
 from capsules.parameters.model import JobKwargs
 from capsules.results.published import (
     choose_recording,
@@ -36,7 +36,7 @@ from capsules.results.published import (
 
 def run(arguments: argparse.Namespace) -> int:
     id = choose_recording(arguments.results, arguments.recording)
-    output = arguments.output or inside(arguments.results, arguments.results / "phy" / id)
+    output = arguments.output or check_inside(arguments.results, arguments.results / "phy" / id)
     reject_existing(output)
     if arguments.data is not None and not os.path.isdir(arguments.data):
         raise Rejected([f"--data {arguments.data}: no such folder"])
@@ -77,7 +77,7 @@ def motion_applied(results: Path, id: str) -> bool:
     """Whether the sorted traces were motion-corrected, which the published recording is not."""
     recording = status_of(results)["recordings"][id]["recording"]
     file = place(results, "preprocessing", "stage.json", recording)
-    with one_line(file):
+    with report_unreadable(file):
         return bool(facts_of(read_record(file), PreprocessingFacts).motion_applied)
 
 
@@ -94,7 +94,7 @@ def write_phy(analyzer: SortingAnalyzer, folder: Path, n_jobs: int) -> None:
         # The folder exists, and is empty.
         remove_if_exists=True,
         use_relative_path=True,
-        additional_properties=list(labels_of(analyzer.sorting)),
+        additional_properties=list(get_labels(analyzer.sorting)),
         verbose=False,
         **job_kwargs(n_jobs, JobKwargs()) | {"progress_bar": sys.stderr.isatty()},
     )

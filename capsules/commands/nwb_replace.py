@@ -12,7 +12,7 @@ from pynwb import read_nwb
 from pynwb.misc import Units
 from spikeinterface import SortingAnalyzer
 
-from capsules.common.untrusted.distrust import distrust_files, one_line
+from capsules.common.untrusted.distrust import distrust_files, report_unreadable
 from capsules.nwb_units.columns import Column, SortedUnits, collect_units, label_columns
 from capsules.nwb_units.stage import copy_file, open_io
 from capsules.nwb_units.table import join_units, read_units, write_units
@@ -33,7 +33,7 @@ def block_of(results: Path, id: str) -> Path | None:
     distrust_files()
     files = [place(results, "nwb_units", "file.nwb", block) for block in status_of(results)["blocks"]]
     for file in filter(Path.exists, files):
-        with one_line(file):
+        with report_unreadable(file):
             table = read_nwb(file).units
             if table is not None and rows_of(table, results, id):
                 return file

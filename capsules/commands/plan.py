@@ -12,7 +12,7 @@ from capsules.commands.inspect import find_jobs, left_out_lines, recording_lines
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
 from capsules.common.errors import Rejected, SpikeRelayError, printable
 from capsules.common.recordings.job import Job
-from capsules.parameters.problems import shown
+from capsules.parameters.problems import quote
 from capsules.parameters.rules import rate_problems
 from capsules.preprocessing.artifact_times import digest_times_files
 from capsules.resolve_params.machine.classifiers import missing_models
@@ -162,6 +162,6 @@ def _disk_lines(written: list[Written], work: Path, results: Path) -> tuple[list
 def _parameter_lines(resolved: Resolved) -> Iterator[str]:
     changed = differences(resolved.params)
     for dotted, (default, value) in changed.items():
-        yield f"  {dotted}: {shown(default)} -> {shown(value)} ({resolved.origins[dotted]})"
+        yield f"  {dotted}: {quote(default)} -> {quote(value)} ({resolved.origins[dotted]})"
     if not changed:
         yield "  none"

@@ -1,7 +1,7 @@
-"""The classifiers' models: found on this machine, or fetched from the Hugging Face hub before a run.
+"""The classifiers' models: on this machine, or fetched from the Hugging Face hub before a run.
 
 A model is a folder with one `.skops` file and a `model_info.json`, or the name of a hub repository that holds the same.
-`find` looks on this machine alone and is all that a task uses; only `ready` asks the hub.
+A task only calls `find_model`, which searches this machine; only `fetch_models` asks the hub.
 """
 
 from __future__ import annotations
@@ -17,43 +17,43 @@ from threading import Thread
 from typing import Literal
 
 FILES = ["*.skops", "*.json"]
-"""What is needed of a repository."""
+"""The needed files of a repository."""
 INFO = "model_info.json"
 PATIENCE_S = 5
-"""The hub is given so long to answer at all; what it then sends may take its time."""
+"""Time for the first answer of the hub; the download itself may take longer."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model by its name, the folder it is in, or None, how it came there, and what is to be said of that."""
+    """A model: its name, its folder (None: missing), the folder's origin, and a message about it for the user."""
 
     name: str
     folder: Path | None
     origin: Literal["folder", "cache", "hub"] | None
-    told: str
+    message: str
 
 
-def find(name: str, start: Path | None = None) -> Path | None:
+def find_model(name: str, start: Path | None = None) -> Path | None:
     """The folder of a model that is on this machine.
 
     Parameters
     ----------
     name : str
-        A folder, or a hub repository, whose copy in the local model cache is looked for.
+        A folder, or a hub repository, searched in the local model cache.
     start : Path, optional
         Where a relative folder starts; default: the current folder.
     """
     return _local(name, start) or _cached(name)
 
 
-def ready(names: Iterable[str], start: Path | None = None) -> list[Model]:
-    """Find models, and fetch those that are missing; the hub is asked for all of them at once."""
+def fetch_models(names: Iterable[str], start: Path | None = None) -> list[Model]:
+    """Find models, and fetch the missing ones from the hub in parallel."""
     with ThreadPoolExecutor() as pool:
         return list(pool.map(partial(_ready, start=start), names))
 
 
-def digest(folders: Iterable[Path | None]) -> str:
-    """A digest of what models hold; None for one that is missing."""
+def digest_models(folders: Iterable[Path | None]) -> str:
+    """A digest of the content of models; None is a missing model."""
     total = hashlib.sha256()
     for folder in folders:
         total.update(b"\0model\0")
@@ -82,7 +82,7 @@ def _folder(name: str, start: Path | None) -> Path:
 
 
 def _local(name: str, start: Path | None) -> Path | None:
-    """The folder of this name, if there is a model in it: any other may only happen to be called like a repository."""
+    """The folder of this name, if it has a model: another folder may have the name of a repository by chance."""
     folder = _folder(name, start)
     return folder if os.path.isdir(folder) and _is_whole(folder) else None
 
@@ -104,18 +104,18 @@ def _cached(name: str) -> Path | None:
     return folder if _is_whole(folder) else None
 
 
-def unreachable(name: str) -> str | None:
-    """Why the hub would not give a repository now, or None; nothing is fetched."""
+def explain_unreachable(name: str) -> str | None:
+    """The reason why the hub does not serve a repository now, or None; nothing is fetched."""
     from huggingface_hub import HfApi
 
     return _why_not(partial(_in_time, partial(HfApi().model_info, name, timeout=PATIENCE_S)))
 
 
 def _fetch(name: str) -> str | None:
-    """Bring a repository into the local model cache; the reason why it cannot be had, or None."""
+    """Bring a repository into the local model cache; the reason why it is unavailable, or None."""
     from huggingface_hub import snapshot_download
 
-    return unreachable(name) or _why_not(partial(snapshot_download, name, allow_patterns=FILES))
+    return explain_unreachable(name) or _why_not(partial(snapshot_download, name, allow_patterns=FILES))
 
 
 def _why_not(ask: Callable[[], object]) -> str | None:
@@ -142,19 +142,19 @@ def _why_not(ask: Callable[[], object]) -> str | None:
 
 
 def _in_time(ask: Callable[[], object]) -> None:
-    """Wait for an answer; a machine that drops packets lets each address and name server wait on its own.
+    """Wait for an answer; a machine that drops packets lets each address and name server wait separately.
 
     Raises
     ------
     TimeoutError
-        When there is none; what was asked is left behind.
+        When there is none; the request continues in the background.
     """
     answer: Future[object] = Future()
 
     def work() -> None:
         try:
             answer.set_result(ask())
-        except Exception as error:  # noqa: BLE001  handed on to who waits
+        except Exception as error:  # noqa: BLE001  the caller raises it
             answer.set_exception(error)
 
     Thread(target=work, daemon=True).start()

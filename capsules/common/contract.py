@@ -18,7 +18,7 @@ class Part:
     optional: bool = False
 
     def place(self, stage: str, id: str) -> str | None:
-        """Where the part lies in the results folder, or None when it is not shown there."""
+        """The place of the part in the results folder, or None when it is not shown there."""
         return None if self.published is None else self.published.format(stage=stage, id=id)
 
 
@@ -64,10 +64,10 @@ class Output:
 class Stage:
     """One stage of the pipeline.
 
-    `takes` names the stages whose folders it reads, and without which it does not run; `may_take` those that it
-    reads where they are, to show how far a recording came. A stage works per `recording`, per `sorting` (one recording
-    by one sorter), per `block` (all recordings of one NWB file) or once per `run`. `libraries` are the distributions
-    whose upgrade makes its results stale. `section` is the path of its parameters in the params file.
+    `takes` names the stages whose folders it reads, and without which it does not run; `may_take` those that it reads
+    where they exist, to report a recording up to its last completed step. A stage works per `recording`, per `sorting`
+    (one recording by one sorter), per `block` (all recordings of one NWB file) or once per `run`. `libraries` are the
+    distributions whose upgrade makes its results stale. `section` is the path of its parameters in the params file.
     """
 
     name: str

@@ -41,7 +41,7 @@ class Saturation(BaseModel):
 
 
 class MotionRange(BaseModel):
-    """The range of the estimated motion (um), and its 95 % interval where enough peaks tell it."""
+    """The range of the estimated motion (um), and its 95 % interval where there are enough peaks."""
 
     preset: str
     range_um: float

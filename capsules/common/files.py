@@ -8,12 +8,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from capsules.common.untrusted.places import unused_name
+from capsules.common.untrusted.places import make_unused_name
 
 
 def write_json(file: Path, content: Any) -> None:
     """Write JSON in one step: the file is whole or absent. A link in its place is replaced, not followed."""
-    partial = unused_name(file)
+    partial = make_unused_name(file)
     with partial.open("x") as stream:
         stream.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     partial.rename(file)

@@ -84,14 +84,18 @@ def label_by_classifiers(
     """
     usable, record = {}, {}
     for role, name in task.params.models().items():
-        folder = models.find(name)
+        folder = models.find_model(name)
         if folder is None:
             _report_missing(task, f"{role} {name!r} is neither a folder with a model nor in the local model cache")
             continue
         classifier = read(folder)
         if _is_usable(task, role, name, classifier, metrics):
             usable[role] = classifier
-            record[role] = {"model": name, "digest": models.digest([folder]), "trained_with": classifier.versions}
+            record[role] = {
+                "model": name,
+                "digest": models.digest_models([folder]),
+                "trained_with": classifier.versions,
+            }
     if not usable:
         return None
     labels, remarks = label_units(analyzer, *(usable.get(role) for role in CLASSIFIERS))

@@ -10,7 +10,7 @@ import ast
 import operator
 
 from capsules.common.errors import SpikeRelayError
-from capsules.parameters.problems import shown
+from capsules.parameters.problems import quote
 
 MAX_LENGTH = 10_000
 MAX_DEPTH = 100
@@ -49,7 +49,7 @@ def parse(query: str) -> ast.expr:
         tree = ast.parse(" ".join(query.split()), mode="eval").body
         _check(tree)
     except SyntaxError as error:
-        raise QueryError(f"cannot be read: {error.msg}; got {shown(query)}") from None
+        raise QueryError(f"cannot be read: {error.msg}; got {quote(query)}") from None
     except (ValueError, OverflowError, RecursionError, MemoryError) as error:
         raise QueryError(f"cannot be read: {error}") from None
     return tree

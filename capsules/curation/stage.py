@@ -11,10 +11,10 @@ from spikeinterface.curation import bombcell_label_units
 
 from capsules.common.facts import CurationFacts, PostprocessingFacts
 from capsules.common.files import write_json
-from capsules.common.recordings.electrode_locations import regions_and_coordinates
+from capsules.common.recordings.electrode_locations import get_regions_and_coordinates
 from capsules.common.tasks.spikeinterface_jobs import set_job_kwargs
 from capsules.common.tasks.task import Task
-from capsules.common.units.metrics import metrics_table
+from capsules.common.units.metrics import get_metrics_table
 from capsules.curation.classifiers import label_by_classifiers
 from capsules.curation.labels import BAD, GOOD, UNDETERMINED, curation_document, label_units
 from capsules.curation.params import CurationParams
@@ -25,7 +25,7 @@ def run(task: Task[CurationParams]) -> None:
     set_job_kwargs(task, task.params.job_kwargs)
     # An extension is read when it is used: waveforms and principal components, the largest, are not.
     analyzer = load_sorting_analyzer(task.input("postprocessing", "postprocessed.zarr"), load_extensions=False)
-    metrics = metrics_table(analyzer)
+    metrics = get_metrics_table(analyzer)
     sorting = NumpySorting.from_sorting(analyzer.sorting, copy_spike_vector=True)
     _label_by_query(task, metrics, sorting)
     _mark_suspicious(task, analyzer, metrics, sorting)
@@ -77,7 +77,7 @@ def _locate_in_brain(task: Task[CurationParams], analyzer: SortingAnalyzer, sort
     if not task.job.electrode_locations:
         return
     channels = analyzer.get_main_channels(outputs="id")
-    known, coordinates = regions_and_coordinates(task.job.electrode_locations, channels)
+    known, coordinates = get_regions_and_coordinates(task.job.electrode_locations, channels)
     regions = [region or "unknown" for region in known]
     sorting.set_property("brain_region", np.array(regions, dtype=str))
     for name, values in coordinates.items():

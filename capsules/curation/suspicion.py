@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 from spikeinterface import SortingAnalyzer
 
-from capsules.common.units.contamination import contamination_bounds
+from capsules.common.units.contamination import estimate_contamination_bounds
 from capsules.curation.params import Suspicious
 
 MIN_SPIKES = 50
@@ -138,7 +138,7 @@ def _mark_contaminated(reasons: Reasons, analyzer: SortingAnalyzer, metrics: pd.
     refractory_s = (settings.get("refractory_period_ms", 1.0) - settings.get("censored_period_ms", 0.0)) / 1000
     spikes = analyzer.sorting.count_num_spikes_per_unit(outputs="array")
     violations = metrics["rp_violations"].to_numpy(dtype=float).clip(min=0)
-    lowest, _ = contamination_bounds(violations, spikes, analyzer.get_total_duration(), refractory_s)
+    lowest, _ = estimate_contamination_bounds(violations, spikes, analyzer.get_total_duration(), refractory_s)
     for marks, count, bound in zip(reasons, violations, lowest, strict=True):
         # One violation may be chance in any unit.
         if count > 1 and bound > limit:

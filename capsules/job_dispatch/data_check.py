@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.signal import butter, sosfiltfilt  # type: ignore[attr-defined]  # scipy fills this namespace at run time
 from spikeinterface import BaseRecording
 
-from capsules.common.recordings.saturation import at_limit
+from capsules.common.recordings.saturation import is_at_limit
 from capsules.job_dispatch.loaders.streams import cause
 from capsules.job_dispatch.params import DataCheck
 
@@ -110,7 +110,7 @@ def read_chunks(recording: BaseRecording, segments: list[int], settings: DataChe
 
 def measure_chunk(traces: npt.NDArray[np.number], rate_hz: float, limits: Limits | None = None) -> Chunk:
     """Measure a chunk of traces (samples, channels)."""
-    saturated = np.zeros(traces.shape[1]) if limits is None else at_limit(traces, limits).mean(axis=0)
+    saturated = np.zeros(traces.shape[1]) if limits is None else is_at_limit(traces, limits).mean(axis=0)
     finite = bool(np.isfinite(traces).all())
     highpassed = np.zeros_like(traces, dtype="float32")
     # A shorter chunk cannot be filtered: its noise is unknown.

@@ -12,12 +12,11 @@ import numpy as np
 from spikeinterface import BaseRecording
 
 from capsules.common.errors import is_text, printable
-from capsules.common.recordings.electrode_locations import location_file, read_locations
-from capsules.common.recordings.job import Job, Reader
-from capsules.common.recordings.probe_names import electrode_group, probe_name
+from capsules.common.recordings.electrode_locations import find_location_file, read_locations
+from capsules.common.recordings.job import Job, Reader, electrode_group, probe_name
 from capsules.common.recordings.reading import open_reader
-from capsules.common.recordings.saturation import converter_limits
-from capsules.common.recordings.session_metadata import folders_above, metadata_files, read_metadata
+from capsules.common.recordings.saturation import find_converter_limits
+from capsules.common.recordings.session_metadata import find_metadata_files, list_folders_above, read_metadata
 from capsules.job_dispatch.data_check import Verdict, check_data
 from capsules.job_dispatch.loaders.streams import BrokenStream, Stream
 from capsules.job_dispatch.params import JobDispatchParams
@@ -63,14 +62,14 @@ class StreamJobs:
         self.recording = stream.recording
         self.prefix = id_prefix(session, data)
         self.groups = channel_groups(self.recording) if params.split_groups else [None]
-        self.folders = folders_above(stream.files, session)
-        metadata = metadata_files(stream.files, session)
+        self.folders = list_folders_above(stream.files, session)
+        metadata = find_metadata_files(stream.files, session)
         for file in metadata:
             # An invalid file is rejected here, before the sorting.
             read_metadata(file)
         self.metadata = [entry for file in metadata for entry in stat_files(file, data)]
         self.sync = None if stream.sync_reader is None else open_reader(stream.sync_reader, session)
-        self.limits = converter_limits(self.recording, stream.max_count)
+        self.limits = find_converter_limits(self.recording, stream.max_count)
 
     def make_jobs(self) -> Iterator[Job]:
         segments = list(range(self.recording.get_num_segments()))
@@ -159,7 +158,7 @@ def set_electrode_locations(job: Job, recording: BaseRecording, folders: list[Pa
         The nearest first.
     data : Path
     """
-    file = location_file(folders, [electrode_group(job), probe_name(job)])
+    file = find_location_file(folders, [electrode_group(job), probe_name(job)])
     if file is None:
         return
     ids, count = recording.get_channel_ids().tolist(), recording.get_num_channels()

@@ -9,8 +9,7 @@ from capsules.common.errors import SpikeRelayError, nearest, printable
 from capsules.common.facts import JobDispatchFacts
 from capsules.common.files import write_json
 from capsules.common.recordings.electrode_locations import NAME
-from capsules.common.recordings.job import Job
-from capsules.common.recordings.probe_names import electrode_group, probe_name
+from capsules.common.recordings.job import Job, electrode_group, probe_name
 from capsules.common.tasks.task import Task
 from capsules.job_dispatch.formats import HAS_FORMAT
 from capsules.job_dispatch.jobs import jobs_of_stream, number_equal_ids, relative_to_data

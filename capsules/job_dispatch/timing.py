@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from spikeinterface import BaseRecording
 
-from capsules.common.recordings.clock import Clock, concatenated, counted, fit_clock, overlap
+from capsules.common.recordings.clock import Clock, concatenate_clocks, count_clock, fit_clock, overlap
 from capsules.common.recordings.reading import open_reader
 from capsules.job_dispatch.loaders.streams import Stream, cause
 
@@ -50,7 +50,7 @@ def read_timing(stream: Stream, segments: list[int], session: Path, use_timestam
     warnings: list[str] = []
     clocks, regular = fit_segment_clocks(stream.recording, segments, stream.sample_numbers, use_timestamps, warnings)
     timing = Timing(
-        clock=concatenated(clocks),
+        clock=concatenate_clocks(clocks),
         regular=regular,
         durations_s=[clock.num_samples / clock.sampling_frequency_hz for clock in clocks],
         starts_s=[clock.starts_s[0] for clock in clocks],
@@ -59,7 +59,7 @@ def read_timing(stream: Stream, segments: list[int], session: Path, use_timestam
     )
     if timing.in_turn:
         clocks = shift_in_turn(clocks)
-        timing.clock = concatenated(clocks)
+        timing.clock = concatenate_clocks(clocks)
     if stream.lfp_reader is not None:
         try:
             lfp = open_reader(stream.lfp_reader, session)
@@ -74,7 +74,7 @@ def shift_in_turn(clocks: list[Clock]) -> list[Clock]:
     """The clocks of segments that are counted one after the other from 0."""
     end_s, shifted = 0.0, []
     for clock in clocks:
-        shifted.append(clock.shifted_to(end_s))
+        shifted.append(clock.shift_to(end_s))
         end_s = shifted[-1].end_s
     return shifted
 
@@ -92,7 +92,7 @@ def fit_lfp_clock(
     problems: list[str] = []
     lfp_clocks, _ = fit_segment_clocks(lfp, segments, stream.lfp_sample_numbers, use_timestamps, problems)
     if is_shifted:
-        lfp_clocks = [slow.shifted_to(clock.starts_s[0]) for slow, clock in zip(lfp_clocks, clocks, strict=True)]
+        lfp_clocks = [slow.shift_to(clock.starts_s[0]) for slow, clock in zip(lfp_clocks, clocks, strict=True)]
     warnings += [f"LF stream: {problem}" for problem in problems]
     for index, slow, clock in zip(segments, lfp_clocks, clocks, strict=True):
         sample_s = 1 / slow.sampling_frequency_hz
@@ -104,7 +104,7 @@ def fit_lfp_clock(
                 warnings.append(
                     f"LF stream: segment {index + 1} {edge} at {at_s:.6f} s, in the wide band at {expected_s:.6f} s"
                 )
-    return concatenated(lfp_clocks)
+    return concatenate_clocks(lfp_clocks)
 
 
 def fit_segment_clocks(
@@ -151,7 +151,7 @@ def fit_segment_clock(
         if tolerance_s > 1 / rate_hz:
             warnings.append(f"{place} jitter: times are within {1000 * tolerance_s:.2g} ms of them")
     if not clocks:
-        return counted(count, rate_hz, start_s if np.isfinite(start_s) else 0.0), True
+        return count_clock(count, rate_hz, start_s if np.isfinite(start_s) else 0.0), True
     name, clock = next(iter(clocks.items()))
     if gaps := clock.gaps():
         warnings.append(f"{name} of segment {index + 1}: {list_steps('gaps', gaps)}; times are correct on both sides")

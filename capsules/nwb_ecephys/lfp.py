@@ -25,10 +25,9 @@ from spikeinterface.preprocessing.filter import bandpass_filter, highpass_filter
 from spikeinterface.preprocessing.resample import resample
 
 from capsules.common.errors import SpikeRelayError
-from capsules.common.recordings.clock import counted
-from capsules.common.recordings.job import Job, stream_stem
-from capsules.common.recordings.probe_names import electrode_group
-from capsules.common.recordings.times import timed
+from capsules.common.recordings.clock import count_clock
+from capsules.common.recordings.job import Job, electrode_group, stream_stem
+from capsules.common.recordings.times import set_clock
 from capsules.nwb_ecephys.params import NwbEcephysParams
 
 SCRATCH_BYTES = 160e6
@@ -76,8 +75,8 @@ def resample_to_lfp(
     if not is_lfp_stream:
         if recording.sampling_frequency > params.lfp.sampling_rate:
             # SpikeInterface would load all timestamps into memory; `set_times_like` gives them to the result.
-            regular = counted(lfp.get_num_samples(), float(lfp.sampling_frequency), float(lfp.get_start_time()))
-            lfp = resample(timed(lfp, regular), params.lfp.sampling_rate, dtype="float32")
+            regular = count_clock(lfp.get_num_samples(), float(lfp.sampling_frequency), float(lfp.get_start_time()))
+            lfp = resample(set_clock(lfp, regular), params.lfp.sampling_rate, dtype="float32")
         if lfp.sampling_frequency != params.lfp.sampling_rate:
             change(f"lfp.sampling_rate = {lfp.sampling_frequency:.10g} Hz: the nearest rate that the traces allow")
     if surface_index is not None:

@@ -9,8 +9,7 @@ from pynwb import NWBFile
 from pynwb.epoch import TimeIntervals
 from spikeinterface import BaseRecording
 
-from capsules.common.recordings.job import Job
-from capsules.common.recordings.probe_names import electrode_group
+from capsules.common.recordings.job import Job, electrode_group
 
 MOST_GAPS = 20
 """Gaps that the notes list."""

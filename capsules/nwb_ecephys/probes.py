@@ -11,9 +11,8 @@ from pynwb import NWBFile
 from spikeinterface import BaseRecording
 
 from capsules.common.errors import nearest
-from capsules.common.recordings.electrode_locations import COORDINATES, regions_and_coordinates
-from capsules.common.recordings.job import Job
-from capsules.common.recordings.probe_names import electrode_group, electrode_names, probe_name, series_name
+from capsules.common.recordings.electrode_locations import COORDINATES, get_regions_and_coordinates
+from capsules.common.recordings.job import Job, electrode_group, electrode_names, probe_name, series_name
 from capsules.nwb_ecephys.session import Metadata
 
 
@@ -34,7 +33,7 @@ def set_electrode_properties(recording: BaseRecording, job: Job) -> BaseRecordin
     if recording.get_property("brain_area") is None:
         recording.set_property("brain_area", np.full(channels, "unknown"))
     if job.electrode_locations:
-        regions, coordinates = regions_and_coordinates(job.electrode_locations, recording.channel_ids)
+        regions, coordinates = get_regions_and_coordinates(job.electrode_locations, recording.channel_ids)
         areas = recording.get_property("brain_area").tolist()
         areas = [region or area for region, area in zip(regions, areas, strict=True)]
         recording.set_property("brain_area", np.array(areas, dtype=str))

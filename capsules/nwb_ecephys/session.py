@@ -12,7 +12,7 @@ from pynwb.file import Subject
 
 from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.job import Job
-from capsules.common.recordings.session_metadata import merged, read_metadata, unknown
+from capsules.common.recordings.session_metadata import list_missing_fields, merge_metadata, read_metadata
 from capsules.common.tasks.task import Task
 from capsules.common.untrusted.distrust import distrust_files
 from capsules.nwb_ecephys.params import NwbEcephysParams
@@ -44,9 +44,9 @@ def session_metadata(task: Task[NwbEcephysParams], jobs: list[Job]) -> Metadata:
     sources |= {str(file.name): nwb_metadata(file) for file in nwb_inputs(task, jobs)}
     for path in dict.fromkeys(path for job in jobs for path, *_ in job.metadata_files):
         sources[path] = read_metadata(task.data / path)
-    metadata, origins = merged(sources)
-    task.fact(metadata_from=origins, metadata_unknown=unknown(metadata))
-    if missing := unknown(metadata):
+    metadata, origins = merge_metadata(sources)
+    task.fact(metadata_from=origins, metadata_unknown=list_missing_fields(metadata))
+    if missing := list_missing_fields(metadata):
         task.warn(f"NWB metadata missing: {', '.join(missing)}. Add it to nwb_metadata.yaml.")
     for line in time_remarks(metadata):
         task.warn(line)

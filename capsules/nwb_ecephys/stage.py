@@ -17,7 +17,7 @@ from spikeinterface import BaseRecording
 from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError
 from capsules.common.patches import progress
 from capsules.common.recordings.job import Job
-from capsules.common.recordings.reading import first_seconds, load_lfp_segments, load_segments
+from capsules.common.recordings.reading import keep_first_seconds, load_lfp_segments, load_segments
 from capsules.common.recordings.times import set_times_like
 from capsules.common.tasks import full_disk
 from capsules.common.tasks.task import Task
@@ -191,5 +191,5 @@ def _make_lfp(
 def _prepare(task: NwbTask, segments: list[BaseRecording], job: Job) -> list[BaseRecording]:
     """Give the segments the properties of their electrodes, and cut them for a stub."""
     if task.params.stub:
-        segments = first_seconds(segments, task.params.stub_seconds)
+        segments = keep_first_seconds(segments, task.params.stub_seconds)
     return [set_electrode_properties(segment, job) for segment in segments]

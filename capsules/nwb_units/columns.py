@@ -11,7 +11,7 @@ import pandas as pd
 from spikeinterface import BaseSorting, SortingAnalyzer
 
 from capsules.common.units.metric_names import METRIC_EXTENSIONS
-from capsules.common.units.metrics import LABELS, labels_of
+from capsules.common.units.metrics import LABELS, get_labels
 
 Array = npt.NDArray[Any]
 
@@ -110,7 +110,7 @@ def collect_units(
 
 def label_columns(sorting: BaseSorting) -> dict[str, Column]:
     """The labels of curation."""
-    return {name: Column(LABELS[name], _plain(values)) for name, values in labels_of(sorting).items()}
+    return {name: Column(LABELS[name], _plain(values)) for name, values in get_labels(sorting).items()}
 
 
 def _locations(analyzer: SortingAnalyzer) -> dict[str, Column]:

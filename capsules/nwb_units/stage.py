@@ -16,8 +16,7 @@ from spikeinterface import BaseSorting, SortingAnalyzer, load, load_sorting_anal
 from capsules.common.errors import Skip, SpikeRelayError
 from capsules.common.facts import PostprocessingFacts
 from capsules.common.files import link_or_copy
-from capsules.common.recordings.job import Job
-from capsules.common.recordings.probe_names import electrode_group, electrode_names
+from capsules.common.recordings.job import Job, electrode_group, electrode_names
 from capsules.common.tasks.task import Task
 from capsules.nwb_units.columns import SortedUnits, collect_units, label_columns
 from capsules.nwb_units.table import join_units, write_units

@@ -7,11 +7,13 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn, cast
 
 from capsules.common.errors import Rejected, nearest
 from capsules.parameters import strict_json
 from capsules.parameters.model import TURN_ON, Leaf, OpenSection, Section, leaves, section_of, sections
+
+Group = argparse._ArgumentGroup
 
 
 class Parser(argparse.ArgumentParser):
@@ -19,10 +21,10 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **kwargs: Any):
         super().__init__(allow_abbrev=False, formatter_class=_HelpFormatter, **kwargs)
-        # argparse takes -2e2 for a flag otherwise.
+        # argparse interprets -2e2 as a flag otherwise.
         self._negative_number_matcher = re.compile(r"^-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         raise Rejected([f"{self.prog}: {message}"])
 
 
@@ -32,7 +34,7 @@ class _HelpFormatter(argparse.HelpFormatter):
 
 
 @dataclass(frozen=True)
-class Given:
+class FlagValue:
     """A value from the command line, and the flag that gave it."""
 
     value: Any
@@ -40,22 +42,28 @@ class Given:
 
 
 class _Override(argparse.Action):
-    """Collect `dotted name -> Given`: `values` makes the pairs of a flag's text."""
+    """Collect `dotted name -> FlagValue`: `values` makes the pairs of a flag's text."""
 
     def __init__(self, option_strings: list[str], dest: str, values: Callable[[Any], dict[str, Any]], **kwargs: Any):
         super().__init__(option_strings, argparse.SUPPRESS, **kwargs)
         self.values = values
 
-    def __call__(self, parser, namespace, value, option_string=None):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        value: Any,
+        option_string: str | None = None,
+    ) -> None:
         try:
             pairs = self.values(value)
         except ValueError as error:
             namespace.problems.append(f"{option_string}: {error}")
         else:
-            for dotted, one in pairs.items():
-                # The last word counts, also over an earlier one about a part of the same.
+            for dotted, override in pairs.items():
+                # The last flag wins, also over an earlier one for a part of the same section.
                 namespace.overrides.pop(dotted, None)
-                namespace.overrides[dotted] = Given(one, option_string)
+                namespace.overrides[dotted] = FlagValue(override, str(option_string))
 
 
 def add_params(
@@ -67,7 +75,7 @@ def add_params(
 ) -> None:
     """Add the flags of the parameters of `model`.
 
-    The parsed values gather in `namespace.overrides`, dotted name -> `Given`, and what is wrong with single values
+    Parsing collects the values in `namespace.overrides` (dotted name -> `FlagValue`), and the problems of single values
     in `namespace.problems`.
 
     Parameters
@@ -75,9 +83,9 @@ def add_params(
     parser : argparse.ArgumentParser
     model : section class
     prefix : tuple of str
-        Goes before the dotted names, but not before the flags.
+        Added before the dotted names, but not before the flags.
     keep : callable
-        Takes the path of a parameter or section; those for which it is false get no flag.
+        Receives the path of a parameter or section, and returns whether it gets flags.
     short : bool
         Whether the declared short flags are added as well.
     """
@@ -100,10 +108,11 @@ def add_params(
         for flag, choices in section.choice_flags.items():
             _add_choice(group, flag, (*prefix, *path), choices)
         for flag, name in section.off_flags.items():
-            _add_off(group, flag, (*prefix, *path, name), section_of(section.model_fields[name].annotation))
+            if (target := section_of(section.model_fields[name].annotation)) is not None:
+                _add_off(group, flag, (*prefix, *path, name), target)
 
 
-def parse(parser: Parser, words: Sequence[str]) -> dict[str, Given]:
+def parse(parser: Parser, words: Sequence[str]) -> dict[str, FlagValue]:
     """The parameters that `words` set.
 
     Raises
@@ -111,7 +120,7 @@ def parse(parser: Parser, words: Sequence[str]) -> dict[str, Given]:
     Rejected
         With every flag that is unknown or whose value cannot be read.
     """
-    return parse_all(parser, words).overrides
+    return cast(dict[str, FlagValue], parse_all(parser, words).overrides)
 
 
 def parse_all(parser: Parser, words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -134,7 +143,7 @@ def _name(prefix: tuple[str, ...], leaf: Leaf) -> str:
     return ".".join((*prefix, leaf.dotted))
 
 
-def _add_dotted(group: Any, leaf: Leaf, prefix: tuple[str, ...]) -> None:
+def _add_dotted(group: Group, leaf: Leaf, prefix: tuple[str, ...]) -> None:
     text, name = leaf_help(leaf).replace("%", "%%"), _name(prefix, leaf)
     if not leaf.is_boolean:
         _add(group, f"--{leaf.dotted}", lambda value: {name: parse_value(leaf, value)}, text, metavar=_metavar(leaf))
@@ -146,7 +155,7 @@ def _add_dotted(group: Any, leaf: Leaf, prefix: tuple[str, ...]) -> None:
         _add(group, f"--set-{leaf.dotted}", lambda value: {name: parse_value(leaf, value)}, text, metavar="JSON")
 
 
-def _add_short(group: Any, flag: str, targets: list[tuple[Leaf, Any]], prefix: tuple[str, ...]) -> None:
+def _add_short(group: Group, flag: str, targets: list[tuple[Leaf, Any]], prefix: tuple[str, ...]) -> None:
     """A short flag sets every parameter that declares it, e.g. the same setting of all sorters."""
     leaf, value = targets[0]
     names = " and ".join(target.dotted for target, _ in targets)
@@ -162,8 +171,8 @@ def _add_short(group: Any, flag: str, targets: list[tuple[Leaf, Any]], prefix: t
         _add(group, flag, lambda _: sets, f"set {names} to {json.dumps(value)}", nargs=0)
 
 
-def _add_whole(group: Any, path: tuple[str, ...], section: type[Section], prefix: tuple[str, ...]) -> None:
-    """A flag for a section as a whole: a JSON object is laid over it, null turns it off."""
+def _add_whole(group: Group, path: tuple[str, ...], section: type[Section], prefix: tuple[str, ...]) -> None:
+    """A flag for a whole section: a JSON object overrides its settings, null turns it off."""
 
     def values(text: str) -> dict[str, Any]:
         document = _json(text, "a JSON object or null")
@@ -174,11 +183,11 @@ def _add_whole(group: Any, path: tuple[str, ...], section: type[Section], prefix
         whole = {".".join((*prefix, *path)): TURN_ON}
         return whole | {".".join((*prefix, *path, name)): value for name, value in document.items()}
 
-    text = f"settings of {path[-1]} as a JSON object, the library's own too; null turns it off where that is allowed"
+    text = f"settings of {path[-1]} as a JSON object, with the library's other settings; null turns off an optional one"
     _add(group, f"--{'.'.join(path)}", values, text, metavar="OBJECT")
 
 
-def _add_choice(group: Any, flag: str, path: tuple[str, ...], choices: dict[str, dict[str, Any]]) -> None:
+def _add_choice(group: Group, flag: str, path: tuple[str, ...], choices: dict[str, dict[str, Any]]) -> None:
     sets = {
         choice: {".".join((*path, name)): value for name, value in values.items()} for choice, values in choices.items()
     }
@@ -195,20 +204,20 @@ def _add_choice(group: Any, flag: str, path: tuple[str, ...], choices: dict[str,
     _add(group, flag, values, meaning, metavar="{" + ",".join(sets) + "}")
 
 
-def _add_off(group: Any, flag: str, path: tuple[str, ...], section: type[Section]) -> None:
+def _add_off(group: Group, flag: str, path: tuple[str, ...], section: type[Section]) -> None:
     known = list(section.model_fields)
 
     def values(text: str) -> dict[str, Any]:
         names = [name.strip() for name in text.split(",")]
-        wrong = [f"no {name!r} in {path[-1]}{nearest(name, known)}" for name in names if name not in known]
-        if wrong:
-            raise ValueError("; ".join(wrong))
+        unknown = [f"no {name!r} in {path[-1]}{nearest(name, known)}" for name in names if name not in known]
+        if unknown:
+            raise ValueError("; ".join(unknown))
         return {".".join((*path, name)): None for name in names}
 
     _add(group, flag, values, f"set these of {path[-1]}, separated by commas, to null", metavar="NAMES")
 
 
-def _add(group: Any, flag: str, values: Callable[[str], dict[str, Any]], help: str, **kwargs: Any) -> None:
+def _add(group: Group, flag: str, values: Callable[[str], dict[str, Any]], help: str, **kwargs: Any) -> None:
     group.add_argument(flag, action=_Override, values=values, help=help, **kwargs)
 
 
@@ -219,8 +228,8 @@ def _metavar(leaf: Leaf) -> str:
 def leaf_help(leaf: Leaf) -> str:
     """Meaning, unit, allowed values and default of one parameter, in one line."""
     facts = [f"unit: {leaf.unit}"] if leaf.unit else []
-    if leaf.choices or leaf.item_choices:
-        facts.append(("one of " if leaf.choices else "of ") + ", ".join(map(str, leaf.choices or leaf.item_choices)))
+    if choices := leaf.choices or leaf.item_choices:
+        facts.append(("one of " if leaf.choices else "of ") + ", ".join(map(str, choices)))
     if leaf.bounds:
         facts.append(leaf.bounds)
     facts.append(f"default: {json.dumps(leaf.default)}")
@@ -228,9 +237,9 @@ def leaf_help(leaf: Leaf) -> str:
 
 
 def parse_value(leaf: Leaf, text: str) -> Any:
-    """Read a flag's value by the parameter's type: text stays text, the rest is JSON.
+    """Read a flag's value by the parameter's type: text stays text, all else is JSON.
 
-    A list of texts may also be given as the texts, separated by commas.
+    A list of texts may be JSON, or the texts separated by commas.
 
     Raises
     ------
@@ -253,5 +262,5 @@ def parse_value(leaf: Leaf, text: str) -> Any:
 def _json(text: str, wanted: str) -> Any:
     try:
         return strict_json.read(text).value
-    except Rejected as refusal:
-        raise ValueError(f"needs {wanted}; got {text!r} ({refusal})") from None
+    except Rejected as error:
+        raise ValueError(f"needs {wanted}; got {text!r} ({error})") from None

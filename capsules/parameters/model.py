@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 
 
 class Section(BaseModel):
-    """A group of parameters: unknown keys are refused, and so is a value of another type."""
+    """A group of parameters: unknown keys are rejected, and so is a value of another type."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, allow_inf_nan=False, validate_default=True, regex_engine="python-re"
@@ -31,25 +31,25 @@ class Section(BaseModel):
     off_flags: ClassVar[dict[str, str]] = {}
     """Flags that set to null what they name: flag -> the section whose parts it takes, separated by commas."""
     replaced: ClassVar[dict[str, str]] = {}
-    """Names that people try here and that are refused: name -> what to use instead."""
+    """Rejected names that users try here: name -> what to use instead."""
 
     @field_validator("*", mode="before")
     @classmethod
-    def _whole_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        """Take 2.0 where an integer is needed, as JSON Schema does."""
-        return _whole(value, cls.model_fields[info.field_name].annotation)
+    def _accept_integral_floats(cls, value: Any, info: ValidationInfo) -> Any:
+        """Accept 2.0 where an integer is needed, as JSON Schema does."""
+        return _to_integers(value, cls.model_fields[str(info.field_name)].annotation)
 
     @field_validator("*")
     @classmethod
-    def _fixed(cls, value: Any, info: ValidationInfo) -> Any:
-        extra = cls.model_fields[info.field_name].json_schema_extra or {}
+    def _check_fixed(cls, value: Any, info: ValidationInfo) -> Any:
+        extra = _extra(cls.model_fields[str(info.field_name)])
         if "const" in extra and value != extra["const"]:
             raise ValueError(f"only {json.dumps(extra['const'])} is possible")
         return value
 
 
 class OpenSection(Section):
-    """A group of parameters that is handed on to a library: it may hold more of the library's own settings.
+    """A group of parameters that the pipeline passes to a library: it accepts the library's other settings too.
 
     Their names are checked against `pipeline/library_names.json`, by `capsules.resolve_params.names.library_names`.
     """
@@ -62,10 +62,10 @@ class JobKwargs(Section):
 
     chunk_duration: str = Field(
         "1s",
-        description="Length of one chunk of traces, a number with `s` or `ms`; longer ones cost memory and save time.",
+        description="Length of a chunk of traces, a number with `s` or `ms`; longer ones need more memory, less time.",
         pattern=r"^(?![0.]+m?s)[0-9]+(\.[0-9]+)?m?s$(?!\n)",
     )
-    progress_bar: bool = Field(False, description="Show a progress bar while the chunks are worked through.")
+    progress_bar: bool = Field(False, description="Show a progress bar while the chunks are processed.")
 
 
 def param(
@@ -83,7 +83,7 @@ def param(
     Parameters
     ----------
     default : any
-        The value when nobody sets one; a dict, list or section is copied for each use.
+        The default value; a dict, list or section is copied for each use.
     help : str
         What it does, in one or two sentences; the unit is added by the renderers.
     unit : str, optional
@@ -91,15 +91,15 @@ def param(
     flags : dict, optional
         Short flags: flag -> the value it sets, or `...` when the flag takes a value.
     fixed : bool
-        The library knows only the default: the name stays valid, any other value is refused.
+        The library supports only the default: the name stays valid, any other value is rejected.
     facts : dict, optional
-        More that the schema tells of it, e.g. its name in the library's own window.
+        Further entries of the schema, e.g. the parameter's name in the library's graphical interface.
     **bounds
         pydantic's `ge`, `gt`, `le`, `lt`, `min_length`, `max_length`, `pattern`.
     """
-    # The extras pass through the JSON schema, where `...` cannot stand: None means that the flag takes a value.
+    # The extras become part of the JSON schema, which has no `...`: None means that the flag takes a value.
     stored = {flag: None if value is ... else value for flag, value in (flags or {}).items()}
-    extra = {key: value for key, value in (("unit", unit), ("flags", stored)) if value}
+    extra: dict[str, Any] = {key: value for key, value in (("unit", unit), ("flags", stored)) if value}
     extra |= (facts or {}) | ({"const": default} if fixed else {})
     if isinstance(default, (dict, list, Section)):
         extra |= {} if isinstance(default, Section) else {"default": default}
@@ -126,13 +126,13 @@ class Leaf:
 
     @property
     def unit(self) -> str | None:
-        return (self.field.json_schema_extra or {}).get("unit")
+        unit: str | None = _extra(self.field).get("unit")
+        return unit
 
     @property
     def flags(self) -> dict[str, Any]:
         """Short flags: flag -> the value it sets, or `...` when it takes one."""
-        stored = (self.field.json_schema_extra or {}).get("flags", {})
-        return {flag: ... if value is None else value for flag, value in stored.items()}
+        return {flag: ... if value is None else value for flag, value in _extra(self.field).get("flags", {}).items()}
 
     @property
     def choices(self) -> list[Any] | None:
@@ -157,7 +157,7 @@ class Leaf:
     @property
     def section(self) -> type[Section] | None:
         """The section that is one of the types it may be."""
-        return next((found for option in _union_options(self.annotation) if (found := section_of(option))), None)
+        return next(filter(None, map(section_of, _union_options(self.annotation))), None)
 
     @property
     def pattern(self) -> bool:
@@ -193,6 +193,11 @@ class Leaf:
         return " or ".join(dict.fromkeys(_type_name(option) for option in _union_options(self.annotation)))
 
 
+def _extra(field: FieldInfo) -> dict[str, Any]:
+    extra = field.json_schema_extra
+    return extra if isinstance(extra, dict) else {}
+
+
 def leaves(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[Leaf]:
     """Walk every parameter of a section, nested sections included, in the order of declaration."""
     for name, field in model.model_fields.items():
@@ -203,7 +208,7 @@ def leaves(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[Leaf]
             yield from leaves(nested, (*path, name))
 
 
-def sections(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], type[Section]]]:
+def sections(model: type[Section], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], type[Section]]]:
     """Walk the section and its nested sections."""
     yield path, model
     for name, field in model.model_fields.items():
@@ -213,7 +218,7 @@ def sections(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tup
 
 
 def open_sections(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
-    """Walk the sections within a section that are handed on to a library, with the fields that declare them."""
+    """Walk the open sections within a section, with the fields that declare them."""
     for name, field in model.model_fields.items():
         nested = section_of(field.annotation)
         if nested is not None and issubclass(nested, OpenSection):
@@ -234,10 +239,10 @@ def nullable(annotation: Any) -> bool:
 
 
 TURN_ON = object()
-"""The value that turns a section on that is null, and leaves it as it is otherwise."""
+"""The value that turns on a section that is null, and leaves any other section unchanged."""
 
 
-def set_dotted(document: dict, dotted: str, value: Any) -> None:
+def set_dotted(document: dict[str, Any], dotted: str, value: Any) -> None:
     """Set `document["a"]["b"] = value` for the dotted name `a.b`; a null on the way becomes an object."""
     *parents, last = dotted.split(".")
     for key in parents:
@@ -251,7 +256,7 @@ def set_dotted(document: dict, dotted: str, value: Any) -> None:
 
 
 def get_dotted(document: Any, dotted: str, absent: Any = None) -> Any:
-    """`document["a"]["b"]` for the dotted name `a.b`, or `absent` when there is no such thing."""
+    """`document["a"]["b"]` for the dotted name `a.b`, or `absent` when the document has no such key."""
     for key in dotted.split("."):
         if not isinstance(document, dict) or key not in document:
             return absent
@@ -259,13 +264,13 @@ def get_dotted(document: Any, dotted: str, absent: Any = None) -> Any:
     return document
 
 
-def _whole(value: Any, annotation: Any) -> Any:
+def _to_integers(value: Any, annotation: Any) -> Any:
     options = _union_options(annotation)
     if isinstance(value, float) and value.is_integer() and int in options and float not in options:
         return int(value)
     if isinstance(value, list):
         items = [typing.get_args(option)[0] for option in options if typing.get_origin(option) is list]
-        return [_whole(item, items[0]) for item in value] if items else value
+        return [_to_integers(item, items[0]) for item in value] if items else value
     return value
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a document of parameters, in words: where, what was given, what is allowed, the nearest name."""
+"""Messages about wrong parameters: where, what is allowed, the value, the nearest valid name."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from capsules.common.errors import nearest
 from capsules.parameters.model import Leaf, Section, section_of
 
 SHOWN_LENGTH = 80
+Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake: the path of the part that is wrong, and what is wrong with it."""
+    """One mistake: the path of the wrong part, and what is wrong with it."""
 
-    path: tuple[str | int, ...]
+    path: Path
     text: str
 
     def __str__(self) -> str:
@@ -31,13 +33,13 @@ def problems_of(model: type[Section], document: Any) -> list[Problem]:
         model.model_validate(document)
     except ValidationError as error:
         located = [(*_locate(model, item["loc"]), item) for item in error.errors()]
-        # Of the ways in which a union was missed, the one that got furthest is what was meant.
-        deepest: dict[tuple, int] = {}
+        # A value that fits no member of a union has mistakes for each: report those of the member that it fits best.
+        deepest: dict[Path, int] = {}
         for _, leaf, path, rest, _ in located:
             if leaf is not None:
                 deepest[path] = max(deepest.get(path, 0), len(rest))
         problems = [
-            _word(*place)
+            _describe(*place)
             for place in located
             if place[1] is None or not place[1].is_union or len(place[3]) == deepest[place[2]]
         ]
@@ -45,23 +47,23 @@ def problems_of(model: type[Section], document: Any) -> list[Problem]:
     return []
 
 
-def _locate(model: type[Section], loc: tuple) -> tuple[type[Section], Leaf | None, tuple, tuple]:
-    """The section, the parameter if it is one, its path, and what of pydantic's `loc` lies within the parameter."""
+def _locate(model: type[Section], loc: Path) -> tuple[type[Section], Leaf | None, Path, Path]:
+    """The section, the parameter if it is one, its path, and the part of pydantic's `loc` within the parameter."""
     section = model
     for index, part in enumerate(loc):
-        field = section.model_fields.get(part)
+        field = section.model_fields.get(str(part))
         if field is None:
             return section, None, loc, ()
         nested = section_of(field.annotation)
         if nested is None:
             path = loc[: index + 1]
-            return section, Leaf(path, field.annotation, field), path, loc[index + 1 :]
+            return section, Leaf(tuple(map(str, path)), field.annotation, field), path, loc[index + 1 :]
         section = nested
     return section, None, loc, ()
 
 
-def _word(section: type[Section], leaf: Leaf | None, path: tuple, rest: tuple, item: dict[str, Any]) -> Problem:
-    """pydantic's record of a mistake as a `Problem`."""
+def _describe(section: type[Section], leaf: Leaf | None, path: Path, rest: Path, item: ErrorDetails) -> Problem:
+    """Turn pydantic's record of a mistake into a `Problem`."""
     if leaf is not None and leaf.is_union:
         # The first part of `rest` names the member of the union that was tried.
         section, rest = leaf.section or section, rest[1:]
@@ -70,25 +72,26 @@ def _word(section: type[Section], leaf: Leaf | None, path: tuple, rest: tuple, i
         return Problem(path, "is missing")
     if item["type"] == "extra_forbidden":
         return Problem(path, _unknown(section, str(path[-1])))
-    return Problem(path, f"{_rule(leaf, rest, item)}; got {shown(item['input'])}{_nearest_choice(leaf, rest, item)}")
+    return Problem(path, f"{_rule(leaf, rest, item)}; got {quote(item['input'])}{_nearest_choice(leaf, rest, item)}")
 
 
-def _rule(leaf: Leaf | None, rest: tuple, item: dict[str, Any]) -> str:
-    """What the value would have to be."""
+def _rule(leaf: Leaf | None, rest: Path, item: ErrorDetails) -> str:
+    """The rule that the value breaks."""
     if leaf is None:
         return "must be an object"
     if item["type"] == "value_error":
         return str(item["ctx"]["error"])
     if not rest:
-        return f"must be {allowed(leaf)}"
+        return f"must be {describe_allowed(leaf)}"
     if leaf.item_choices and item["type"] == "literal_error":
         return f"must be one of {', '.join(map(str, leaf.item_choices))}"
-    return item["msg"][0].lower() + item["msg"][1:]
+    message = item["msg"]
+    return message[0].lower() + message[1:]
 
 
-def _nearest_choice(leaf: Leaf | None, rest: tuple, item: dict[str, Any]) -> str:
-    choices = leaf and (leaf.item_choices if rest else leaf.choices)
-    return nearest(str(item["input"]), [str(choice) for choice in choices or []])
+def _nearest_choice(leaf: Leaf | None, rest: Path, item: ErrorDetails) -> str:
+    choices = (leaf.item_choices if rest else leaf.choices) if leaf else None
+    return nearest(str(item["input"]), list(map(str, choices or [])))
 
 
 def _unknown(section: type[Section], name: str) -> str:
@@ -97,15 +100,15 @@ def _unknown(section: type[Section], name: str) -> str:
     return f"unknown parameter{nearest(name, list(section.model_fields))}"
 
 
-def allowed(leaf: Leaf) -> str:
-    """What a parameter may be, e.g. `one of a, b or null` or `a number > 0 (Hz)`."""
+def describe_allowed(leaf: Leaf) -> str:
+    """The allowed values of a parameter, e.g. `one of a, b or null` or `a number > 0 (Hz)`."""
     if leaf.choices:
         return "one of " + ", ".join(map(str, leaf.choices)) + (" or null" if leaf.nullable else "")
     words = " ".join(part for part in (leaf.type_name, leaf.bounds, f"({leaf.unit})" if leaf.unit else "") if part)
     return words + (f" ({leaf.field.description})" if leaf.pattern else "")
 
 
-def shown(value: Any) -> str:
+def quote(value: Any) -> str:
     """A value as JSON, cut when it is long."""
     text = json.dumps(value, default=str)
     return text if len(text) <= SHOWN_LENGTH else text[:SHOWN_LENGTH] + "..."

@@ -1,31 +1,33 @@
-"""Checks over several parameters together: `pipeline/params_rules.json` says which, this module how.
+"""Checks of several parameters together: `pipeline/params_rules.json` lists the rules, this module applies them.
 
 The kinds of rule:
 
 - `below`: the number at `low` is less than the one at `high`; null on either side passes.
-- `needs`: `path` is set (neither null, nor false, nor empty) `when` other parameters have the values given.
-- `only_when`: `path` is not set, unless other parameters have the values given.
-- `same`: the parameters at `paths` have one value; those within a section that is null are not asked.
+- `needs`: `path` is set (neither null, nor false, nor empty) `when` other parameters have the listed values.
+- `only_when`: `path` is not set, unless other parameters have the listed values.
+- `same`: the parameters at `paths` have one value; those within a section that is null are not compared.
 - `excludes`: `path` is set only when `other` is null.
 - `requires`: `path` is set only when `other` is not null.
 - `odd`: the number at `path` is odd.
 - `depends`: of the parts of the section at `path`, one that is not null needs the others named.
 - `json_object`: the text at `path` is empty, or a JSON object whose values have the type `values`.
-- `below_half_rate`: the frequency at `path` is below half the sampling rate. No rate is known when parameters are
-  resolved: `rate_problems` checks it for each recording.
+- `below_half_rate`: the frequency at `path` is below half the sampling rate. The rate is unknown when a run resolves
+  its parameters: `rate_problems` checks this rule for each recording.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from capsules.common.errors import Rejected, SpikeRelayError
 from capsules.parameters import strict_json
 from capsules.parameters.model import get_dotted
-from capsules.parameters.problems import Problem, shown
+from capsules.parameters.problems import Problem, quote
 
 FILE = Path(__file__).parents[2] / "pipeline" / "params_rules.json"
 
@@ -36,8 +38,8 @@ def rules(kind: str | None = None) -> list[dict[str, Any]]:
 
 
 def rule_problems(document: dict[str, Any]) -> list[Problem]:
-    """What a whole document of valid parameters breaks."""
-    checks = {
+    """The rules that a whole document of valid parameters breaks."""
+    checks: dict[str, Callable[[dict[str, Any], dict[str, Any]], Iterator[Problem]]] = {
         "below": _below,
         "needs": _needs,
         "only_when": _only_when,
@@ -53,7 +55,7 @@ def rule_problems(document: dict[str, Any]) -> list[Problem]:
 
 
 def rate_problems(document: dict[str, Any], sampling_frequency_hz: float) -> list[Problem]:
-    """What the parameters break for a recording of this rate."""
+    """The rules that the parameters break for a recording with this sampling rate."""
     half = sampling_frequency_hz / 2
     return [
         Problem(_path(rule["path"]), f"must be below half the sampling rate, {half:g} Hz; got {frequency:g}")
@@ -62,13 +64,13 @@ def rate_problems(document: dict[str, Any], sampling_frequency_hz: float) -> lis
     ]
 
 
-def check_rate(section: str, params: Any, sampling_frequency_hz: float) -> None:
-    """Refuse a stage's section for a recording of this rate.
+def check_rate(section: str, params: BaseModel, sampling_frequency_hz: float) -> None:
+    """Check a stage's frequencies for a recording with this sampling rate.
 
     Raises
     ------
     SpikeRelayError
-        Naming every frequency that is too high.
+        With every frequency that is too high.
     """
     problems = rate_problems({section: params.model_dump(mode="json")}, sampling_frequency_hz)
     if problems:
@@ -122,8 +124,8 @@ def _odd(document: dict[str, Any], rule: dict[str, Any]) -> Iterator[Problem]:
 def _same(document: dict[str, Any], rule: dict[str, Any]) -> Iterator[Problem]:
     values = {path: value for path in rule["paths"] if (value := get_dotted(document, path)) is not None}
     if len(set(values.values())) > 1:
-        told = ", ".join(f"{path} = {json.dumps(value)}" for path, value in values.items())
-        yield Problem(_path(rule["paths"][0]), f"must be the same in all of these: {told}")
+        values_text = ", ".join(f"{path} = {json.dumps(value)}" for path, value in values.items())
+        yield Problem(_path(rule["paths"][0]), f"must be the same in all of these: {values_text}")
 
 
 def _depends(document: dict[str, Any], rule: dict[str, Any]) -> Iterator[Problem]:
@@ -147,4 +149,4 @@ def _json_object(document: dict[str, Any], rule: dict[str, Any]) -> Iterator[Pro
     types = {"integer": int}
     good = isinstance(value, dict) and all(type(item) is types[rule["values"]] for item in value.values())
     if not good:
-        yield Problem(_path(rule["path"]), f"must be a JSON object with {rule['values']} values; got {shown(text)}")
+        yield Problem(_path(rule["path"]), f"must be a JSON object with {rule['values']} values; got {quote(text)}")

@@ -33,7 +33,7 @@ def draft07_schema(model: type[BaseModel], library_names: dict[str, dict[str, An
             node["examples"] = names
             continue
         described = {
-            name: {"description": "A setting of the library's, handed on as it is.", "default": default}
+            name: {"description": "A setting of the library, passed on unchanged.", "default": default}
             for name, default in names.items()
         }
         node["properties"] = node.get("properties", {}) | {
@@ -65,7 +65,7 @@ def _plain(node: Any, definitions: dict[str, Any]) -> Any:
 
 
 def _union(options: list[dict[str, Any]]) -> dict[str, Any]:
-    """Options of different types as one: their keywords each bind one type only, so they may stand side by side."""
+    """Merge options of different types: each keyword applies to one type only."""
     merged: dict[str, Any] = {"type": [option["type"] for option in options]}
     for option in options:
         merged |= {key: value for key, value in option.items() if key != "type"}
@@ -104,8 +104,8 @@ def _section_page(name: str, section: type[Section], about: str) -> list[str]:
         rows.append(f"| `{leaf.dotted}` | {shown} | {kind} | {flags} | {leaf.field.description} |")
     for path, field in open_sections(section):
         value = field.get_default(call_default_factory=True)
-        default = "`null`" if value is None else "its parts'" if value.model_dump() else "`{}`"
+        default = "`null`" if value is None else "see its parameters" if value.model_dump() else "`{}`"
         kind = "object or null" if nullable(field.annotation) else "object"
-        about_it = f"{field.description} It takes the library's other settings too."
+        about_it = f"{field.description} It accepts the library's other settings too."
         rows.append(f"| `{'.'.join(path)}` | {default} | {kind} |  | {about_it} |")
     return [f"## `{name}`", "", about, "", *rows, ""]

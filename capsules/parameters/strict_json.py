@@ -1,4 +1,4 @@
-"""JSON as the standard has it: where each value stands in the text, and a name for every way of not being JSON."""
+"""Strict JSON: the place of each value in the text, and a message for every mistake."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 import pathlib
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,60 +20,60 @@ WORDS = {"True": "true", "False": "false", "None": "null", "undefined": "null", 
 MAX_DEPTH = 100
 MAX_BYTES = 50_000_000
 MAX_BRACKETS = 500_000
-"""Python needs some 90 bytes for each; a status.json of 10,000 recordings has about 300,000."""
+"""Python needs about 90 bytes for each; a status.json of 10,000 recordings has about 300,000."""
 TWICE = "is given twice in one object"
 SUSPECT = re.compile(r"\\u(?:0000|[dD][89a-fA-F])|\d{300}")
-"""What may be a NUL, half of a surrogate pair, or too large a number."""
+"""May be a NUL, half of a surrogate pair, or too large a number."""
 NOT_NUMBERS = ("NaN", "Infinity", "-Infinity")
 
 
 @dataclass(frozen=True)
 class Document:
-    """A JSON text's value. Where a part of it is, is looked up in the text: few are asked for, and a table is large."""
+    """A JSON text and its value. `place` searches the text: a table of all places is large, and few are needed."""
 
     value: Any
     text: str = ""
 
     def holds(self, path: Path) -> bool:
         """Whether the text has this part."""
-        return any(found == list(path) for found, _ in _parts(self.text))
+        return any(part == list(path) for part, _ in _parts(self.text))
 
     def place(self, path: Path) -> str:
         """`line 3, column 5` of a path of keys and indices (of its key or item), or of the nearest part around it."""
         nearest, length = 0, -1
-        for found, offset in _parts(self.text):
-            if length < len(found) <= len(path) and found == list(path[: len(found)]):
-                nearest, length = offset, len(found)
+        for part, offset in _parts(self.text):
+            if length < len(part) <= len(path) and part == list(path[: len(part)]):
+                nearest, length = offset, len(part)
                 if length == len(path):
                     break
         return _at(self.text, nearest)
 
 
 def read_file(file: pathlib.Path, name: str | None = None) -> Document:
-    """Read a JSON file; `name` is what the messages call it.
+    """Read a JSON file; messages call it `name`.
 
     Raises
     ------
     OSError
         When it cannot be opened.
     Rejected
-        When it is not UTF-8, or too large, or for each reason of `read`.
+        When it is not UTF-8, or too large, or when `read` rejects its text.
     """
     name = name or str(file)
     try:
         with file.open("rb") as stream:
-            # No more than is taken: /dev/zero has no end.
+            # Never the whole file: /dev/zero has no end.
             content = stream.read(MAX_BYTES + 1)
     except ValueError:
         raise Rejected([f"{name}: no file can have this name"]) from None
     if len(content) > MAX_BYTES:
-        raise Rejected([f"{name}: larger than {MAX_BYTES / 1e6:g} MB, as no such file is"])
+        raise Rejected([f"{name}: too large (limit: {MAX_BYTES / 1e6:g} MB)"])
     try:
         return read(content.decode())
     except UnicodeDecodeError:
         raise Rejected([f"{name}: not a UTF-8 text file"]) from None
-    except Rejected as refusal:
-        raise Rejected([f"{name}, {problem}" for problem in refusal.problems]) from None
+    except Rejected as error:
+        raise Rejected([f"{name}, {problem}" for problem in error.problems]) from None
 
 
 def read(text: str) -> Document:
@@ -81,8 +82,8 @@ def read(text: str) -> Document:
     Raises
     ------
     Rejected
-        When it is not JSON, with line, column and what it is instead; when a key is given twice in one object, or a
-        number or text is one that cannot be kept: each of these.
+        With line, column and reason of each problem: the text is not JSON, an object has a key twice, or a number or
+        text cannot be stored.
     """
     if text.startswith("\ufeff"):
         raise Rejected(["line 1, column 1: the file begins with a byte order mark; save it as UTF-8 without BOM"])
@@ -112,7 +113,7 @@ def read(text: str) -> Document:
         raise Rejected(["the JSON text is nested too deeply"]) from None
     except ValueError as error:
         raise Rejected([f"the JSON text holds a number that cannot be read: {error}"]) from None
-    # Python's own reader is fast; the text is walked only where it says that something is wrong.
+    # Python's own reader is fast; `_walk` is slow, and runs only when something is wrong.
     if (suspect or _too_deep(value)) and (problems := _problems(text)):
         raise Rejected(problems)
     return Document(value, text)
@@ -131,7 +132,7 @@ def _too_deep(value: Any) -> bool:
 
 
 def _hint(text: str, error: json.JSONDecodeError) -> str:
-    """What the text has where JSON was expected."""
+    """The mistake at the place where Python's reader stopped."""
     rest, before = text[error.pos :].lstrip(), text[: error.pos].rstrip()
     word = re.match(r"[A-Za-z]+", rest)
     if rest.startswith(("//", "/*", "#")):
@@ -148,7 +149,7 @@ def _hint(text: str, error: json.JSONDecodeError) -> str:
 
 
 def _problems(text: str) -> list[str]:
-    """What cannot be taken in a readable text: the first ones with their place, and the number of the others."""
+    """The problems of a readable text: the first ones with their place, and the number of the others."""
     lines = _LineFinder(text)
     shown, count = [], 0
     for offset, path, problem in _walk(text):
@@ -162,14 +163,14 @@ def _problems(text: str) -> list[str]:
 
 
 def _parts(text: str) -> Iterator[tuple[list[str | int], int]]:
-    """Path and offset of each part of a readable text. The path is one list that changes: compare it at once."""
+    """Path and offset of each part of a readable text. The path is one list that the walk changes."""
     return ((path, offset) for offset, path, problem in _walk(text) if problem is None)
 
 
 def _walk(text: str) -> Iterator[tuple[int, list[str | int], str | None]]:
-    """Offset and path of each part of a readable text, and in front of it each problem that it has.
+    """Offset and path of each part of a readable text, after each problem of the part.
 
-    The path is one list that changes with the walk.
+    The path is one list that the walk changes.
     """
     path: list[str | int] = []
     # For each open bracket the keys of its object so far, or None for a list.
@@ -184,14 +185,16 @@ def _walk(text: str) -> Iterator[tuple[int, list[str | int], str | None]]:
         elif token in ",:":
             key_comes, after_key = token == "," and keys[-1] is not None, token == ":"
             if token == "," and keys[-1] is None:
-                path[-1] += 1
+                path[-1] = int(path[-1]) + 1
         elif key_comes:
-            path[-1] = json.loads(token)
+            path[-1] = key = json.loads(token)
             if problem := _unusable(token):
                 yield offset, [], problem
-            if path[-1] in keys[-1]:
+            known = keys[-1]
+            assert known is not None  # a key comes in objects only
+            if key in known:
                 yield offset, path, TWICE
-            keys[-1].add(path[-1])
+            known.add(key)
             yield offset, path, None
         else:
             if not after_key:
@@ -208,7 +211,7 @@ def _walk(text: str) -> Iterator[tuple[int, list[str | int], str | None]]:
 
 
 def _unusable(token: str) -> str | None:
-    """Why a value that Python reads is none that JSON can hold."""
+    """The reason why JSON cannot hold a value that Python reads, or None."""
     if token in NOT_NUMBERS:
         return f"{token} is not JSON; use null, or leave the parameter out"
     if token.startswith('"'):
@@ -244,7 +247,5 @@ class _LineFinder:
         self.starts = [0, *(match.end() for match in re.finditer("\n", text))]
 
     def place(self, offset: int) -> tuple[int, int]:
-        from bisect import bisect_right
-
         line = bisect_right(self.starts, offset)
         return line, offset - self.starts[line - 1] + 1

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from spikeinterface import SortingAnalyzer
 from spikeinterface.metrics.quality.misc_metrics import compute_refrac_period_violations
 
-from capsules.common.units.contamination import contamination_bounds
+from capsules.common.units.contamination import estimate_contamination_bounds
 
 LAG_MS = 0.3
 """Templates are compared at shifts up to this."""
@@ -207,7 +207,7 @@ def rate_units(
     violations: Samples, spikes: Samples, amplitudes: Floats, duration_s: float, refractory_s: float
 ) -> list[Rating]:
     """Rate each unit; arrays are (units,), amplitudes in any physical unit."""
-    _, highest = contamination_bounds(violations, spikes, duration_s, refractory_s)
+    _, highest = estimate_contamination_bounds(violations, spikes, duration_s, refractory_s)
     quality = np.maximum(0, spikes * (1 - CONTAMINATION_COST * highest))
     rows = zip(quality.tolist(), amplitudes.tolist(), spikes.tolist(), strict=True)
     return [Rating(float(quality), float(amplitude), int(count)) for quality, amplitude, count in rows]

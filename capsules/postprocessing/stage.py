@@ -14,8 +14,8 @@ from capsules.common.errors import Skip
 from capsules.common.facts import PostprocessingFacts, PreprocessingFacts, SpikesortingFacts
 from capsules.common.files import write_json
 from capsules.common.patches.template_metrics import mend_template_metrics
-from capsules.common.recordings.motion import motion_corrected
-from capsules.common.recordings.traces import written_traces
+from capsules.common.recordings.motion import correct_motion
+from capsules.common.recordings.traces import load_traces
 from capsules.common.tasks.spikeinterface_jobs import set_job_kwargs
 from capsules.common.tasks.task import Task
 from capsules.postprocessing.duplicates import SimilarUnits
@@ -73,7 +73,7 @@ def run(task: PostprocessingTask) -> None:
 
 def _load_traces(task: PostprocessingTask) -> BaseRecording:
     """The written traces, interpolated along the motion when the parameters ask and preprocessing did not."""
-    recording: BaseRecording = written_traces(task)
+    recording: BaseRecording = load_traces(task)
     if not task.params.use_motion_corrected:
         return recording
     folder, record = task.input("preprocessing", "motion"), task.input_record("preprocessing")
@@ -83,7 +83,7 @@ def _load_traces(task: PostprocessingTask) -> BaseRecording:
         return recording
     settings = params["motion_correction"]
     motion = load_motion_info(folder)["motion"]
-    corrected: BaseRecording = motion_corrected(
+    corrected: BaseRecording = correct_motion(
         recording, motion, settings["preset"], settings["interpolate_motion_kwargs"]
     )
     return corrected

@@ -8,7 +8,7 @@ from spikeinterface.preprocessing import detect_artifact_periods
 from spikeinterface.preprocessing.silence_periods import SilencedPeriodsRecording
 
 from capsules.common.recordings.clock import Clock
-from capsules.common.recordings.saturation import Frames, joined_frames
+from capsules.common.recordings.saturation import Frames, join_frames
 from capsules.preprocessing.artifact_times import Periods
 from capsules.preprocessing.params import Artifacts
 
@@ -39,7 +39,7 @@ def detect_artifacts(recording: BaseRecording, settings: Artifacts) -> Frames | 
         method_kwargs={"detect_threshold": settings.detect_threshold, "freq_max": settings.freq_max, "seed": 0},
     )
     starts, ends = periods["start_sample_index"], periods["end_sample_index"]
-    return joined_frames(zip(starts.tolist(), ends.tolist(), strict=True))
+    return join_frames(zip(starts.tolist(), ends.tolist(), strict=True))
 
 
 def select_periods(periods: Periods, clock: Clock, settings: Artifacts) -> Periods:
@@ -57,7 +57,7 @@ def convert_to_frames(periods: Periods, clock: Clock, settings: Artifacts) -> Fr
     starts_s, stops_s = np.array(periods, dtype=float).reshape(-1, 2).T
     starts = clock.samples_at(starts_s - settings.ms_before / 1000)
     ends = clock.samples_at(stops_s + settings.ms_after / 1000) + 1
-    return joined_frames(zip(starts.tolist(), ends.tolist(), strict=True))
+    return join_frames(zip(starts.tolist(), ends.tolist(), strict=True))
 
 
 def blank_frames(recording: BaseRecording, frames: Frames) -> BaseRecording:

@@ -10,13 +10,13 @@ from capsules.common.errors import Skip
 from capsules.common.facts import PreprocessingFacts
 from capsules.common.facts import Saturation as SaturationFact
 from capsules.common.files import write_json
-from capsules.common.recordings.probe_names import electrode_names
+from capsules.common.recordings.job import electrode_names
 from capsules.common.recordings.saturation import (
     RAILED_FRACTION,
     Frames,
     Saturation,
     find_saturation,
-    without_frames,
+    remove_frames,
 )
 from capsules.common.tasks.task import Task
 from capsules.preprocessing.params import PreprocessingParams
@@ -111,7 +111,7 @@ def find_bad_channels(
         labels = label_channels(raw, params)
     else:
         railed = raw.channel_ids[saturation.railed()]
-        unsaturated = without_frames(raw.remove_channels(list(railed)), saturation.frames())
+        unsaturated = remove_frames(raw.remove_channels(list(railed)), saturation.frames())
         labels = {str(channel): "saturated" for channel in railed} | label_channels(unsaturated, params)
         labels = {str(channel): labels[str(channel)] for channel in raw.channel_ids}
     bad = report_labels(task, raw, labels)

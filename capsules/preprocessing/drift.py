@@ -16,8 +16,8 @@ from spikeinterface.preprocessing.motion import motion_options_preset
 from spikeinterface.sortingcomponents import motion
 from spikeinterface.sortingcomponents.peak_selection import select_peaks
 
-from capsules.common.recordings.peaks import complete_settings, find_peaks, locate
-from capsules.common.recordings.saturation import Frames, without_frames
+from capsules.common.recordings.peaks import complete_settings, detect_peaks, localize_peaks
+from capsules.common.recordings.saturation import Frames, remove_frames
 from capsules.preprocessing.params import MotionCorrection
 
 LONG_S = 2000.0
@@ -114,14 +114,14 @@ def estimate_motion(
         Periods whose peaks and noise are not used, e.g. where the converter was saturated.
     """
     excluded = excluded or []
-    quiet = without_frames(recording, excluded)
+    quiet = remove_frames(recording, excluded)
     if recipe.select:
-        peaks, _ = find_peaks(recording, recipe.detect, None, nodes, quiet)
+        peaks, _ = detect_peaks(recording, recipe.detect, None, nodes, quiet)
         peaks = peaks[_are_outside(peaks, excluded)]
         peaks = select_peaks(peaks, recording=recording, **({"seed": 0} | recipe.select))
-        locations = locate(load_written() if load_written else recording, peaks, recipe.localize)
+        locations = localize_peaks(load_written() if load_written else recording, peaks, recipe.localize)
     else:
-        peaks, locations = find_peaks(recording, recipe.detect, recipe.localize, nodes, quiet)
+        peaks, locations = detect_peaks(recording, recipe.detect, recipe.localize, nodes, quiet)
         outside = _are_outside(peaks, excluded)
         peaks, locations = peaks[outside], locations[outside]
     return {

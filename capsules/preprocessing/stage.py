@@ -14,10 +14,10 @@ from spikeinterface.preprocessing.astype import AstypeRecording
 
 from capsules.common.errors import Skip, SpikeRelayError
 from capsules.common.facts import DetectedPeaks, MotionRange, PreprocessingFacts
-from capsules.common.recordings.motion import motion_corrected
+from capsules.common.recordings.motion import correct_motion
 from capsules.common.recordings.reading import load_recording
-from capsules.common.recordings.saturation import Frames, Saturation, joined_frames, without_frames
-from capsules.common.recordings.traces import traces_digest
+from capsules.common.recordings.saturation import Frames, Saturation, join_frames, remove_frames
+from capsules.common.recordings.traces import digest_traces
 from capsules.common.reference import MIN_REFERENCE_CHANNELS
 from capsules.common.tasks.spikeinterface_jobs import set_job_kwargs
 from capsules.common.tasks.task import Task
@@ -72,7 +72,7 @@ def _report_traces(task: PreprocessingTask, motion_applied: bool) -> None:
             start_s=start_s,
             clock=task.job.clock_of_traces(start_s, written.get_num_samples()),
             motion_applied=motion_applied,
-            traces_digest=traces_digest(task.out / "traces"),
+            traces_digest=digest_traces(task.out / "traces"),
         )
     )
 
@@ -94,11 +94,11 @@ def _preprocess(
     labels = find_bad_channels(task, raw, saturation)
     clean = remove_bad_channels(aligned, labels, params)
     blanked = _report_artifacts(task, clean, excluded)
-    clean, excluded = blank_frames(clean, blanked), joined_frames([*excluded, *blanked])
+    clean, excluded = blank_frames(clean, blanked), join_frames([*excluded, *blanked])
     clean = _denoise(task, clean)
     if raw.get_dtype().kind != "i" or raw.get_dtype().itemsize > 2:
         return clean, excluded
-    steps_per_count = steps.choose_steps_per_count(without_frames(clean, excluded), task.job.converter_limits)
+    steps_per_count = steps.choose_steps_per_count(remove_frames(clean, excluded), task.job.converter_limits)
     task.fact(steps_per_raw_count=steps_per_count)
     return steps.round_to_int16(clean, steps_per_count), excluded
 
@@ -134,7 +134,7 @@ def _report_artifacts(task: PreprocessingTask, filtered: BaseRecording, saturate
     if settings.times is not None:
         facts["given"], listed = _read_listed_artifacts(task, settings.times, filtered.get_num_samples())
         blanked += listed
-    blanked = joined_frames(blanked)
+    blanked = join_frames(blanked)
     if blanked:
         blanked_s = _total_s(blanked, rate_hz)
         facts["blanked_s"] = round(blanked_s, 4)
@@ -206,7 +206,7 @@ def _interpolate(task: PreprocessingTask, lazy: BaseRecording, motion: Motion) -
     """Interpolate the traces along the estimated motion."""
     params = task.params.motion_correction
     task.change("preprocessed.json describes the traces before the interpolation, which cannot be written as JSON")
-    moved: BaseRecording = motion_corrected(lazy, motion, params.preset, params.interpolate_motion_kwargs.model_dump())
+    moved: BaseRecording = correct_motion(lazy, motion, params.preset, params.interpolate_motion_kwargs.model_dump())
     return steps.round_to_int16(moved) if lazy.get_dtype() == "int16" else moved
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from capsules.common.contract import RUN_RECORD, SECTION_OF_STAGE, STAGES
 from capsules.common.errors import Rejected, printable
 from capsules.common.files import write_json
-from capsules.common.tasks.versions import code_fingerprint
+from capsules.common.tasks.versions import compute_code_fingerprint
 from capsules.resolve_params.machine import cluster
 from capsules.resolve_params.machine.classifiers import prepare_models
 from capsules.resolve_params.machine.folders import data_problems, move_aside, prepare_results, results_problems
@@ -78,7 +78,7 @@ def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
     moved += move_aside(results, sessions) if options.get("overwrite") else []
     for resolved in resolved_of.values():
         resolved.notes = [*moved, *machine_notes(options, resolved), *_lock_notes(owner), *resolved.notes]
-    code = {stage.name: code_fingerprint(stage) for stage in STAGES.values()}
+    code = {stage.name: compute_code_fingerprint(stage) for stage in STAGES.values()}
     reject_shortage = not run.get("resumed") and not options.get("skip_disk_check")
     own_options = {name: value for name, value in options.items() if name != "sessions"}
     documents = []

@@ -12,8 +12,8 @@ import pandas as pd
 from pynwb import read_nwb
 
 from capsules.common.facts import PreprocessingFacts, facts_of
-from capsules.common.units.metrics import labels_of
-from capsules.common.untrusted.distrust import distrust_files, load_sorting, one_line
+from capsules.common.units.metrics import get_labels
+from capsules.common.untrusted.distrust import distrust_files, load_sorting, report_unreadable
 from capsules.results.published import read_record, status_of
 
 SIGNIFICANT_DIGITS = 6
@@ -38,19 +38,19 @@ def content_digests(results: Path) -> dict[str, str]:
     for id, entry in status["recordings"].items():
         record = results / "logs" / entry["recording"] / "preprocessing.json"
         if record.exists():
-            with one_line(record):
+            with report_unreadable(record):
                 traces = facts_of(read_record(record), PreprocessingFacts).traces_digest
             digests[f"traces {entry['recording']}"] = _digest(traces)
         if (results / "curated" / id).exists():
             digests |= {f"{name} {id}": value for name, value in _sorting(results / "curated" / id).items()}
         metrics = results / "quality_control" / id / "metrics.csv"
         if metrics.exists():
-            with one_line(metrics):
+            with report_unreadable(metrics):
                 digests[f"metrics {id}"] = _digest(_rounded_table(metrics))
     for block in status["blocks"]:
         file = results / "nwb" / f"{block}.nwb"
         if file.exists():
-            with one_line(file):
+            with report_unreadable(file):
                 digests |= {f"{name} {block}": value for name, value in _nwb(file).items()}
     return dict(sorted(digests.items()))
 
@@ -78,7 +78,7 @@ def _statuses(status: dict[str, Any]) -> dict[str, Any]:
 def _sorting(folder: Path) -> dict[str, str]:
     sorting = load_sorting(folder)
     spikes = hashlib.sha256(np.asarray(sorting.to_spike_vector()).tobytes()).hexdigest()
-    labels = {name: [str(value) for value in values] for name, values in labels_of(sorting).items()}
+    labels = {name: [str(value) for value in values] for name, values in get_labels(sorting).items()}
     return {"spikes": _digest([[str(unit) for unit in sorting.unit_ids], spikes]), "labels": _digest(labels)}
 
 

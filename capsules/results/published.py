@@ -17,10 +17,10 @@ from capsules.common.errors import Rejected, SpikeRelayError, nearest
 from capsules.common.facts import PreprocessingFacts, facts_of
 from capsules.common.recordings.clock import Clock
 from capsules.common.recordings.job import ID
-from capsules.common.untrusted.distrust import load_analyzer, load_sorting, one_line
-from capsules.common.untrusted.places import unused_name
+from capsules.common.untrusted.distrust import load_analyzer, load_sorting, report_unreadable
+from capsules.common.untrusted.places import make_unused_name
 from capsules.parameters import strict_json
-from capsules.parameters.problems import shown
+from capsules.parameters.problems import quote
 
 
 def status_of(results: Path) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def status_of(results: Path) -> dict[str, Any]:
         raise Rejected([f"{file} is not what a run leaves: a recording has no id or no status"])
     ids = [*recordings, *blocks, *(entry.get("recording") for entry in recordings.values())]
     if wrong := [id for id in ids if not (isinstance(id, str) and ID.fullmatch(id))]:
-        raise Rejected([f"{file} is not what a run leaves: invalid id {shown(wrong[0])}"])
+        raise Rejected([f"{file} is not what a run leaves: invalid id {quote(wrong[0])}"])
     return status
 
 
@@ -111,7 +111,7 @@ def load_labelled_analyzer(results: Path, id: str) -> SortingAnalyzer:
         raise SpikeRelayError(f"{file} is missing: restore it, or run the same command with -resume")
     analyzer = load_analyzer(file, load_extensions=True).save_as(format="memory")
     curated = load_sorting(place(results, "curation", "curated", id))
-    with one_line(file):
+    with report_unreadable(file):
         for name in curated.get_property_keys():
             analyzer.sorting.set_property(name, curated.get_property(name))
     return analyzer
@@ -143,7 +143,7 @@ def reject_existing(output: Path) -> None:
 @contextmanager
 def whole_folder(output: Path) -> Iterator[Path]:
     """A folder to write into, which is renamed to `output` at the end, or removed after an error."""
-    partial = unused_name(output)
+    partial = make_unused_name(output)
     partial.mkdir(parents=True)
     try:
         yield partial

@@ -12,7 +12,7 @@ from typing import Any
 from capsules.common.contract import RECORDING_STAGES, STAGES
 from capsules.common.files import write_json
 from capsules.common.recordings.job import ID, Job
-from capsules.common.tasks.failure_mark import results_folder
+from capsules.common.tasks.failure_mark import find_results_folder
 from capsules.common.tasks.task import Record, Task
 from capsules.common.untrusted.places import is_inside
 from capsules.results.agreement import compare_sorters
@@ -30,7 +30,7 @@ def run(task: Task[None]) -> None:
     }
     status = status_document(task.jobs, params["sorters"], records, failures)
     write_json(task.out / "status.json", status)
-    for place in find_stale_places(task.inputs, status, results_folder()):
+    for place in find_stale_places(task.inputs, status, find_results_folder()):
         task.change(f"{place.name} of an earlier run removed from {place.parent.name}/: this run did not make it")
         shutil.rmtree(place) if place.is_dir() and not place.is_symlink() else place.unlink()
     write_json(task.out / "processing.json", {"stages": [records[key] for key in sorted(records)]})

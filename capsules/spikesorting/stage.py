@@ -18,8 +18,8 @@ from spikeinterface.curation import remove_duplicated_spikes, remove_excess_spik
 
 from capsules.common.errors import Skip, SpikeRelayError
 from capsules.common.facts import PreprocessingFacts, SpikesortingFacts
-from capsules.common.recordings.peaks import noise_levels
-from capsules.common.recordings.traces import written_traces
+from capsules.common.recordings.peaks import estimate_noise_levels
+from capsules.common.recordings.traces import load_traces
 from capsules.common.tasks import resources
 from capsules.common.tasks.spikeinterface_jobs import set_job_kwargs
 from capsules.common.tasks.task import Task
@@ -47,7 +47,7 @@ def run(task: SortingTask) -> None:
         raise SpikeRelayError(reason)
     resources.limit_threads(sorter.threads or task.n_jobs)
     set_job_kwargs(task, params.job_kwargs)
-    recording = written_traces(task)
+    recording = load_traces(task)
     check_rate("spikesorting", task.params, recording.sampling_frequency)
     _check_traces(recording)
     context = _make_context(task, recording, params)
@@ -72,7 +72,7 @@ def run(task: SortingTask) -> None:
 
 def _check_traces(recording: BaseRecording) -> None:
     """Skip a recording without any signal: the error of a sorter would not name the cause."""
-    levels = noise_levels(recording)
+    levels = estimate_noise_levels(recording)
     recording.delete_property("noise_level_mad_raw")
     if not np.isfinite(levels).all():
         raise SpikeRelayError("the traces have NaN or infinite values: check the channels of the raw data")

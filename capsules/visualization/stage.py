@@ -12,12 +12,12 @@ from spikeinterface.preprocessing import load_motion_info
 
 from capsules.common.facts import CurationFacts, PreprocessingFacts
 from capsules.common.files import write_json
-from capsules.common.recordings.peaks import complete_settings, find_peaks
+from capsules.common.recordings.peaks import complete_settings, detect_peaks
 from capsules.common.recordings.reading import load_recording
-from capsules.common.recordings.saturation import without_frames
+from capsules.common.recordings.saturation import remove_frames
 from capsules.common.tasks.spikeinterface_jobs import set_job_kwargs
 from capsules.common.tasks.task import Task
-from capsules.common.units.metrics import REASONS, labels_of, metrics_table, write_table
+from capsules.common.units.metrics import REASONS, get_labels, get_metrics_table, write_table
 from capsules.visualization import channel_figures, figures, unit_figures
 from capsules.visualization.checks import check_recording
 from capsules.visualization.params import VisualizationParams
@@ -108,7 +108,7 @@ def _show_channels(
     recordings = {"raw": raw} | ({} if traces is None else {"preprocessed": traces})
     excluded = _saturated_frames(task, raw)
     statistics = {
-        title: channel_figures.measure_channels(without_frames(recording, excluded[title]))
+        title: channel_figures.measure_channels(remove_frames(recording, excluded[title]))
         for title, recording in recordings.items()
     }
     if raw.has_probe():
@@ -189,7 +189,7 @@ def _drift_map_peaks(
         source, peaks, locations = "preprocessing", info["peaks"], info["peak_locations"]
     else:
         source = "visualization"
-        peaks, locations = find_peaks(traces, detection, localization)
+        peaks, locations = detect_peaks(traces, detection, localization)
     task.fact(peaks=len(peaks), peaks_found_by=source)
     return peaks, locations
 
@@ -205,8 +205,8 @@ def _show_units(task: VisualizationTask, gallery: Gallery, raw: BaseRecording) -
     # An extension is read when it is used: waveforms and principal components, the largest, are not.
     analyzer = load_sorting_analyzer(task.input("postprocessing", "postprocessed.zarr"), load_extensions=False)
     curated = _has_result(task, "curation", "labels")
-    labels = labels_of(cast(BaseSorting, load(task.input("curation", "curated")))) if curated else {}
-    metrics, qc = metrics_table(analyzer), labels.get("default_qc")
+    labels = get_labels(cast(BaseSorting, load(task.input("curation", "curated")))) if curated else {}
+    metrics, qc = get_metrics_table(analyzer), labels.get("default_qc")
     write_table(labels, metrics, task.out / "quality_control" / "metrics.csv")
     if analyzer.has_extension("unit_locations"):
         _add(gallery, unit_figures.draw_locations(analyzer, qc), "visualization/units")

@@ -2,14 +2,14 @@
 
     python pipeline/setup/fetch_nextflow.py 24.10.0 .venv/share/nextflow
 
-`jgo` resolves the jars without Maven. A release that is already there is not looked up again.
+`jgo` resolves the jars without Maven. A release that exists is not fetched again.
 """
 
 import shutil
 import sys
 from pathlib import Path
 
-# A release that Maven Central does not hold whole: what is left out, and what is added in its place.
+# Releases that are incomplete on Maven Central: modules to exclude, and their replacements.
 INCOMPLETE = {
     "25.04.4": {
         "exclusions": ["io.nextflow:nf-lang", "io.seqera:lib-trace"],

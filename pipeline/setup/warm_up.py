@@ -1,4 +1,4 @@
-"""Run the capsules once on a few seconds of made-up traces, so that numba's lasting cache holds what they compile."""
+"""Run the stages once on simulated traces, so that numba's permanent cache has their compiled functions."""
 
 import json
 import logging
@@ -19,8 +19,8 @@ DURATION_S = 40
 RATE_HZ = 30000.0
 
 
-def recording_job(folder: Path) -> Job:
-    """A job on a short recording of known units in SpikeInterface's own format."""
+def make_job(folder: Path) -> Job:
+    """Make a job on a short simulated recording in SpikeInterface's format."""
     from spikeinterface.core import generate_ground_truth_recording
 
     recording, _ = generate_ground_truth_recording(
@@ -70,7 +70,7 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        job = recording_job(folder)
+        job = make_job(folder)
         for stage_name, section in sections.items():
             stage = STAGES[stage_name]
             params = import_module(f"capsules.{stage_name}.params").PARAMS.model_validate(section)

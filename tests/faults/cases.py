@@ -137,7 +137,7 @@ CASES: dict[str, Case] = {
     ),
     "test_leftovers_of_a_killed_task": Case("half of an earlier attempt in the task's folder", "nothing", "no need"),
     "test_input_removed_during_a_run": Case(
-        "the data folder gone after job dispatch", "`... is gone, or its disk is: bring it back ...`", RESUME
+        "the data folder gone after job dispatch", "`... is missing: mount or restore it ...`", RESUME
     ),
     "test_input_changed_between_the_runs": Case("a raw file changed meanwhile", "nothing; it is done anew", RESUME),
     "test_input_is_a_dangling_link": Case("a raw file that is a link to nowhere", "refused, with its name", "the file"),

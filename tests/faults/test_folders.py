@@ -271,7 +271,7 @@ def test_input_removed_during_a_run(tmp_path, session, same_stub):
     config = faulty.config_with(gone % (data, data))
     failed = faulty.run("--preprocessing_args", "--min-duration-for-preprocessing 5", config=config, stub=False)
     assert failed.code == 1
-    assert f"{data} is gone, or its disk is: bring it back and run the same command with -resume" in failed.output
+    assert f"{data} is missing: mount or restore it and run the same command with -resume" in failed.output
     assert "Traceback" not in failed.output
     data.with_name("session.gone").rename(data)
     same_stub(faulty.run())

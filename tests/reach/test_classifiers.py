@@ -376,11 +376,11 @@ def test_a_broken_model_is_refused_with_the_reason(damage, message, model, tmp_p
 
 def test_a_digest_sees_what_a_model_holds(model, tmp_path):
     copy = shutil.copytree(model, tmp_path / "copy")
-    assert models.digest([copy]) == models.digest([model])
+    assert models.digest_models([copy]) == models.digest_models([model])
     (copy / "notes.txt").write_text("other")
-    assert models.digest([copy]) == models.digest([model])
+    assert models.digest_models([copy]) == models.digest_models([model])
     edited_info(requirements={"spikeinterface": "0"})(copy)
-    digests = [models.digest(folders) for folders in ([copy], [model], [None], [model, None], [None, model], [])]
+    digests = [models.digest_models(folders) for folders in ([copy], [model], [None], [model, None], [None, model], [])]
     assert len(set(digests)) == len(digests)
 
 

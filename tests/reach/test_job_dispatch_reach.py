@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from capsules.common.errors import SpikeRelayError
-from capsules.common.recordings.saturation import converter_limits
+from capsules.common.recordings.saturation import find_converter_limits
 from capsules.job_dispatch import stage
 from capsules.job_dispatch.data_check import check_data
 from capsules.job_dispatch.params import PARAMS, DataCheck
@@ -212,7 +212,7 @@ HALF_SATURATED = np.where(np.arange(60000)[:, None] % 4 == 0, 32767, SPIKES).ast
 )
 def test_data_check(settings, traces, gain, failure, warning):
     recording = recorded(traces, gain)
-    found = check_data(recording, [0], DataCheck.model_validate(settings), converter_limits(recording))
+    found = check_data(recording, [0], DataCheck.model_validate(settings), find_converter_limits(recording))
     ended = found.failure or found.skip
     assert (ended is not None) == (failure is not None)
     assert failure is None or failure in ended

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from capsules.common.recordings.clock import counted
+from capsules.common.recordings.clock import count_clock
 from capsules.common.recordings.job import Reader
 from capsules.nwb_ecephys import lfp as lfp_module
 from capsules.nwb_ecephys import stage
@@ -47,7 +47,7 @@ def written(data, folder, lf_stream=False, **settings):
     """The LFP series (samples, channels) in counts and its rate."""
     from pynwb import read_nwb
 
-    facts = {"lfp_reader": LF_READER, "lfp_clock": counted(40 * 5000, 5000.0)} if lf_stream else {}
+    facts = {"lfp_reader": LF_READER, "lfp_clock": count_clock(40 * 5000, 5000.0)} if lf_stream else {}
     task = task_for("nwb_ecephys", PARAMS.model_validate(settings), folder, data, **facts)
     stage.run(task)
     assert [path.name for path in task.out.iterdir()] == ["file.nwb"]

@@ -26,7 +26,7 @@ def plain_records(tmp_path_factory):
 def test_a_changed_value_stands_in_the_stages_record(stage, name, plain_records, tmp_path):
     model = importlib.import_module(f"capsules.{stage}.params").PARAMS
     value = other_value(LEAVES[".".join((*SECTION_OF_STAGE[stage], name))])
-    params = read_section(model, None, {name: cli.Given(value, f"--{name}")}, stage)
+    params = read_section(model, None, {name: cli.FlagValue(value, f"--{name}")}, stage)
     recorded = get_dotted(task_for(stage, params, tmp_path).record["params"], name)
     assert recorded != get_dotted(plain_records[stage], name)
     if isinstance(value, dict):

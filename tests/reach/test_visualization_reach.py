@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from capsules.common.patches import progress
-from capsules.common.recordings.peaks import complete_settings, find_peaks
+from capsules.common.recordings.peaks import complete_settings, detect_peaks
 from capsules.common.tasks.perform import perform
 from capsules.parameters.problems import problems_of
 from capsules.visualization import stage
@@ -207,7 +207,7 @@ def test_peaks_kept_by_preprocessing_are_drawn_when_they_are_the_same(kept, take
     detection = {"method": "locally_exclusive", **settings.detection.model_dump(), "radius_um": radius}
     localization = {"method": "center_of_mass", **settings.localization.model_dump()}
     traces = si.load(curated / "preprocessing_r" / "traces")
-    peaks, places = find_peaks(traces, detection, localization)
+    peaks, places = detect_peaks(traces, detection, localization)
     inputs = tmp_path / "inputs"
     shutil.copytree(curated, inputs)
     info = spre.load_motion_info(inputs / "preprocessing_r" / "motion") | {"peaks": peaks, "peak_locations": places}

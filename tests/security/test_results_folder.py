@@ -11,7 +11,7 @@ import pytest
 from capsules.common.contract import RUN_RECORD
 from capsules.common.errors import Rejected
 from capsules.common.files import write_json
-from capsules.common.untrusted.places import TOPS, inside
+from capsules.common.untrusted.places import TOPS, check_inside
 from capsules.resolve_params.machine.folders import results_problems
 from capsules.resolve_params.stage import resolve_run
 from capsules.results.published import whole_folder
@@ -119,9 +119,9 @@ def test_outputs_of_the_commands_are_made_anew_and_inside(tmp_path):
     (results / "ok").mkdir(parents=True)
     (results / "phy").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(Rejected, match="leads out of the results folder"):
-        inside(results, results / "phy" / "a")
+        check_inside(results, results / "phy" / "a")
     (results / "ok" / ".a.partial").symlink_to(tmp_path / "elsewhere")
-    with whole_folder(inside(results, results / "ok" / "a")) as folder:
+    with whole_folder(check_inside(results, results / "ok" / "a")) as folder:
         (folder / "x").touch()
     assert (results / "ok" / "a" / "x").is_file()
     assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -133,11 +133,11 @@ def fit_units(truth: Any, folder: Path, job: Path) -> set[str]:
     """The true units that ought to be good: single, with enough spikes, and passing the query."""
     import spikeinterface as si
 
-    from capsules.common.units.metrics import metrics_table
+    from capsules.common.units.metrics import get_metrics_table
 
     analyzer = si.load(folder / "truth" / f"postprocessing_{job.stem}" / "postprocessed.zarr", load_extensions=False)
     query = json.loads((folder / f"curation_{job.stem}" / "stage.json").read_text())["params"]["query"]
-    passing = dict(zip(analyzer.unit_ids, scores.passes(query, metrics_table(analyzer)), strict=True))
+    passing = dict(zip(analyzer.unit_ids, scores.passes(query, get_metrics_table(analyzer)), strict=True))
     counts = truth.count_num_spikes_per_unit()
     single = dict(zip(truth.unit_ids, truth.get_property("is_single"), strict=True))
     return {

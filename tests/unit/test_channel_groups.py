@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from capsules.common.recordings.channel_groups import reader_groups, with_channel_groups
+from capsules.common.recordings.channel_groups import find_reader_groups, set_channel_groups
 from capsules.common.recordings.reading import load_recording
 from tests import formats
 from tests.unit.test_job_dispatch import jobs_of
@@ -58,7 +58,7 @@ def test_neuroscopes_groups_become_probes(drive):
 def test_the_order_in_a_neuroscope_group_is_that_of_the_shank(drive):
     from spikeinterface.extractors import read_neuroscope
 
-    grouped = with_channel_groups(read_neuroscope(drive([3, 1, 2, 0, 4], [5, 6, 7]) / "rat.xml"), None)
+    grouped = set_channel_groups(read_neuroscope(drive([3, 1, 2, 0, 4], [5, 6, 7]) / "rat.xml"), None)
     depth = dict(zip(grouped.channel_ids.tolist(), grouped.get_channel_locations()[:, 1].tolist(), strict=True))
     assert [depth[channel] for channel in ("3", "1", "2", "0", "4")] == [0.0, 20.0, 40.0, 60.0, 80.0]
 
@@ -111,7 +111,7 @@ def test_other_forms_are_refused(groups):
 
 def test_a_readers_group_property_is_taken():
     recording = bare(4)
-    assert reader_groups(recording) == []
+    assert find_reader_groups(recording) == []
     recording.set_property("group", ["a", "b", "a", "b"])
-    assert reader_groups(recording) == [[0, 2], [1, 3]]
-    assert with_channel_groups(recording, None).get_channel_groups().tolist() == [0, 1, 0, 1]
+    assert find_reader_groups(recording) == [[0, 2], [1, 3]]
+    assert set_channel_groups(recording, None).get_channel_groups().tolist() == [0, 1, 0, 1]

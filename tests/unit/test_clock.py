@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from capsules.common.recordings import clock as clocks
-from capsules.common.recordings.clock import TOLERANCE_S, concatenated, counted, fit_clock, overlap
-from capsules.common.recordings.times import register_clock, timed
+from capsules.common.recordings.clock import TOLERANCE_S, concatenate_clocks, count_clock, fit_clock, overlap
+from capsules.common.recordings.times import register_clock, set_clock
 
 RATE = 30000.0
 
@@ -43,7 +43,7 @@ def test_times_within_a_gap_and_beyond_the_ends_are_the_nearest_sample():
 
 def test_ordinary_timestamps_are_counted_at_the_nominal_rate():
     clock, _ = fitted(jumping({}))
-    assert clock == counted(90000, RATE, 5.0)
+    assert clock == count_clock(90000, RATE, 5.0)
     assert clock.regular
     assert clock.gaps() == clock.steps_back() == []
 
@@ -95,8 +95,8 @@ def test_a_part_has_the_same_times(first, count):
 
 
 def test_concatenated_and_overlapping():
-    one, other = counted(100, RATE, 1.0), counted(50, RATE, 9.0)
-    joined = concatenated([one, other])
+    one, other = count_clock(100, RATE, 1.0), count_clock(50, RATE, 9.0)
+    joined = concatenate_clocks([one, other])
     assert (joined.num_samples, joined.samples, joined.starts_s) == (150, [0, 100], [1.0, 9.0])
     assert not overlap([one, other])
     assert overlap([other, one])
@@ -107,7 +107,7 @@ def test_spikeinterface_takes_the_times():
 
     times = jumping({30000: 1.2}, 60000)
     clock, _ = fitted(times)
-    recording = timed(NumpyRecording([np.zeros((60000, 2), "int16")], RATE), clock)
+    recording = set_clock(NumpyRecording([np.zeros((60000, 2), "int16")], RATE), clock)
     np.testing.assert_allclose(recording.get_times(), times)
     assert recording.get_end_time() == pytest.approx(times[-1])
     assert recording.time_to_sample_index(times[45000] + 1e-6) == 45000

@@ -181,13 +181,13 @@ def test_models_here_to_be_fetched_and_out_of_reach(found, monkeypatch, tmp_path
 
 def test_the_hub_is_not_waited_for(monkeypatch):
     """The tests have HF_HUB_OFFLINE set; a hub that never answers is given up."""
-    assert "HF_HUB_OFFLINE" in models.unreachable("SpikeInterface/none")
+    assert "HF_HUB_OFFLINE" in models.explain_unreachable("SpikeInterface/none")
     import time
 
     monkeypatch.setattr(models, "PATIENCE_S", 0.2)
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *args, **kwargs: time.sleep(5))
     start = time.monotonic()
-    assert "did not answer" in models.unreachable("SpikeInterface/none")
+    assert "did not answer" in models.explain_unreachable("SpikeInterface/none")
     assert time.monotonic() - start < 3
 
 

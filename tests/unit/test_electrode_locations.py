@@ -7,7 +7,7 @@ import json
 import pytest
 
 from capsules.common.errors import SpikeRelayError
-from capsules.common.recordings.electrode_locations import ElectrodeLocation, location_file, read_locations
+from capsules.common.recordings.electrode_locations import ElectrodeLocation, find_location_file, read_locations
 from tests.two_probes import IDS, job, linked_run, perform, publish, quiet_tasks
 
 CHANNELS = {"AP0": (0, 0.0), "AP1": (1, 20.0), "AP2": (2, 40.0)}
@@ -76,9 +76,9 @@ def test_a_groups_own_file_goes_before_its_probes(tmp_path):
     near, far = tmp_path / "near", tmp_path
     probe = write(near, "", "imec0_channel_locations.csv")
     group = write(far, "", "imec0-group1_channel_locations.json")
-    assert location_file([near, far], ["imec0-group1", "imec0"]) == group
-    assert location_file([near, far], ["imec0-group2", "imec0"]) == probe
-    assert location_file([near, far], ["imec1"]) is None
+    assert find_location_file([near, far], ["imec0-group1", "imec0"]) == group
+    assert find_location_file([near, far], ["imec0-group2", "imec0"]) == probe
+    assert find_location_file([near, far], ["imec1"]) is None
 
 
 def test_units_have_the_region_of_their_largest_electrode(run_folder, tmp_path):

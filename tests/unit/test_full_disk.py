@@ -35,7 +35,7 @@ def test_other_errors_are_not():
 
 
 def test_the_text_says_where_how_much_and_what_to_do(tmp_path):
-    text = full_disk.told(OSError(errno.ENOSPC, "No space left on device"), tmp_path, None)
+    text = full_disk.describe_full_disk(OSError(errno.ENOSPC, "No space left on device"), tmp_path, None)
     assert f" MB in {tmp_path}" in text
     assert "make room and run the same command with -resume" in text
 
@@ -87,7 +87,7 @@ def test_a_folder_that_is_gone_is_told(tmp_path, monkeypatch):
         raise FileNotFoundError(task.data)
 
     _, mark, _ = end(tmp_path, monkeypatch, run)
-    assert f"{tmp_path / 'data'} is gone, or its disk is" in mark["reason"]
+    assert f"{tmp_path / 'data'} is missing" in mark["reason"]
 
 
 def test_a_task_that_begins_without_its_nextflow_ends(tmp_path):

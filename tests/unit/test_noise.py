@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from capsules.common.recordings.saturation import converter_limits
+from capsules.common.recordings.saturation import find_converter_limits
 from capsules.preprocessing import stage, steps
 from capsules.preprocessing.params import PARAMS
 from tests.halves import rest_is_slow
@@ -52,7 +52,7 @@ def written(request, tmp_path_factory):
         "artifacts": {"detect": False},
     }
     half = CONVERTERS[converter][0]
-    limits = converter_limits(recording, None if half == 32768 else half)
+    limits = find_converter_limits(recording, None if half == 32768 else half)
     task = task_for("preprocessing", PARAMS.model_validate(settings), folder, folder / "data", converter_limits=limits)
     stage.run(task)
     raw = si.load(folder / "data" / "rec")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from spikeinterface import generate_recording
 
-from capsules.common.recordings.clock import TOLERANCE_S, counted
+from capsules.common.recordings.clock import TOLERANCE_S, count_clock
 from capsules.common.recordings.job import Job
-from capsules.common.recordings.reading import first_seconds
-from capsules.common.recordings.times import timed
+from capsules.common.recordings.reading import keep_first_seconds
+from capsules.common.recordings.times import set_clock
 from capsules.job_dispatch import stage as job_dispatch
 from capsules.job_dispatch.params import PARAMS as DISPATCH
 from capsules.nwb_ecephys import stage as ecephys
@@ -225,7 +225,7 @@ def test_unsigned_samples_are_counted_from_where_they_should():
 
     recording = NumpyRecording([np.zeros((3000, 2), "uint16")], 30000.0)
     recording.set_times(7.0 + np.arange(3000) / 29000)
-    regular = timed(unsigned_to_signed(recording), counted(3000, 30000.0, 2.0))
+    regular = set_clock(unsigned_to_signed(recording), count_clock(3000, 30000.0, 2.0))
     assert not regular.has_time_vector()
     assert regular.get_start_time() == 2.0
     np.testing.assert_allclose(regular.clone().sample_index_to_time(np.array([0, 1500])), [2.0, 2.05])
@@ -236,4 +236,4 @@ def test_unsigned_samples_are_counted_from_where_they_should():
 )
 def test_the_first_seconds_of_segments(seconds, samples):
     segments = [generate_recording(num_channels=1, sampling_frequency=1000, durations=[1.0]) for _ in range(2)]
-    assert [kept.get_num_samples() for kept in first_seconds(segments, seconds)] == samples
+    assert [kept.get_num_samples() for kept in keep_first_seconds(segments, seconds)] == samples

@@ -1,7 +1,7 @@
 import numpy as np
 import probeinterface
 
-from capsules.common.recordings.probe_names import electrode_names
+from capsules.common.recordings.job import electrode_names
 from tests.two_probes import job
 
 

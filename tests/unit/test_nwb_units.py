@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from capsules.common.units.metrics import metrics_table
+from capsules.common.units.metrics import get_metrics_table
 from capsules.nwb_units import stage
 from capsules.nwb_units.columns import Column, SortedUnits, Waveforms
 from capsules.nwb_units.table import join_units
@@ -106,7 +106,7 @@ def test_units_are_those_of_the_curated_sorting(id, nwbfile, run_folder):
 def test_metrics_and_places_are_the_analyzers(id, nwbfile, run_folder):
     analyzer, _ = stages_of(run_folder, id)
     units, rows = nwbfile.units, rows_of(nwbfile.units, id)
-    metrics = metrics_table(analyzer)
+    metrics = get_metrics_table(analyzer)
     for name, values in metrics.items():
         if name in units.colnames:
             np.testing.assert_array_equal(units[name].data[:][rows], values.to_numpy(dtype=float))
@@ -120,7 +120,7 @@ def test_no_column_is_empty_and_what_is_missing_is_named(exported, nwbfile, run_
     record = json.loads((exported / "nwb_units_day" / "stage.json").read_text())
     left_out = record["facts"]["columns_left_out"]
     assert "presence_ratio" in left_out
-    columns = {str(name) for id in IDS for name in metrics_table(stages_of(run_folder, id)[0])}
+    columns = {str(name) for id in IDS for name in get_metrics_table(stages_of(run_folder, id)[0])}
     assert columns == ((set(nwbfile.units.colnames) | set(left_out)) & columns)
     assert set(left_out) - columns <= {"suspicious_reason"}
     for column in nwbfile.units.columns:

@@ -7,7 +7,7 @@ import pytest
 
 from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.peaks import complete_settings
-from capsules.common.recordings.traces import traces_digest
+from capsules.common.recordings.traces import digest_traces
 from capsules.preprocessing import bad_channels, drift, steps
 from capsules.preprocessing.params import MotionCorrection, PreprocessingParams
 from capsules.preprocessing.traces import TraceWriter
@@ -73,13 +73,13 @@ def test_the_digest_sees_a_change_at_either_end(tmp_path):
     file = tmp_path / "traces.raw"
     content = bytearray(np.arange(2**21, dtype="int32").tobytes())
     file.write_bytes(content)
-    first = traces_digest(tmp_path)
-    assert traces_digest(tmp_path) == first
+    first = digest_traces(tmp_path)
+    assert digest_traces(tmp_path) == first
     for place in (0, -1):
         changed = content.copy()
         changed[place] ^= 1
         file.write_bytes(changed)
-        assert traces_digest(tmp_path) != first
+        assert digest_traces(tmp_path) != first
 
 
 def test_motion_windows_are_left_to_the_preset_when_no_norm_is_given(recording):
@@ -91,12 +91,12 @@ def test_motion_windows_are_left_to_the_preset_when_no_norm_is_given(recording):
 def test_traces_move_against_the_drift(recording):
     from spikeinterface.core.motion import Motion
 
-    from capsules.common.recordings.motion import motion_corrected
+    from capsules.common.recordings.motion import correct_motion
 
     depths = recording.get_channel_locations()[:, 1]
     for shift, same in ((0.0, True), (20.0, False)):
         motion = Motion([np.full((3, 2), shift)], [np.array([0.5, 1.0, 1.5])], np.array([depths.min(), depths.max()]))
-        moved = motion_corrected(recording, motion, "dredge_fast", {}).get_traces()
+        moved = correct_motion(recording, motion, "dredge_fast", {}).get_traces()
         assert np.allclose(moved, recording.get_traces(), atol=1) == same
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from capsules.common.errors import Skip
-from capsules.common.recordings.saturation import converter_limits, find_saturation, without_frames
+from capsules.common.recordings.saturation import find_converter_limits, find_saturation, remove_frames
 from capsules.job_dispatch.data_check import check_data
 from capsules.job_dispatch.params import DataCheck, JobDispatchParams
 from capsules.preprocessing import drift, stage
@@ -59,7 +59,7 @@ def railed_recording(converter, case):
 
 def limits_of(converter):
     half = CONVERTERS[converter][0]
-    return converter_limits(railed_recording(converter, None), None if half == 32768 else half)
+    return find_converter_limits(railed_recording(converter, None), None if half == 32768 else half)
 
 
 def preprocessed(converter, case, tmp_path, **settings):
@@ -92,7 +92,7 @@ def test_the_limits_in_counts_of_another_size_than_the_converters():
     probe.annotate(adc_bit_depth=10)
     recording.set_probe(probe)
     recording.annotate(saturation_threshold_uV=1200.0)
-    low, high = converter_limits(recording)
+    low, high = find_converter_limits(recording)
     assert round(-1200 / 0.195) <= low < -1197.7 / 0.195
     assert 1195.4 / 0.195 < high <= round(1197.65 / 0.195)
 
@@ -100,7 +100,7 @@ def test_the_limits_in_counts_of_another_size_than_the_converters():
 def test_a_float_recording_has_no_limits():
     from spikeinterface.preprocessing import astype
 
-    assert converter_limits(astype(railed_recording("NP1", None), "float32")) is None
+    assert find_converter_limits(astype(railed_recording("NP1", None), "float32")) is None
 
 
 @pytest.mark.parametrize("converter", CONVERTERS)
@@ -184,7 +184,7 @@ def test_peaks_and_noise_of_saturated_time_are_left_out():
     ((start, end),) = found.frames()
     assert len(samples) > 100
     assert not ((samples >= start) & (samples < end)).any()
-    left = without_frames(filtered, found.frames())
+    left = remove_frames(filtered, found.frames())
     assert left.get_num_samples() == filtered.get_num_samples() - (end - start)
     after = left.get_traces()[start : start + 100]
     np.testing.assert_allclose(after, filtered.get_traces()[end : end + 100], atol=0.01)

@@ -6,7 +6,13 @@ from datetime import UTC, datetime
 import pytest
 
 from capsules.common.errors import SpikeRelayError
-from capsules.common.recordings.session_metadata import aind_description, merged, metadata_files, read_metadata, unknown
+from capsules.common.recordings.session_metadata import (
+    aind_description,
+    find_metadata_files,
+    list_missing_fields,
+    merge_metadata,
+    read_metadata,
+)
 from capsules.nwb_ecephys.session import UNKNOWN_START, start_time, subject_fields
 
 SUBJECT_1 = {
@@ -39,13 +45,13 @@ def test_the_nearest_file_is_taken(tmp_path):
     raw = session / "run_g0" / "probe" / "a.bin"
     raw.parent.mkdir(parents=True)
     raw.touch()
-    assert metadata_files([raw], session) == []
+    assert find_metadata_files([raw], session) == []
     (tmp_path / "subject.json").touch()
     (session.parent / "data_description.json").touch()
     (session / "nwb_metadata.yaml").touch()
     (session / "subject.json").touch()
     (raw.parent.parent / "subject.json").touch()
-    found = metadata_files([raw], session)
+    found = find_metadata_files([raw], session)
     assert found == [
         session.parent / "data_description.json",
         raw.parent.parent / "subject.json",
@@ -90,9 +96,12 @@ def test_a_description_tells_the_session():
         ("NWBFile: {lab: A}\nSubjct: {sex: F}", "Subjct: unknown; did you mean 'Subject'?"),
         ("Subject: {speces: Mus musculus}", "Subject.speces: unknown; did you mean 'species'?"),
         ("Subject: {sex: female}", "Subject.sex: 'female' is not one of"),
-        ("NWBFile: {session_start_time: yesterday}", "NWBFile.session_start_time: 'yesterday' is no date and time"),
+        ("NWBFile: {session_start_time: yesterday}", "NWBFile.session_start_time: 'yesterday' is not a date with time"),
         ("Ecephys: {ElectrodeGroups: {imec0: {place: V1}}}", "Ecephys.ElectrodeGroups.imec0.place: unknown"),
-        ("NWBFile: {session_start_time: 2026-01-15}", "NWBFile.session_start_time: '2026-01-15' is no date and time"),
+        (
+            "NWBFile: {session_start_time: 2026-01-15}",
+            "NWBFile.session_start_time: '2026-01-15' is not a date with time",
+        ),
         ("NWBFile: {source_script_file_name: a.py}", "NWBFile: 'source_script' is a dependency of"),
         ("Subject: {age: ninety days}", "Subject.age: 'ninety days' does not match"),
         ("Subject: {age: P90}", "Subject.age: 'P90' does not match"),
@@ -120,7 +129,7 @@ def test_ages_in_their_forms(age, tmp_path):
 def test_investigators_that_are_no_list_are_refused(tmp_path):
     file = tmp_path / "data_description.json"
     file.write_text(json.dumps(DESCRIPTION | {"investigators": "A. B."}))
-    with pytest.raises(SpikeRelayError, match="investigators is no list"):
+    with pytest.raises(SpikeRelayError, match="investigators is not a list"):
         read_metadata(file)
 
 
@@ -133,17 +142,17 @@ def test_every_problem_is_told_at_once(tmp_path):
 def test_metadata_by_hand_wins_field_by_field(tmp_path):
     file = by_hand(tmp_path, "NWBFile: {session_start_time: 2026-01-15T10:30:00+01:00}\nSubject: {sex: F}")
     header = {"NWBFile": {"session_start_time": "2026-01-15T10:30:00", "session_id": "a"}}
-    metadata, origins = merged({"header": header, "by hand": read_metadata(file)})
+    metadata, origins = merge_metadata({"header": header, "by hand": read_metadata(file)})
     assert metadata["NWBFile"] == {"session_start_time": "2026-01-15T10:30:00+01:00", "session_id": "a"}
     assert origins["NWBFile.session_id"] == "header"
     assert origins["NWBFile.session_start_time"] == "by hand"
-    assert "Subject.sex" not in unknown(metadata)
-    assert "Subject.species" in unknown(metadata)
+    assert "Subject.sex" not in list_missing_fields(metadata)
+    assert "Subject.species" in list_missing_fields(metadata)
 
 
 def test_a_device_keeps_what_a_later_source_does_not_tell():
     source = {"Devices": {"probe": {"name": "probe", "serial_number": "7", "description": "a"}}}
-    metadata, _ = merged({"rat.nwb": source, "by hand": {"Devices": {"probe": {"description": "b"}}}})
+    metadata, _ = merge_metadata({"rat.nwb": source, "by hand": {"Devices": {"probe": {"description": "b"}}}})
     assert metadata["Devices"] == {"probe": {"name": "probe", "serial_number": "7", "description": "b"}}
     assert source["Devices"]["probe"]["description"] == "a"
 
@@ -173,5 +182,5 @@ def test_a_birthday_becomes_an_age_when_the_session_has_a_date():
 def test_a_date_that_is_none_is_refused(tmp_path):
     file = tmp_path / "subject.json"
     file.write_text(json.dumps(SUBJECT_1 | {"date_of_birth": "last spring"}))
-    with pytest.raises(SpikeRelayError, match=r"subject\.json, Subject.date_of_birth: 'last spring' is no date"):
+    with pytest.raises(SpikeRelayError, match=r"subject\.json, Subject.date_of_birth: 'last spring' is not a date"):
         read_metadata(file)

@@ -10,7 +10,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from capsules.common.patches.repeatable_sorters import stopping_in_order
+from capsules.common.patches.repeatable_sorters import make_stop_in_order
 from capsules.spikesorting.params import SpikesortingParams
 from capsules.spikesorting.sorters import SORTERS
 from capsules.spikesorting.sorters.base import JOB_KWARGS_REPLACED, Context
@@ -222,10 +222,10 @@ def test_a_search_stops_where_one_worker_would_for_any_number_of_them(limit):
     expected = run_node_pipeline(recording, [detector, waveforms], work | {"n_jobs": 1}, **some)
     assert limit < len(expected[0]) < limit + 100 or limit == 10**6
     for workers in (1, 2, 5):
-        found = stopping_in_order(run_node_pipeline)(
+        found = make_stop_in_order(run_node_pipeline)(
             recording, [detector, waveforms], work | {"n_jobs": workers}, **some
         )
         for one, other in zip(expected, found, strict=True):
             np.testing.assert_array_equal(one, other)
-    peaks = stopping_in_order(run_node_pipeline)(recording, [detector], work | {"n_jobs": 2}, **some)
+    peaks = make_stop_in_order(run_node_pipeline)(recording, [detector], work | {"n_jobs": 2}, **some)
     np.testing.assert_array_equal(peaks, expected[0])

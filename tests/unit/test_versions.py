@@ -10,11 +10,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_an_upgraded_library_changes_the_fingerprint_of_the_stages_that_use_it(monkeypatch):
-    before = {name: versions.code_fingerprint(stage) for name, stage in STAGES.items()}
+    before = {name: versions.compute_code_fingerprint(stage) for name, stage in STAGES.items()}
     assert len(set(before.values())) == len(before)
     installed = versions.version
     monkeypatch.setattr(versions, "version", lambda name: "99" if name == "kilosort" else installed(name))
-    after = {name: versions.code_fingerprint(stage) for name, stage in STAGES.items()}
+    after = {name: versions.compute_code_fingerprint(stage) for name, stage in STAGES.items()}
     assert [name for name in STAGES if after[name] != before[name]] == ["spikesorting"]
 
 

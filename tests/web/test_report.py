@@ -61,7 +61,7 @@ def shown(tmp_path_factory):
     import spikeinterface as si
 
     from capsules.common.facts import CurationFacts, PreprocessingFacts
-    from capsules.common.units.metrics import metrics_table
+    from capsules.common.units.metrics import get_metrics_table
     from capsules.visualization import unit_figures
     from capsules.visualization.checks import check_recording
     from capsules.visualization.pictures import Gallery
@@ -77,7 +77,7 @@ def shown(tmp_path_factory):
     )
     labels = {"default_qc": np.array(["good", "bad"] * 3), "decoder_probability": np.linspace(0.5, 0.9, 6)}
     gallery = Gallery(tmp_path_factory.mktemp("gallery"), "png")
-    gallery.add(unit_figures.draw_yield(metrics_table(analyzer), labels), "yield", f"Units {HOSTILE}")
+    gallery.add(unit_figures.draw_yield(get_metrics_table(analyzer), labels), "yield", f"Units {HOSTILE}")
     for figure in unit_figures.draw_summaries(analyzer, labels["default_qc"]):
         gallery.add(figure, "summaries", "Units in brief")
     contacts = [str(channel) for channel in recording.channel_ids]
@@ -86,7 +86,7 @@ def shown(tmp_path_factory):
     return {
         "probe": {"ids": contacts, "x": x.tolist(), "y": y.tolist(), "labels": ["dead"] * 4 + ["good"] * 12},
         "checks": check_recording(*facts, 16, 9.0),
-        "units": collect_unit_data(analyzer, labels, metrics_table(analyzer), contacts),
+        "units": collect_unit_data(analyzer, labels, get_metrics_table(analyzer), contacts),
         "pictures": gallery.pictures,
     }
 

@@ -1,4 +1,4 @@
-"""SpikeInterface's descriptions of a recording kept from naming any class there is."""
+"""Restrict the classes that SpikeInterface's descriptions of a recording may name."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from spikeinterface.core import base, zarrextractors
 
 
 def look_classes_up_by(lookup: Callable[[str], type]) -> None:
-    """Let SpikeInterface find the class that a description names by this function.
+    """Let SpikeInterface look up the class that a description names with this function.
 
-    SpikeInterface (0.105.3) imports whatever module a description names, and calls what it finds there.
+    SpikeInterface (0.105.3) imports any module that a description names, and calls the class.
     """
     for module in (base, zarrextractors):
         module._get_class_from_string = lookup  # type: ignore[attr-defined]  # the patch

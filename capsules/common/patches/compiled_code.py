@@ -1,4 +1,4 @@
-"""SpikeInterface's compiled functions kept from one process to the next."""
+"""Cache SpikeInterface's compiled functions across processes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 def cache_compiled_code() -> None:
     """Make numba cache every function of SpikeInterface that it compiles from now on, in NUMBA_CACHE_DIR.
 
-    SpikeInterface (0.105.3) compiles its functions without a cache, which costs a short task more than its work. Their
-    decorators ask numba for a dispatcher, so the cache is turned on where dispatchers are made.
+    SpikeInterface (0.105.3) compiles its functions without a cache, which takes longer than the work of a short task.
+    Their decorators ask numba for a dispatcher: this turns on the cache of every new dispatcher.
     """
     # Not at the top: numba reads its number of threads when it is imported, and `--help` does without it.
     from numba.core.registry import CPUDispatcher

@@ -1,4 +1,4 @@
-"""SpikeInterface's progress as lines in a log, which has no terminal to draw bars in."""
+"""SpikeInterface's progress as lines in a log, without a terminal for bars."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ PROGRESS_INTERVAL_S = 30
 def show_progress(bars: bool, log: logging.Logger) -> None:
     """Show SpikeInterface's progress as bars, or as a line in the log every PROGRESS_INTERVAL_S.
 
-    SpikeInterface (0.105.3) knows tqdm's bars alone.
+    SpikeInterface (0.105.3) supports only tqdm's bars.
 
     Parameters
     ----------
     bars : bool
-        Whether bars are wanted; without a terminal to draw them in, it is lines nevertheless.
+        Whether to show bars; without a terminal, lines appear nevertheless.
     log : logging.Logger
     """
 

@@ -1,4 +1,4 @@
-"""SpikeInterface's own sorters made to give the same spikes each time, whatever the number of workers."""
+"""SpikeInterface's own sorters made repeatable: the same spikes for any number of workers."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from spikeinterface.core.time_series_tools import get_random_sample_slices
 from spikeinterface.sortingcomponents.peak_selection import select_peaks
 
 FIRST_CHUNKS = 16
-"""How many chunks tell how many peaks a chunk has."""
+"""The chunks that the number of peaks per chunk is estimated from."""
 LONGEST_SEGMENT = 2**40
 """In samples; a year at 30 kHz."""
 
 
 def sum_in_order(module: Any) -> None:
-    """Let one worker sum the templates: each sums its own part in float32, and parts add up to other last digits.
+    """Sum the templates in one worker: the sum of several workers' parts in float32 has other last digits.
 
     SpikeInterface (0.105.3) in `estimate_templates_with_accumulator`, which the sorter's module calls by its own name.
     """
@@ -30,19 +30,19 @@ def sum_in_order(module: Any) -> None:
 
 
 def stop_in_order() -> None:
-    """Let a search that stops at a number of peaks look at the same chunks each time.
+    """Let a peak detection that stops at a number of peaks process the same chunks each time.
 
-    SpikeInterface (0.105.3) lets each worker stop at its share, so that which chunks are looked at depends on which
-    worker was faster. Here they are those up to the one that reaches the number, in their order, as with one worker.
+    SpikeInterface (0.105.3) lets each worker stop at its share, so that the processed chunks depend on which worker
+    was faster. Here they are the chunks up to the one that reaches the number, in order, as with one worker.
     """
     # The sorter imported it already, with torch, which takes seconds.
     from spikeinterface.sortingcomponents.peak_detection import main
 
-    node_pipeline.run_node_pipeline = main.run_node_pipeline = stopping_in_order(node_pipeline.run_node_pipeline)
+    node_pipeline.run_node_pipeline = main.run_node_pipeline = make_stop_in_order(node_pipeline.run_node_pipeline)
 
 
-def stopping_in_order(plain: Callable[..., Any]) -> Callable[..., Any]:
-    """SpikeInterface's `run_node_pipeline`, which looks at the same `slices` for any number of workers."""
+def make_stop_in_order(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """SpikeInterface's `run_node_pipeline`, which processes the same `slices` for any number of workers."""
 
     def run(
         recording: BaseRecording,
@@ -59,12 +59,12 @@ def stopping_in_order(plain: Callable[..., Any]) -> Callable[..., Any]:
         parts: list[Any] = []
         counts = np.zeros(0, int)
         while counts.sum() <= skip_after_n_peaks and len(counts) < len(slices):
-            # As many as are likely to be enough: a second round costs the start of the workers.
+            # As many as are probably enough: a second round starts the workers again.
             lacking = (skip_after_n_peaks - counts.sum()) / max(counts.mean(), 1) if len(counts) else FIRST_CHUNKS
             several = slices[len(counts) :][: max(workers, round(1.1 * lacking) + 1)]
             parts.append(plain(recording, nodes, job_kwargs, slices=several, squeeze_output=False, **gather))
             counts = np.append(counts, _peaks_in(several, parts[-1][0]))
-        # A chunk is looked at when those before it have not reached the number.
+        # A chunk counts when the chunks before it have not reached the number.
         kept = counts[np.cumsum(counts) - counts <= skip_after_n_peaks].sum()
         outputs = tuple(np.concatenate(output)[:kept] for output in zip(*parts, strict=True))
         return outputs[0] if squeeze and len(outputs) == 1 else outputs
@@ -73,7 +73,7 @@ def stopping_in_order(plain: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _peaks_in(slices: npt.NDArray[np.int64], peaks: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
-    """How many peaks lie in each slice (segment, first sample, end)."""
+    """The number of peaks in each slice (segment, first sample, end)."""
     starts = slices[:, 0] * LONGEST_SEGMENT + slices[:, 1]
     samples = peaks["segment_index"] * LONGEST_SEGMENT + peaks["sample_index"]
     order = np.argsort(starts)
@@ -85,11 +85,11 @@ def seed_draws(seed: int) -> dict[str, Any]:
     """Seed the random draws that the sorter's own `seed` does not reach.
 
     SpikeInterface's sorters (0.105.3) call these functions without a seed in places: the chunks that noise and
-    whitening are told from, and the choice of the peaks that are clustered. A default of theirs is what remains.
+    whitening are estimated from, and the choice of the peaks for clustering. Only their defaults can be changed.
     """
     for function in (get_random_sample_slices, select_peaks):
         parameters = inspect.signature(function).parameters.values()
-        with_default = [one.name for one in parameters if one.default is not one.empty]
+        with_default = [item.name for item in parameters if item.default is not item.empty]
         function.__defaults__ = tuple(
             seed if name == "seed" else default
             for name, default in zip(with_default, function.__defaults__ or (), strict=True)

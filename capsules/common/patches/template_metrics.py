@@ -1,4 +1,4 @@
-"""SpikeInterface's template metrics (0.105.3) made to do what they are asked for, on any probe."""
+"""SpikeInterface's template metrics (0.105.3) corrected: only the chosen metrics, on any probe."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 def mend_template_metrics() -> None:
-    """For the rest of this process: no metric is added unasked, and units on channels of one depth do not end the work.
+    """For the rest of this process, add no metric that was not chosen, and accept units with channels at one depth.
 
-    SpikeInterface adds the metrics of several channels from 64 channels on, whatever was asked for. Its spread fails,
-    and with it that of all units, when one unit has no spikes, or its channels at one depth: as on contacts that are
+    SpikeInterface adds the metrics of several channels from 64 channels on, whichever were chosen. Its spread fails
+    for all units when one unit has no spikes, or its channels at one depth: as on contacts that are
     further apart than the sparsity's radius.
     """
     template_metrics.MIN_CHANNELS_FOR_MULTI_CHANNEL_METRICS = sys.maxsize

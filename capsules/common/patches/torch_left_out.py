@@ -1,4 +1,4 @@
-"""SpikeInterface's methods imported without torch, where none that needs it is asked for."""
+"""SpikeInterface's methods imported without torch, where no method that needs it is used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def without_torch() -> Iterator[None]:
+def hide_torch() -> Iterator[None]:
     """Let no import find torch, unless it is imported already.
 
     SpikeInterface (0.105.3) imports torch with its methods of peak detection wherever it is installed, which takes
@@ -16,7 +16,7 @@ def without_torch() -> Iterator[None]:
     """
     hidden = "torch" not in sys.modules
     if hidden:
-        sys.modules["torch"] = None  # type: ignore[assignment]  # Python then reports that there is no torch
+        sys.modules["torch"] = None  # type: ignore[assignment]  # the import then fails
     try:
         yield
     finally:

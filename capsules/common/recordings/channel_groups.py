@@ -13,7 +13,7 @@ PITCH_UM = 20.0
 TETRODE = 4
 
 
-def with_channel_groups(recording: BaseRecording, asked: str | None) -> BaseRecording:
+def set_channel_groups(recording: BaseRecording, asked: str | None) -> BaseRecording:
     """Give a recording without channel positions a probe for each channel group; one that has positions is kept.
 
     Parameters
@@ -28,7 +28,7 @@ def with_channel_groups(recording: BaseRecording, asked: str | None) -> BaseReco
     """
     if recording.has_channel_location():
         return recording
-    groups = reader_groups(recording) if asked is None else _groups_of(asked, recording)
+    groups = find_reader_groups(recording) if asked is None else _groups_of(asked, recording)
     if not groups:
         return recording
     probegroup = ProbeGroup()
@@ -45,7 +45,7 @@ def with_channel_groups(recording: BaseRecording, asked: str | None) -> BaseReco
     return grouped
 
 
-def reader_groups(recording: BaseRecording) -> list[list[int]]:
+def find_reader_groups(recording: BaseRecording) -> list[list[int]]:
     """The channel groups that a reader reports, as channel indices in the shank's order; empty when there are none."""
     xml = getattr(recording, "xml_file_path", None)
     if xml is not None and hasattr(recording, "_parse_xml_file"):

@@ -14,7 +14,7 @@ TOLERANCE_S = 3e-6
 MIN_GAP = 0.5
 """A step to the next sample that is longer by more than this is a gap, in samples."""
 MAX_PIECES = 1000
-"""A job is a text. Timestamps that need more pieces jitter, and are followed less closely."""
+"""A job is a JSON text, so it must stay small. Timestamps that need more pieces jitter: the tolerance grows."""
 ReadTimes = Callable[[int, int], npt.ArrayLike]
 """Returns the timestamps in seconds from one sample up to another."""
 CHUNK = 1_000_000
@@ -84,9 +84,9 @@ class Clock(BaseModel):
             rates_hz=[rate_hz for _, rate_hz in pieces],
         )
 
-    def shifted_to(self, start_s: float) -> Clock:
+    def shift_to(self, start_s: float) -> Clock:
         """The same clock with its first sample at `start_s`."""
-        return self.model_copy(update={"starts_s": [one - self.starts_s[0] + start_s for one in self.starts_s]})
+        return self.model_copy(update={"starts_s": [old_s - self.starts_s[0] + start_s for old_s in self.starts_s]})
 
     def steps(self) -> list[tuple[int, float, float]]:
         """Each piece but the first: its first sample, when the one before ends, and how much later it begins (s)."""
@@ -115,7 +115,7 @@ class Clock(BaseModel):
         return [[start_s, stop_s] for start_s, stop_s in zip(starts_s, stops_s, strict=True)]
 
 
-def counted(num_samples: int, sampling_frequency_hz: float, start_s: float = 0.0) -> Clock:
+def count_clock(num_samples: int, sampling_frequency_hz: float, start_s: float = 0.0) -> Clock:
     """The clock of samples that are counted from `start_s` at the nominal rate."""
     return Clock(
         num_samples=num_samples,
@@ -126,7 +126,7 @@ def counted(num_samples: int, sampling_frequency_hz: float, start_s: float = 0.0
     )
 
 
-def concatenated(clocks: list[Clock]) -> Clock:
+def concatenate_clocks(clocks: list[Clock]) -> Clock:
     """The clock of recordings that are concatenated."""
     joined = clocks[0].model_copy(deep=True)
     for clock in clocks[1:]:
@@ -139,7 +139,9 @@ def concatenated(clocks: list[Clock]) -> Clock:
 
 def overlap(clocks: list[Clock]) -> bool:
     """Whether a recording begins before the one that precedes it has ended."""
-    return any(later.starts_s[0] < one.end_s - 1 / one.sampling_frequency_hz for one, later in pairwise(clocks))
+    return any(
+        later.starts_s[0] < earlier.end_s - 1 / earlier.sampling_frequency_hz for earlier, later in pairwise(clocks)
+    )
 
 
 def fit_clock(read: ReadTimes, num_samples: int, sampling_frequency_hz: float) -> tuple[Clock, float]:
@@ -188,7 +190,7 @@ Line = tuple[tuple[int, float], tuple[int, float]]
 
 
 def _lines(read: ReadTimes, count: int, rate_hz: float, tolerance_s: float) -> list[Line] | None:
-    """Lines that the timestamps lie on; None when there are too many."""
+    """Lines through the timestamps; None when there are too many."""
     lines: list[Line] = []
     most = MAX_PIECES + 2 * (count // CHUNK + 1)
     for start in range(0, count, CHUNK):

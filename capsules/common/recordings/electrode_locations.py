@@ -1,4 +1,4 @@
-"""Where electrodes lie in the brain: a file for each probe, as tools that align histology export it."""
+"""Locations of electrodes in the brain: a file for each probe, as tools that align histology export it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UM_PER = {"": 1.0, "_um": 1.0, "_mm": 1000.0}
 REGION_COLUMNS = ("acronym", "brain_region", "region")
 CHANNEL, DEPTH = "channel", "depth_um"
 ALONE_UM = 50.0
-"""How far a line of depth reaches that has no neighbour."""
+"""The reach of a depth in a file with a single depth."""
 IBL_AXES = {"ap_um": "y", "ml_um": "x", "dv_um": "z"}
 IBL_CHANNEL = re.compile(r"channel_([0-9]{1,6})")
 
@@ -48,10 +48,10 @@ class ElectrodeLocation(BaseModel):
 
 
 Places = list[tuple[float, ElectrodeLocation]]
-"""Number of the channel, or depth in um, and what lies there."""
+"""Number of the channel, or depth in um, and the location."""
 
 
-def location_file(folders: Iterable[Path], names: Iterable[str]) -> Path | None:
+def find_location_file(folders: Iterable[Path], names: Iterable[str]) -> Path | None:
     """The nearest file of the first of these names (of a group, of its probe) that has one; CSV goes before JSON."""
     folders = list(folders)
     files = [f"{name}_{NAME}{suffix}" for name in names for suffix in (".csv", ".json")]
@@ -74,7 +74,7 @@ def read_locations(file: Path, channels: dict[Any, tuple[int, float | None]]) ->
     Raises
     ------
     SpikeRelayError
-        With the file's path and every line that is not right.
+        With the file's path and every wrong line.
     """
     try:
         by_depth, places = _read_json(file) if file.suffix == ".json" else _read_csv(file)
@@ -95,17 +95,17 @@ def read_locations(file: Path, channels: dict[Any, tuple[int, float | None]]) ->
 
 
 def _by_depth(places: Places, depths: dict[Any, float]) -> dict[str, ElectrodeLocation]:
-    """Each channel gets what lies nearest in depth, at most as far away as two neighbouring lines of the file are."""
+    """Assign the nearest location in depth to each channel, within the largest distance of neighbouring lines."""
     places = sorted(places, key=lambda place: place[0])
     known = [depth for depth, _ in places]
     reach = max((b - a for a, b in pairwise(known)), default=0.0) or ALONE_UM
-    found = {}
+    locations = {}
     for id, depth in depths.items():
         above = bisect_left(known, depth)
         nearest = min(range(max(above - 1, 0), min(above + 1, len(known))), key=lambda index: abs(known[index] - depth))
         if abs(known[nearest] - depth) <= reach:
-            found[str(id)] = places[nearest][1]
-    return found
+            locations[str(id)] = places[nearest][1]
+    return locations
 
 
 def _read_csv(file: Path) -> tuple[bool, Places]:
@@ -120,7 +120,7 @@ def _read_csv(file: Path) -> tuple[bool, Places]:
             f"{', '.join(names[:10]) or 'nothing'}"
         )
     columns = {axis: [axis + ending for ending in UM_PER if axis + ending in names] for axis in AXES}
-    if twice := [axis for axis, found in columns.items() if len(found) > 1]:
+    if twice := [axis for axis, matching in columns.items() if len(matching) > 1]:
         raise ValueError(f"{', '.join(twice)} in two columns")
     places, problems = [], []
     for row in reader:
@@ -129,8 +129,8 @@ def _read_csv(file: Path) -> tuple[bool, Places]:
                 region=(row[region] or "").strip() or None,
                 **{
                     f"{axis}_um": None if not (row[name] or "").strip() else UM_PER[name[2:]] * _finite(row[name])
-                    for axis, found in columns.items()
-                    for name in found
+                    for axis, matching in columns.items()
+                    for name in matching
                 },
             )
             places.append((_channel(row[by]) if by == CHANNEL else _finite(row[by]), location))
@@ -190,7 +190,7 @@ def _read_json(file: Path) -> tuple[bool, Places]:
     return False, places
 
 
-def regions_and_coordinates(
+def get_regions_and_coordinates(
     locations: dict[str, ElectrodeLocation], channel_ids: Iterable[Any]
 ) -> tuple[list[str | None], dict[str, npt.NDArray[np.float64]]]:
     """Region of each of these channels, and coordinate -> value of each in um (NaN: unknown), for properties."""

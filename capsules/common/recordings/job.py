@@ -7,13 +7,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+from probeinterface import ProbeGroup
 from pydantic import BaseModel, ConfigDict, Field
 
-from capsules.common.recordings.clock import Clock, counted
+from capsules.common.recordings.clock import Clock, count_clock
 from capsules.common.recordings.electrode_locations import ElectrodeLocation
 
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
-"""What an id looks like. Files and folders are named for it: nothing else may become a path."""
+"""The form of an id. Files and folders are named after it: nothing else may become a path."""
 
 
 class Reader(BaseModel):
@@ -34,7 +36,7 @@ class Reader(BaseModel):
 def _count_samples(fields: dict[str, Any]) -> Clock:
     """Without a clock, time is counted by samples from 0."""
     rate_hz = fields["sampling_frequency_hz"]
-    return counted(round(fields["duration_s"] * rate_hz), rate_hz)
+    return count_clock(round(fields["duration_s"] * rate_hz), rate_hz)
 
 
 class Job(BaseModel):
@@ -43,21 +45,21 @@ class Job(BaseModel):
     `block` is the id of the NWB file that the recording belongs to; `segments` are the reader's segment indices,
     concatenated when there are several. `source_group` is the electrode group that all channels have in an NWB input.
     `files` are its raw files (path relative to the data folder, bytes, mtime in
-    ns), so that a replaced file makes another job; `metadata_files`, likewise, tell about the session, and only the NWB
-    export is given them. `electrode_locations` (channel id -> where it lies in the brain) come from `locations_file`;
-    what is sorted does not depend on them. `part` are the first sample and the number of samples that are taken of the
-    job's only segment when it is split at its gaps, `lfp_part` those of the LF stream.
+    ns), so that a replaced file makes another job; `metadata_files`, likewise, describe the session;
+    only the NWB export uses them. `electrode_locations` (channel id -> location in the brain) come from
+    `locations_file`; the sorting does not depend on them. Where a segment is split at its gaps, `part` has the first
+    sample and the number of samples of the job's part, `lfp_part` those of the LF stream.
 
     The time: `clock` maps the samples of the concatenated segments to seconds, `lfp_clock` those of the LF stream;
-    `regular_clock` says that they are counted from each segment's start, `segments_in_turn` that the segments are
-    counted one after the other from 0 on, because by the source's clock they overlap. `session_start_s` is
-    `session_start_time` by the instrument's clock, where that is known. `segment_starts_s` and
+    `regular_clock` means that time is counted from each segment's start, `segments_in_turn` that the segments are
+    counted one after the other from 0, because they overlap by the source's clock. `session_start_s` is
+    `session_start_time` by the instrument's clock, where the instrument wrote it. `segment_starts_s` and
     `segment_durations_s` are the source's. `first_samples` are the instrument's numbers of the segments' first samples,
     `sync_edges_s` the edges of the SYNC signal in the first seconds of the first segment (None: it has none).
 
-    Sizes are those of the traces as they lie on disk. `converter_limits` are the lowest and the highest sample that the
-    converter gives, in the recording's counts. `skip` says why it is not worked on, `failure` why it could not be read;
-    `warnings` are for the user.
+    Sizes are those of the traces on disk. `converter_limits` are the lowest and the highest sample of the converter, in
+    the recording's counts. `skip` is the reason why the pipeline skips the recording, `failure` the reason why it
+    cannot read it; `warnings` are for the user.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -113,3 +115,41 @@ def read_jobs(file: Path) -> list[Job]:
     """Read the jobs in a JSON file that holds one job or a list of them."""
     content = json.loads(file.read_text())
     return [Job.model_validate(job) for job in (content if isinstance(content, list) else [content])]
+
+
+def probe_name(job: Job) -> str:
+    """The name of a job's probe, also of its device in the NWB file."""
+    return _clean(job.stream.rsplit("#", 1)[-1].removesuffix(".ap").removesuffix("-AP"))
+
+
+def electrode_group(job: Job) -> str:
+    """The name of a job's electrode group: that of an NWB input, else its probe, with its channel group if any."""
+    return job.source_group or series_name(job)
+
+
+def series_name(job: Job) -> str:
+    """The end of the names of a job's series in the NWB file."""
+    return probe_name(job) if job.group is None else _clean(f"{probe_name(job)}-group{job.group}")
+
+
+def _clean(name: str) -> str:
+    return "".join(char if char.isalnum() or char in "._-" else "-" for char in name)
+
+
+def electrode_names(job: Job, channel_ids: npt.NDArray[Any], probegroup: ProbeGroup | None) -> list[str]:
+    """A name for each channel that the AP and the LF band of one electrode share.
+
+    The contacts' ids where the probe has them, else the channels' ids; for an NWB input always the channels' ids,
+    because SpikeInterface counts the contacts of each of its series from 0.
+    """
+    ids = [str(channel) for channel in channel_ids]
+    if probegroup is None or job.reader.name == "nwb":
+        return ids
+    # A group lists contacts probe by probe; the channels follow the device's order.
+    contacts = probegroup.to_numpy(complete=True)
+    contacts = contacts[contacts["device_channel_indices"].argsort()]
+    several = len(probegroup.probes) > 1
+    names = [
+        f"probe{row['probe_index']}:{row['contact_ids']}" if several else str(row["contact_ids"]) for row in contacts
+    ]
+    return names if len(set(names)) == len(ids) else ids

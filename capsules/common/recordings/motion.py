@@ -11,7 +11,7 @@ from spikeinterface.preprocessing.astype import astype
 from spikeinterface.sortingcomponents.motion import interpolate_motion
 
 
-def motion_corrected(
+def correct_motion(
     recording: BaseRecording, motion: Motion, preset: str, interpolate_kwargs: dict[str, Any]
 ) -> BaseRecording:
     """Interpolate the traces along the drift, with the preset's settings under the user's.

@@ -1,4 +1,4 @@
-"""Detecting peaks in traces and telling where they are: one pass over the traces for all that reads them."""
+"""Detection and localization of peaks, in one pass over the traces for all nodes that read them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 import json
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -21,22 +21,42 @@ from spikeinterface.core.node_pipeline import (
 )
 from spikeinterface.sortingcomponents.peak_localization.method_list import peak_localization_methods
 
-from capsules.common.patches.torch_left_out import without_torch
+from capsules.common.patches.torch_left_out import hide_torch
 
 Peaks = npt.NDArray[np.void]
 """A structured array, an item for each peak."""
 WINDOW_MS = {"ms_before": 0.1, "ms_after": 0.3}
-"""The traces around a peak that SpikeInterface's `compute_motion` tells its place from."""
+"""The traces around a peak that SpikeInterface's `compute_motion` localizes it from."""
 
 
-def find_peaks(
+@overload
+def detect_peaks(
+    recording: BaseRecording,
+    detection: dict[str, Any],
+    localization: dict[str, Any],
+    also: Sequence[PipelineNode] = (),
+    quiet: BaseRecording | None = None,
+) -> tuple[Peaks, Peaks]: ...
+
+
+@overload
+def detect_peaks(
+    recording: BaseRecording,
+    detection: dict[str, Any],
+    localization: None,
+    also: Sequence[PipelineNode] = (),
+    quiet: BaseRecording | None = None,
+) -> tuple[Peaks, None]: ...
+
+
+def detect_peaks(
     recording: BaseRecording,
     detection: dict[str, Any],
     localization: dict[str, Any] | None,
     also: Sequence[PipelineNode] = (),
     quiet: BaseRecording | None = None,
 ) -> tuple[Peaks, Peaks | None]:
-    """Detect peaks and tell where they are, in one pass over the traces.
+    """Detect peaks and localize them, in one pass over the traces.
 
     Parameters
     ----------
@@ -45,11 +65,11 @@ def find_peaks(
         `method`, one of SpikeInterface's peak detection methods, and its arguments.
     localization : dict or None
         `method`, one of SpikeInterface's peak localization methods, and its arguments; `ms_before` and `ms_after`
-        are the traces around a peak, WINDOW_MS unless given. None: the peaks are only detected.
+        are the traces around a peak (default: WINDOW_MS). None: the peaks are only detected.
     also : sequence of PipelineNode
-        Nodes that see the same chunks of traces.
+        Nodes that read the same chunks of traces.
     quiet : BaseRecording, optional
-        The recording without the time that noise levels must not be estimated from.
+        The recording without the periods that noise levels must not be estimated from.
 
     Returns
     -------
@@ -59,30 +79,28 @@ def find_peaks(
         `x`, `y` (and `z`) in um.
     """
     detector = _detector(recording, detection, quiet)
-    locating = [] if localization is None else _locating(recording, detector, localization)
-    found = run_node_pipeline(
-        recording, [detector, *locating, *also], {}, job_name="detect peaks", squeeze_output=False
-    )
-    return found if localization is not None else (found[0], None)
+    nodes = [] if localization is None else _localizers(recording, detector, localization)
+    outputs = run_node_pipeline(recording, [detector, *nodes, *also], {}, job_name="detect peaks", squeeze_output=False)
+    return outputs if localization is not None else (outputs[0], None)
 
 
-def locate(recording: BaseRecording, peaks: Peaks, localization: dict[str, Any]) -> Peaks:
-    """Tell where given peaks are, as `find_peaks` does for those that it detects."""
-    given = PeakRetriever(recording, peaks)
+def localize_peaks(recording: BaseRecording, peaks: Peaks, localization: dict[str, Any]) -> Peaks:
+    """Localize peaks that were detected before, as `detect_peaks` does."""
+    source = PeakRetriever(recording, peaks)
     locations: Peaks = run_node_pipeline(
-        recording, [given, *_locating(recording, given, localization)], {}, job_name="localize peaks"
+        recording, [source, *_localizers(recording, source, localization)], {}, job_name="localize peaks"
     )
     return locations
 
 
-def noise_levels(recording: BaseRecording) -> npt.NDArray[np.float64]:
+def estimate_noise_levels(recording: BaseRecording) -> npt.NDArray[np.float64]:
     """Each channel's noise (MAD), in counts, from chunks that are the same each time; array, (channels,)."""
     return get_noise_levels(recording, return_in_uV=False, random_slices_kwargs={"seed": 0}, progress_bar=False)
 
 
 def _detection_methods(asked: str) -> dict[str, Any]:
-    """SpikeInterface's methods of peak detection by name; those with torch work only when such a one is asked for."""
-    with nullcontext() if asked.endswith("_torch") else without_torch():
+    """SpikeInterface's methods of peak detection by name; those with torch work only if `asked` is one of them."""
+    with nullcontext() if asked.endswith("_torch") else hide_torch():
         from spikeinterface.sortingcomponents.peak_detection.method_list import detect_peak_methods
     return detect_peak_methods
 
@@ -90,13 +108,13 @@ def _detection_methods(asked: str) -> dict[str, Any]:
 def _detector(recording: BaseRecording, detection: dict[str, Any], quiet: BaseRecording | None = None) -> PeakDetector:
     method, settings = _method(_detection_methods(detection["method"]), detection)
     if method.need_noise_levels:
-        settings["noise_levels"] = noise_levels(recording if quiet is None else quiet)
+        settings["noise_levels"] = estimate_noise_levels(recording if quiet is None else quiet)
     detector: PeakDetector = method(recording, **settings)
     return detector
 
 
-def _locating(recording: BaseRecording, source: PeakSource, localization: dict[str, Any]) -> list[PipelineNode]:
-    """The nodes that tell where the peaks of a source are."""
+def _localizers(recording: BaseRecording, source: PeakSource, localization: dict[str, Any]) -> list[PipelineNode]:
+    """The nodes that localize the peaks of a source."""
     method, settings = _method(peak_localization_methods, localization)
     window = {name: settings.pop(name, default) for name, default in WINDOW_MS.items()}
     waveforms = ExtractDenseWaveforms(recording, parents=[source], return_output=False, **window)
@@ -104,7 +122,7 @@ def _locating(recording: BaseRecording, source: PeakSource, localization: dict[s
 
 
 def complete_settings(detection: dict[str, Any], localization: dict[str, Any]) -> dict[str, Any]:
-    """All settings that the peaks depend on, with the library's defaults, as JSON holds them: equal for equal peaks."""
+    """All settings that the peaks depend on, with the library's defaults, as JSON: equal for equal peaks."""
     methods = _detection_methods(detection["method"])
     settings = {
         "detection": _defaults(methods[detection["method"]]) | detection,
@@ -120,5 +138,5 @@ def _method(methods: dict[str, Any], settings: dict[str, Any]) -> tuple[Any, dic
 
 def _defaults(method: type[PipelineNode]) -> dict[str, Any]:
     parameters = inspect.signature(method.__init__).parameters.values()
-    given = {"noise_levels", "return_output", "parents"}
-    return {one.name: one.default for one in parameters if one.default is not one.empty and one.name not in given}
+    fixed = {"noise_levels", "return_output", "parents"}
+    return {item.name: item.default for item in parameters if item.default is not item.empty and item.name not in fixed}

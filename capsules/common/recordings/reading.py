@@ -13,10 +13,10 @@ from spikeinterface.extractors.extractor_classes import recording_extractor_full
 from spikeinterface.preprocessing.unsigned_to_signed import unsigned_to_signed
 
 from capsules.common.errors import SpikeRelayError, nearest
-from capsules.common.recordings.channel_groups import with_channel_groups
+from capsules.common.recordings.channel_groups import set_channel_groups
 from capsules.common.recordings.clock import Clock
 from capsules.common.recordings.job import Job, Reader
-from capsules.common.recordings.times import timed
+from capsules.common.recordings.times import set_clock
 from capsules.common.untrusted.distrust import EVALUATING, ForeignCode, distrust_files, load_saved
 from capsules.common.untrusted.outer_files import check_outer_files
 
@@ -26,7 +26,7 @@ EXTRACTORS = cast(dict[str, Callable[..., BaseRecording]], recording_extractor_f
 def load_recording(job: Job, data: Path) -> BaseRecording:
     """The raw recording of a job, lazy: its segments as one, its channel group, clipped as the job says.
 
-    Time counts from 0 by samples, which is all that the work on the traces needs.
+    Time counts from 0 by samples: the work on the traces needs no other.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def load_recording(job: Job, data: Path) -> BaseRecording:
     """
     recording = open_reader(job.reader, data)
     recording.reset_times()
-    segments = segments_of(recording, job, job.part)
+    segments = select_segments(recording, job, job.part)
     return segments[0] if len(segments) == 1 else concatenate_recordings(segments)
 
 
@@ -59,14 +59,14 @@ def load_segments(job: Job, data: Path) -> list[BaseRecording]:
     list of spikeinterface.BaseRecording
         One or more, of one segment each.
     """
-    return _timed_segments(segments_of(open_reader(job.reader, data), job, job.part), job.clock)
+    return _timed_segments(select_segments(open_reader(job.reader, data), job, job.part), job.clock)
 
 
 def load_lfp_segments(job: Job, data: Path) -> list[BaseRecording] | None:
     """Likewise of the LF stream that belongs to the job's recording; None when the instrument wrote none."""
     if job.lfp_reader is None:
         return None
-    segments = segments_of(open_reader(job.lfp_reader, data), job, job.lfp_part)
+    segments = select_segments(open_reader(job.lfp_reader, data), job, job.lfp_part)
     if job.lfp_clock is None:
         raise SpikeRelayError(f"{job.id}: the LF stream has no clock: run job dispatch again")
     return _timed_segments(segments, job.lfp_clock)
@@ -76,7 +76,7 @@ def _timed_segments(segments: list[BaseRecording], clock: Clock) -> list[BaseRec
     result, first = [], 0
     for segment in segments:
         count = segment.get_num_samples()
-        result.append(timed(segment, clock.part(first, count)))
+        result.append(set_clock(segment, clock.part(first, count)))
         first += count
     return result
 
@@ -87,7 +87,7 @@ def open_reader(reader: Reader, data: Path) -> BaseRecording:
     Raises
     ------
     ForeignCode
-        When reading it would run something that the files bring along.
+        When reading it would run code from the files.
     ValueError
         When SpikeInterface has no extractor of that name.
     """
@@ -99,7 +99,9 @@ def open_reader(reader: Reader, data: Path) -> BaseRecording:
     if reader.name == "spikeinterface":
         recording = load_saved(Path(kwargs["file_or_folder_path"]))
     elif reader.name in EVALUATING.values():
-        raise ForeignCode(f"SpikeInterface's reader {reader.name} runs text of the data's files: it is not used")
+        raise ForeignCode(
+            f"SpikeInterface's reader {reader.name} runs text of the data files as Python: convert the data"
+        )
     elif reader.name in EXTRACTORS:
         recording = EXTRACTORS[reader.name](**kwargs)
     else:
@@ -111,33 +113,33 @@ def open_reader(reader: Reader, data: Path) -> BaseRecording:
     if reader.probe_path is not None:
         probegroup = probeinterface.read_probeinterface(data / reader.probe_path)
         recording = cast(BaseRecording, recording.select_channels_with_probegroup(probegroup))
-    recording = with_channel_groups(recording, reader.channel_groups)
+    recording = set_channel_groups(recording, reader.channel_groups)
     if recording.get_dtype().kind == "u":
-        # Filters would wrap around zero, and refuse unsigned samples.
+        # Filters wrap around zero, or reject unsigned samples.
         signed = unsigned_to_signed(recording)
         if recording.has_scaleable_traces():
-            # What was half of the range is 0 from here on.
+            # Half of the range becomes 0.
             half = 2 ** (8 * recording.get_dtype().itemsize - 1)
             signed.set_channel_offsets(recording.get_channel_offsets() + half * recording.get_channel_gains())
         recording = signed
     return recording
 
 
-def segments_of(recording: BaseRecording, job: Job, part: tuple[int, int] | None) -> list[BaseRecording]:
-    """Take the job's segments, each as a recording of its own, its group and its seconds out of its stream."""
+def select_segments(recording: BaseRecording, job: Job, part: tuple[int, int] | None) -> list[BaseRecording]:
+    """Select the job's segments (a recording each), channel group and seconds from its stream."""
     if job.group is not None and recording.get_channel_groups() is not None:
         recording = recording.split_by("group", outputs="dict")[_group_key(recording, job.group)]
     segments = [recording.select_segments([index]) for index in job.segments]
     if part is not None:
         (segment,), (first, count) = segments, part
         segments = [segment.frame_slice(first, first + count)]
-    return segments if job.clip_s is None else first_seconds(segments, job.clip_s)
+    return segments if job.clip_s is None else keep_first_seconds(segments, job.clip_s)
 
 
-def first_seconds(segments: list[BaseRecording], seconds: float) -> list[BaseRecording]:
-    """The first seconds of recordings of one segment that follow each other; those that begin later are left out.
+def keep_first_seconds(segments: list[BaseRecording], seconds: float) -> list[BaseRecording]:
+    """The first seconds of recordings of one segment that follow each other; recordings after them are left out.
 
-    One sample at least.
+    The result has at least one sample.
     """
     left, kept = max(1, round(seconds * segments[0].sampling_frequency)), []
     for segment in segments:

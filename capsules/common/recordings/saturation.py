@@ -55,10 +55,10 @@ class Saturation:
         margin = round(RINGING_S * self.rate)
         kept = self.periods[~self.railed()[self.periods["channel_index"]]]
         starts, ends = (kept["start"] - margin).clip(min=0), (kept["end"] + margin).clip(max=self.samples)
-        return joined_frames(zip(starts.tolist(), ends.tolist(), strict=True))
+        return join_frames(zip(starts.tolist(), ends.tolist(), strict=True))
 
 
-def joined_frames(frames: Iterable[tuple[int, int]]) -> Frames:
+def join_frames(frames: Iterable[tuple[int, int]]) -> Frames:
     """Periods in order; those that overlap or touch become one."""
     joined: Frames = []
     for start, end in sorted(frames):
@@ -69,7 +69,7 @@ def joined_frames(frames: Iterable[tuple[int, int]]) -> Frames:
     return joined
 
 
-def converter_limits(recording: BaseRecording, max_count: int | None = None) -> tuple[float, float] | None:
+def find_converter_limits(recording: BaseRecording, max_count: int | None = None) -> tuple[float, float] | None:
     """The lowest and the highest sample that the converter gives, in the recording's counts; None for floats.
 
     Parameters
@@ -94,7 +94,7 @@ def converter_limits(recording: BaseRecording, max_count: int | None = None) -> 
     return max(low, float(limits.min)), min(high, float(limits.max))
 
 
-def at_limit(traces: npt.NDArray[Any], limits: tuple[float, float]) -> npt.NDArray[np.bool_]:
+def is_at_limit(traces: npt.NDArray[Any], limits: tuple[float, float]) -> npt.NDArray[np.bool_]:
     """Which samples are at a limit of the converter; array of bool like `traces`."""
     return (traces <= limits[0]) | (traces >= limits[1])
 
@@ -110,7 +110,7 @@ def find_saturation(recording: BaseRecording, limits: tuple[float, float]) -> Sa
             return dtype
 
         def compute(self, traces: npt.NDArray[Any], start_frame: int, *_: int) -> npt.NDArray[np.void]:
-            railed = at_limit(traces, limits)
+            railed = is_at_limit(traces, limits)
             channels = np.flatnonzero(railed.any(axis=0))
             periods = [np.zeros(0, dtype=dtype)]
             for channel in channels:
@@ -145,7 +145,7 @@ def _merged(runs: npt.NDArray[np.void], gap: int) -> npt.NDArray[np.void]:
     return merged
 
 
-def without_frames(recording: BaseRecording, frames: Frames) -> BaseRecording:
+def remove_frames(recording: BaseRecording, frames: Frames) -> BaseRecording:
     """The recording without some of its time, for estimates: what is left, concatenated; all of it when none is left.
 
     Parameters

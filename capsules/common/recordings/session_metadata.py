@@ -1,8 +1,8 @@
-"""What is known of a session besides its traces: when it began, its subject, who recorded it; in NeuroConv's form.
+"""Metadata of a session: its start, its subject, who recorded it; in NeuroConv's form.
 
-Files that tell it lie beside the raw data or in a folder above them, up to the one above the session's:
+The files are next to the raw data or in a folder above them, up to the folder above the session's:
 `nwb_metadata.yaml` (NeuroConv's form, by hand), `subject.json` and `data_description.json` (as the Allen Institute for
-Neural Dynamics writes them, schema 1 and 2). Nothing is invented: what no source tells is left out.
+Neural Dynamics writes them, schema 1 and 2). Nothing is invented: fields that no file has are left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft7Validator
 
-from capsules.common.errors import SpikeRelayError, nearest, shortened
+from capsules.common.errors import SpikeRelayError, nearest, shorten
 from capsules.common.untrusted.small_files import check_plain, read_small, read_small_json
 
 BY_HAND = "nwb_metadata.yaml"
@@ -29,7 +29,7 @@ WANTED = {
     "NWBFile": ("session_start_time", "session_id", "experimenter", "institution", "lab", "experiment_description"),
     "Subject": ("subject_id", "species", "sex", "age"),
 }
-"""What archives ask for."""
+"""Fields that archives ask for."""
 MAX_YAML_BYTES = 1_000_000
 """Reading YAML is slow."""
 SEX = {"Male": "M", "Female": "F"}
@@ -40,7 +40,7 @@ NAME = r"^[^/:]+$"
 """NWB's names are parts of paths."""
 
 
-def metadata_files(raw_files: Iterable[Path], session: Path) -> list[Path]:
+def find_metadata_files(raw_files: Iterable[Path], session: Path) -> list[Path]:
     """The nearest file of each name, in the order of `FILES`.
 
     Parameters
@@ -49,12 +49,12 @@ def metadata_files(raw_files: Iterable[Path], session: Path) -> list[Path]:
         Files and folders of a recording, below `session`.
     session : Path
     """
-    near = folders_above(raw_files, session)
-    found = (next((folder / name for folder in near if (folder / name).is_file()), None) for name in FILES)
-    return [file for file in found if file is not None]
+    near = list_folders_above(raw_files, session)
+    nearest_files = (next((folder / name for folder in near if (folder / name).is_file()), None) for name in FILES)
+    return [file for file in nearest_files if file is not None]
 
 
-def folders_above(raw_files: Iterable[Path], session: Path) -> list[Path]:
+def list_folders_above(raw_files: Iterable[Path], session: Path) -> list[Path]:
     """The folders of a recording's files and those above them, the nearest first, up to the one above the session's."""
     folders = [folder for file in raw_files for folder in file.absolute().parents]
     top = session.absolute()
@@ -63,12 +63,12 @@ def folders_above(raw_files: Iterable[Path], session: Path) -> list[Path]:
 
 
 def read_metadata(file: Path) -> dict[str, dict[str, Any]]:
-    """What one of these files tells, in NeuroConv's form: part -> field -> value.
+    """Read one of these files into NeuroConv's form: part -> field -> value.
 
     Raises
     ------
     SpikeRelayError
-        With the file's path, and every key or value that is not right.
+        With the file's path, and every wrong key or value.
     """
     try:
         document = _read_yaml(file) if file.name == BY_HAND else read_small_json(file)
@@ -77,19 +77,19 @@ def read_metadata(file: Path) -> dict[str, dict[str, Any]]:
         raise SpikeRelayError(f"{file} cannot be read: {error}") from None
     if not isinstance(document, dict):
         raise SpikeRelayError(f"{file}: a table of names and values is needed")
-    told = document
+    metadata = document
     if file.name != BY_HAND:
         try:
-            told = aind_subject(document) if file.name == AIND_SUBJECT else aind_description(document)
+            metadata = aind_subject(document) if file.name == AIND_SUBJECT else aind_description(document)
         except (TypeError, AttributeError) as error:
             raise SpikeRelayError(f"{file} is not as its schema has it: {error}") from None
-    if problems := [*schema_problems(told), *time_problems(told)]:
+    if problems := [*schema_problems(metadata), *time_problems(metadata)]:
         raise SpikeRelayError("\n".join(f"{file}, {problem}" for problem in problems))
-    return told
+    return metadata
 
 
 def _read_yaml(file: Path) -> Any:
-    """What a YAML file holds, dates as text; one that is no YAML raises ValueError."""
+    """Read a YAML file, dates as text; raise ValueError when it is not YAML."""
     # NeuroConv takes two seconds to import; most sessions have no YAML file.
     from neuroconv.utils import load_dict_from_file
 
@@ -104,7 +104,7 @@ def _read_yaml(file: Path) -> Any:
 
 
 def schema_problems(document: dict[str, Any]) -> Iterator[str]:
-    """What is wrong with metadata in NeuroConv's form, by its schema: `<path>: <what>`."""
+    """The mistakes of metadata in NeuroConv's form, by its schema: `<path>: <mistake>`."""
     # NeuroConv's folder, without the seconds that importing it takes.
     neuroconv = find_spec("neuroconv")
     assert neuroconv is not None and neuroconv.origin is not None
@@ -130,17 +130,17 @@ def schema_problems(document: dict[str, Any]) -> Iterator[str]:
             for name in sorted(set(error.instance) - set(names), key=str):
                 yield f"{path}.{name}: unknown{nearest(str(name), names)}".removeprefix(".")
         else:
-            yield f"{path}: {shortened(error.message)}".removeprefix(": ")
+            yield f"{path}: {shorten(error.message)}".removeprefix(": ")
 
 
-def time_problems(told: dict[str, Any]) -> Iterator[str]:
+def time_problems(metadata: dict[str, Any]) -> Iterator[str]:
     """The dates and times that cannot be read."""
     for part, field in (("NWBFile", "session_start_time"), ("Subject", "date_of_birth")):
-        fields = told.get(part)
+        fields = metadata.get(part)
         value = fields.get(field) if isinstance(fields, dict) else None
         date_is_enough = field == "date_of_birth"
         if isinstance(value, str) and not _is_time(value, date_is_enough):
-            yield f"{part}.{field}: {value!r} is no date and time as in 2026-01-15T10:30:00+01:00"
+            yield f"{part}.{field}: {value!r} is not a date with time such as 2026-01-15T10:30:00+01:00"
 
 
 def _named(*fields: str) -> dict[str, Any]:
@@ -163,24 +163,24 @@ def _is_time(text: str, date_is_enough: bool) -> bool:
 
 def aind_subject(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The subject of a `subject.json`; schema 2 keeps most of it in `subject_details`."""
-    told = document | (document.get("subject_details") or {})
+    fields = document | (document.get("subject_details") or {})
     subject = {
-        "subject_id": told.get("subject_id"),
-        "species": _name(told.get("species")),
-        "sex": SEX.get(told.get("sex", "")),
-        "date_of_birth": told.get("date_of_birth"),
-        "genotype": told.get("genotype"),
-        "strain": _name(told.get("strain") or told.get("background_strain")),
+        "subject_id": fields.get("subject_id"),
+        "species": _name(fields.get("species")),
+        "sex": SEX.get(fields.get("sex", "")),
+        "date_of_birth": fields.get("date_of_birth"),
+        "genotype": fields.get("genotype"),
+        "strain": _name(fields.get("strain") or fields.get("background_strain")),
     }
-    return {"Subject": _told(subject)}
+    return {"Subject": _drop_empty(subject)}
 
 
 def aind_description(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The session of a `data_description.json`. Raw data were created when they were recorded, derived ones later."""
     investigators = document.get("investigators") or []
     if not isinstance(investigators, list):
-        raise TypeError("investigators is no list")
-    told = {
+        raise TypeError("investigators is not a list")
+    session = {
         "session_id": document.get("name"),
         "institution": _name(document.get("institution")),
         "experimenter": [name for name in map(_name, investigators) if name],
@@ -189,43 +189,43 @@ def aind_description(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     if document.get("data_level") in (None, "raw"):
         time = document.get("creation_time")
         on = document.get("creation_date")
-        told["session_start_time"] = f"{on}T{time}" if on and time and "T" not in time else time
-    return {"NWBFile": _told(told), "Subject": _told({"subject_id": document.get("subject_id")})}
+        session["session_start_time"] = f"{on}T{time}" if on and time and "T" not in time else time
+    return {"NWBFile": _drop_empty(session), "Subject": _drop_empty({"subject_id": document.get("subject_id")})}
 
 
 def _name(value: Any) -> str | None:
     return value.get("name") if isinstance(value, dict) else value
 
 
-def _told(fields: dict[str, Any]) -> dict[str, Any]:
+def _drop_empty(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value not in (None, "", [])}
 
 
-def merged(sources: dict[str, dict[str, dict[str, Any]]]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Lay what the sources tell over each other, later ones on top.
+def merge_metadata(sources: dict[str, dict[str, dict[str, Any]]]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Merge the metadata of the sources; later sources override earlier ones.
 
     Returns
     -------
     metadata : dict
         Part -> field -> value.
     origins : dict
-        `part.field` -> the source that told it.
+        `part.field` -> its source.
     """
     metadata: dict[str, dict[str, Any]] = {}
     origins: dict[str, str] = {}
     for source, parts in sources.items():
         for part, fields in parts.items():
             known = metadata.setdefault(part, {})
-            # A device or a group has fields of its own.
-            for name, told in fields.items():
-                known[name] = known.get(name, {}) | told if isinstance(told, dict) else told
+            # A device or a group has fields itself.
+            for name, value in fields.items():
+                known[name] = known.get(name, {}) | value if isinstance(value, dict) else value
             origins |= {f"{part}.{field}": source for field in fields}
     return metadata, origins
 
 
-def unknown(metadata: dict[str, dict[str, Any]]) -> list[str]:
-    """What archives ask for and no source told."""
-    told = {part: set(fields) for part, fields in metadata.items()}
-    if "date_of_birth" in told.get("Subject", ()):
-        told["Subject"].add("age")
-    return [f"{part}.{field}" for part in WANTED for field in WANTED[part] if field not in told.get(part, ())]
+def list_missing_fields(metadata: dict[str, dict[str, Any]]) -> list[str]:
+    """The fields that archives ask for and that the metadata lack."""
+    known = {part: set(fields) for part, fields in metadata.items()}
+    if "date_of_birth" in known.get("Subject", ()):
+        known["Subject"].add("age")
+    return [f"{part}.{field}" for part in WANTED for field in WANTED[part] if field not in known.get(part, ())]

@@ -40,7 +40,7 @@ class Times:
         return self[:] if dtype is None else self[:].astype(dtype)
 
 
-def timed(recording: BaseRecording, clock: Clock) -> BaseRecording:
+def set_clock(recording: BaseRecording, clock: Clock) -> BaseRecording:
     """The same recording (BaseRecording of one segment) with the times of a clock of as many samples."""
     # SpikeInterface's preprocessed recordings ask those that they are made of for the time.
     recording = concatenate_recordings([recording])
@@ -58,7 +58,7 @@ def register_clock(sorting: BaseSorting, clock: Clock) -> None:
     """
     # SpikeInterface keeps times with a recording. This one needs no memory: all its samples are one number.
     silent = NumpyRecording([np.broadcast_to(np.int16(0), (clock.num_samples, 1))], clock.sampling_frequency_hz)
-    sorting.register_recording(timed(silent, clock))
+    sorting.register_recording(set_clock(silent, clock))
 
 
 def set_times_like(recording: BaseRecording, source: BaseRecording) -> None:

@@ -9,10 +9,10 @@ from typing import Any, cast
 from spikeinterface import BaseRecording, load
 
 from capsules.common.facts import PreprocessingFacts
-from capsules.common.tasks.task import Task, damaged
+from capsules.common.tasks.task import Task, describe_damage
 
 
-def written_traces(task: Task[Any]) -> BaseRecording:
+def load_traces(task: Task[Any]) -> BaseRecording:
     """Preprocessing's recording (BaseRecording, one segment).
 
     Raises
@@ -21,12 +21,12 @@ def written_traces(task: Task[Any]) -> BaseRecording:
         When its samples are not those that were written: SpikeInterface takes a cut file for a shorter recording.
     """
     folder, digest = task.input("preprocessing", "traces"), task.input_facts(PreprocessingFacts).traces_digest
-    if digest is not None and traces_digest(folder) != digest:
-        raise damaged(folder.parent, "the traces are not those that preprocessing wrote")
+    if digest is not None and digest_traces(folder) != digest:
+        raise describe_damage(folder.parent, "the traces are not those that preprocessing wrote")
     return cast(BaseRecording, load(folder))
 
 
-def traces_digest(folder: Path, blocks: int = 64, block_bytes: int = 1 << 20) -> str:
+def digest_traces(folder: Path, blocks: int = 64, block_bytes: int = 1 << 20) -> str:
     """A digest of written traces, from evenly spaced blocks, so that it costs the same for any length."""
     digest = hashlib.sha256()
     for file in sorted(folder.glob("*.raw")):

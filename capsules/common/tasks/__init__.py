@@ -1,1 +1,1 @@
-"""A task: one stage on one recording, sorting, block or run; its command line, its record, its share of the machine."""
+"""A task: one stage on one recording, sorting, block or run; its command line, its record, its cores and memory."""

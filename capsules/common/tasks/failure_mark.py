@@ -1,4 +1,4 @@
-"""The note in the results folder that a task was killed or failed, and why."""
+"""The note in the results folder that a task was killed or failed, with the reason."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from capsules.common.tasks.task import Task
 
 
 class FailureMark:
-    """The note in `RESULTS_PATH/nextflow/failed/` that stands while a task runs and stays when it fails."""
+    """The note in `RESULTS_PATH/nextflow/failed/` that exists while a task runs, and stays when it fails."""
 
     def __init__(self, task: Task[Any]):
-        results = results_folder()
+        results = find_results_folder()
         self.task = task
         self.file = results / "nextflow" / "failed" / f"{task.stage.folder(task.id)}.json" if results else None
 
@@ -31,7 +31,7 @@ class FailureMark:
             self.file.unlink(missing_ok=True)
 
 
-def results_folder() -> Path | None:
-    """The run's results folder, when it is Nextflow that runs this task."""
+def find_results_folder() -> Path | None:
+    """The run's results folder, when Nextflow runs this task."""
     results = os.environ.get("RESULTS_PATH")
     return Path(results) if results and "NXF_TASK_WORKDIR" in os.environ else None

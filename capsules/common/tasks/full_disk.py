@@ -1,4 +1,4 @@
-"""What to say when a disk is full: which one, and what to do."""
+"""Recognize a full disk, and describe which one and what to do."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pathlib import Path
 
 CODES = (errno.ENOSPC, errno.EDQUOT)
 WORDS = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), f"errno = {errno.ENOSPC}", f"errno = {errno.EDQUOT}")
-"""How libraries that lose the error's number tell it: sorters in their logs, HDF5 in its own form."""
+"""The error in libraries that lose its number: sorters in their logs, HDF5 in its messages."""
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether an error, or what led to it, is a full disk or a quota that is used up."""
+    """Whether an error, or its cause, is a full disk or an exhausted quota."""
     return any(
         getattr(cause, "errno", None) in CODES or any(word in str(cause) for word in WORDS) for cause in _causes(error)
     )
 
 
-def told(error: BaseException, *folders: Path | None) -> str:
-    """A full disk in words: how much is free where a task writes, and in the folder for temporary files."""
-    asked = [folder for folder in (*folders, Path(tempfile.gettempdir())) if folder is not None and folder.exists()]
-    free = ", ".join(f"{_free(folder)} in {folder.resolve()}" for folder in dict.fromkeys(asked))
+def describe_full_disk(error: BaseException, *folders: Path | None) -> str:
+    """Describe a full disk: the free space where a task writes, and in the folder for temporary files."""
+    existing = [folder for folder in (*folders, Path(tempfile.gettempdir())) if folder is not None and folder.exists()]
+    free = ", ".join(f"{_free(folder)} in {folder.resolve()}" for folder in dict.fromkeys(existing))
     return f"a disk is full ({free} are free): make room and run the same command with -resume ({error})"
 
 

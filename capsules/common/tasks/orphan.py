@@ -1,4 +1,4 @@
-"""End a task whose Nextflow or wrapper was killed: it would run on beside the tasks of the next run."""
+"""End a task whose Nextflow or wrapper was killed: it would continue in parallel with the tasks of the next run."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ EXIT_CODE = 143
 def end_with_nextflow() -> None:
     """Watch the Nextflow that started this task on this machine, and end the task and its children with it.
 
-    Outside of Nextflow, and under a cluster's scheduler, there is nothing to watch.
+    Outside of Nextflow, and under a cluster's scheduler, this does nothing.
     """
     if "NXF_TASK_WORKDIR" not in os.environ:
         return
     parents = psutil.Process().parents()
     nextflow = next((parent for parent in parents if parent.name() == "java"), None)
     if nextflow is None and os.environ.get("SPIKERELAY_NEXTFLOW_PID"):
-        # It was on this machine, and went before this process began.
+        # It ran on this machine, and ended before this process began.
         os._exit(EXIT_CODE)
     if nextflow is not None:
         # The task's wrapper is between the two: Nextflow starts the task again when it is gone.
@@ -32,7 +32,7 @@ def end_with_nextflow() -> None:
 
 
 def _watch(watched: list[psutil.Process]) -> None:
-    # is_running also tells when the process id has passed to another process.
+    # is_running is also false when another process has the process id now.
     with suppress(psutil.NoSuchProcess):
         while all(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in watched):
             time.sleep(POLL_S)

@@ -17,31 +17,31 @@ from capsules.common.contract import RECORDING_STAGES
 from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError, printable
 from capsules.common.files import write_json
 from capsules.common.tasks import full_disk, resources
-from capsules.common.tasks.failure_mark import FailureMark, results_folder
+from capsules.common.tasks.failure_mark import FailureMark, find_results_folder
 from capsules.common.tasks.orphan import end_with_nextflow
 from capsules.common.tasks.publishing import link_published
 from capsules.common.tasks.task import Task
 
 Run = Callable[[Task[Any]], None]
-"""What a stage does."""
+"""The `run` of a stage."""
 
 
 def perform(task: Task[Any], run: Run, output: Path, publish: Path | None = None) -> int:
     """Run a task, write its `stage.json` and give its folder the final name; return the exit code.
 
-    While it runs, `RESULTS_PATH/nextflow/failed/` says that the task was killed; the task puts the real cause there
-    when it fails, and removes the note when it ends well. So a task that is killed leaves its mark too.
+    While the task runs, its note in `RESULTS_PATH/nextflow/failed/` says that it was killed. When it fails, it writes
+    the real cause there; when it ends well, it removes the note. So a killed task leaves its note too.
     """
     end_with_nextflow()
     mark = FailureMark(task)
     try:
         return _perform(task, run, output, publish, mark)
     except OSError as error:
-        # The stage's own errors are in its record; here the record cannot be written, or the mark.
+        # The record has the errors of the stage; this one prevents writing the record or the note.
         if full_disk.is_full(error):
-            reason = full_disk.told(error, task.out, results_folder())
+            reason = full_disk.describe_full_disk(error, task.out, find_results_folder())
         else:
-            reason = f"cannot write: {error}: put that right and run the same command with -resume"
+            reason = f"cannot write: {error}: correct this and run the same command with -resume"
         remove_parts(task.out)
         print(reason, file=sys.stderr)
         with suppress(OSError):
@@ -68,10 +68,10 @@ def _perform(
         code = 1
         shown = str(error) if isinstance(error, SpikeRelayError) else f"{type(error).__name__}: {error}"
         if lost := task.lost_data:
-            shown = f"{lost} is gone, or its disk is: bring it back and run the same command with -resume"
+            shown = f"{lost} is missing: mount or restore it and run the same command with -resume"
         if full_disk.is_full(error):
-            shown = full_disk.told(error, task.out, results_folder())
-            # So that there is room for the record.
+            shown = full_disk.describe_full_disk(error, task.out, find_results_folder())
+            # Make room for the record.
             remove_parts(task.out)
         _set_status(task, "failed", shown)
         if not isinstance(error, SpikeRelayError):
@@ -102,7 +102,7 @@ def _set_status(task: Task[Any], status: Literal["skipped", "failed"], reason: s
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove all that a task has written but its log; nothing where the folder has its final name already."""
+    """Remove all that a task has written except its log; do nothing when the folder has its final name already."""
     for path in folder.iterdir() if folder.exists() else ():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -110,8 +110,8 @@ def remove_parts(folder: Path) -> None:
             path.unlink()
 
 
-def stub(task: Task[Any]) -> None:
-    """Write an empty output of the right shape, for `-stub-run`."""
+def write_stub(task: Task[Any]) -> None:
+    """Write an empty output with all parts, for `-stub-run`."""
     for part in task.stage.gives:
         (task.out / part.name).write_text("{}\n")
 
@@ -125,7 +125,7 @@ def _start_log(task: Task[Any]) -> None:
 
 
 def _end_log() -> None:
-    """Close the log: its folder is renamed or left behind."""
+    """Close the log: its folder is renamed or abandoned."""
     logging.captureWarnings(False)
     root = logging.getLogger()
     for handler in list(root.handlers):
@@ -135,9 +135,9 @@ def _end_log() -> None:
 
 
 def _pass_on_skips(task: Task[Any]) -> None:
-    """A recording whose earlier stage was skipped or failed is skipped here for the same reason.
+    """Skip a recording whose earlier stage was skipped or failed, for the same reason.
 
-    A stage that shows how far a recording came skips only what cannot be read at all.
+    A stage that reports up to the last completed step skips only recordings that cannot be read.
 
     Raises
     ------
@@ -153,9 +153,7 @@ def _pass_on_skips(task: Task[Any]) -> None:
     for name in task.stage.takes:
         record = task.input_record(name)
         if record is None:
-            raise SpikeRelayError(
-                f"no {task.input(name, 'stage.json')}: run capsules.{name} first, or give its --inputs"
-            )
+            raise SpikeRelayError(f"no {task.input(name, 'stage.json')}: run capsules.{name} first, or add --inputs")
         if record["status"] != "ok":
             raise Skip(f"{name} {record['status']}: {record['reason']}")
 

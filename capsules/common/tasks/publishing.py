@@ -1,4 +1,4 @@
-"""The parts of a stage that users see, linked for Nextflow to publish."""
+"""The parts of a stage that users see, as links that Nextflow publishes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from capsules.common.files import link_or_copy
 
 
 def link_published(stage: Stage, id: str, folder: Path, target: Path) -> None:
-    """Hard-link a stage's published parts into `target`, each named for its place in the results with % for /.
+    """Hard-link a stage's published parts into `target`, each named after its place in the results with % for /.
 
     Nextflow moves them to the results folder from there: it does not publish parts of a folder that is an output.
     """

@@ -1,4 +1,4 @@
-"""A task's share of the machine: cores for every library that starts threads, and the lasting numba cache."""
+"""A task's cores, for every library that starts threads, its memory, and the permanent numba cache."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def limit_threads(n_jobs: int) -> None:
     """Limit BLAS, OpenMP, numba and torch to `n_jobs` threads: those imported later, in child processes, and now."""
     for name in THREAD_VARIABLES:
         os.environ[name] = str(n_jobs)
-    threadpool_limits(n_jobs)  # type: ignore[no-untyped-call]  # the library has no types
+    threadpool_limits(n_jobs)
     if numba := sys.modules.get("numba"):
         # The size of its pool is fixed by now, and it raises when the variable changes: some of the threads rest.
         most = numba.config.NUMBA_NUM_THREADS
@@ -40,7 +40,7 @@ def job_kwargs(n_jobs: int, settings: JobKwargs, pool_engine: str = "thread") ->
     """SpikeInterface's `job_kwargs` for a task with `n_jobs` cores and a section's `job_kwargs`.
 
     Threads rather than processes: they share the traces and start at once, and are as fast on numpy and numba work.
-    `patches.progress` says what becomes of the progress that is asked for here.
+    `patches.progress` shows the progress that `progress_bar` turns on.
     """
     return {
         "n_jobs": n_jobs,
@@ -51,13 +51,13 @@ def job_kwargs(n_jobs: int, settings: JobKwargs, pool_engine: str = "thread") ->
 
 
 def peak_memory_mb() -> float:
-    """The largest resident size this process and its ended children had, in MB."""
+    """The largest resident size of this process and its ended children, in MB."""
     usage = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return round(usage / 1024, 1)
 
 
 def numba_cache_folder() -> Path:
-    """Where compiled code lasts: beside the installed packages when they may be written, else in the user's cache."""
+    """The folder of compiled code: next to the installed packages if it is writable, else in the user's cache."""
     installed = Path(sys.prefix) / "share" / "spikerelay" / "numba"
     if os.access(sys.prefix, os.W_OK) or os.access(installed, os.R_OK | os.W_OK):
         return installed
@@ -65,7 +65,7 @@ def numba_cache_folder() -> Path:
 
 
 def use_numba_cache() -> None:
-    """Point numba at the lasting cache and make every function that it compiles from now on use it."""
+    """Make numba use the permanent cache for every function that it compiles from now on."""
     os.environ.setdefault("NUMBA_CACHE_DIR", str(numba_cache_folder()))
     Path(os.environ["NUMBA_CACHE_DIR"]).mkdir(parents=True, exist_ok=True)
     cache_compiled_code()

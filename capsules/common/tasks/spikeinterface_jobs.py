@@ -1,4 +1,4 @@
-"""SpikeInterface set up for a task: its share of the cores, and its progress in the log."""
+"""Set up SpikeInterface for a task: its cores, and its progress in the log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from capsules.parameters.model import JobKwargs
 
 
 def set_job_kwargs(task: Task[Any], settings: JobKwargs) -> dict[str, Any]:
-    """Set SpikeInterface's global `job_kwargs` for a task; they are also returned."""
+    """Set SpikeInterface's global `job_kwargs` for a task, and return them."""
     job_kwargs = resources.job_kwargs(task.n_jobs, settings)
     si.set_global_job_kwargs(**job_kwargs)
     progress.show_progress(settings.progress_bar, task.log)

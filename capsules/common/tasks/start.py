@@ -1,4 +1,4 @@
-"""Start a stage whose command line was read: the job, the output folder, and the stage's own code."""
+"""Start a stage: read its jobs, make its output folder, import its code."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from capsules.common.contract import RECORDING_STAGES, Stage
 from capsules.common.errors import printable
 from capsules.common.recordings.job import ID, read_jobs
 from capsules.common.tasks import resources
-from capsules.common.tasks.perform import perform, stub
+from capsules.common.tasks.perform import perform, write_stub
 from capsules.common.tasks.task import Task
 from capsules.parameters.model import Section
 
 
 def start(stage: Stage, section: Section | None, arguments: argparse.Namespace) -> int:
-    """Run a stage as its command line asks. Returns the exit code, as `command_line.main`."""
+    """Run a stage by its command line. Returns the exit code, as `command_line.main`."""
     try:
         jobs = read_jobs(arguments.job) if arguments.job else []
     except OSError as error:
@@ -32,9 +32,9 @@ def start(stage: Stage, section: Section | None, arguments: argparse.Namespace) 
     out.mkdir(parents=True)
     task = Task(stage, id, jobs, section, arguments.inputs, arguments.data, out, arguments.n_jobs)
     if arguments.stub_run:
-        return perform(task, stub, arguments.output, arguments.publish)
+        return perform(task, write_stub, arguments.output, arguments.publish)
     if "numba" in stage.libraries:
-        # Before SpikeInterface is imported: it hands its functions to numba then.
+        # Before the import of SpikeInterface, which passes its functions to numba then.
         resources.use_numba_cache()
     run = importlib.import_module(f"capsules.{stage.name}.stage").run
     return perform(task, run, arguments.output, arguments.publish)

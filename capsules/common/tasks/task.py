@@ -1,4 +1,4 @@
-"""What a stage works with: its inputs, its parameters, and the record that becomes its `stage.json`."""
+"""A task, as a stage sees it: its inputs, its parameters, and the record that becomes its `stage.json`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from capsules.common.contract import STAGES, Stage
 from capsules.common.errors import SpikeRelayError, printable
 from capsules.common.facts import F, Facts, facts_of
 from capsules.common.recordings.job import Job
-from capsules.common.tasks.versions import code_fingerprint, library_versions
+from capsules.common.tasks.versions import compute_code_fingerprint, read_library_versions
 
 
 class Record(TypedDict):
@@ -46,23 +46,23 @@ P = TypeVar("P")
 
 
 class Task(Generic[P]):
-    """What a stage's `run` works with; `Task[PreprocessingParams]` is one with those parameters.
+    """The argument of a stage's `run`; `Task[PreprocessingParams]` has those parameters.
 
     Attributes
     ----------
     id : str
-        The recording, the sorting of it, or the block, that this task is about. A sorting has the recording's id,
-        and the sorter's name after it when several sorters run.
+        The recording, sorting or block of this task. A sorting has the recording's id, followed by the sorter's name
+        when several sorters run.
     jobs : list of Job
         One job, or all jobs of the block.
     params : pydantic model
         The stage's resolved section; None for a stage without parameters.
     inputs : Path
-        Folder that has the earlier stages' folders.
+        Folder with the earlier stages' folders.
     data : Path
         The raw data folder.
     out : Path
-        Folder to write the parts into; it gets its final name when everything is written.
+        Folder for the parts; it gets its final name when all are written.
     n_jobs : int
         Cores that the task may use.
     """
@@ -87,8 +87,8 @@ class Task(Generic[P]):
             "seeds": {},
             "device": "cpu",
             "n_jobs": n_jobs,
-            "versions": library_versions(stage),
-            "code": code_fingerprint(stage),
+            "versions": read_library_versions(stage),
+            "code": compute_code_fingerprint(stage),
             "machine": platform.node(),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
         }
@@ -100,7 +100,7 @@ class Task(Generic[P]):
         Raises
         ------
         SpikeRelayError
-            When the command line named none.
+            When the command line has none.
         """
         if self._data is None:
             raise SpikeRelayError(f"{self.stage.name} reads raw data: add --data DIR")
@@ -108,7 +108,7 @@ class Task(Generic[P]):
 
     @property
     def lost_data(self) -> Path | None:
-        """The raw data folder where it was named and does not exist any more."""
+        """The raw data folder of the command line if it does not exist any more."""
         return self._data if self._data is not None and not self._data.exists() else None
 
     @property
@@ -118,48 +118,48 @@ class Task(Generic[P]):
         return job
 
     def input(self, stage: str, part: str, id: str | None = None) -> Path:
-        """The path of a part that an earlier stage gave for this recording or sorting (or for `id`)."""
+        """The path of a part that an earlier stage wrote for this recording or sorting (or for `id`)."""
         if id is None:
             id = self.job.id if STAGES[stage].level == "recording" else self.id
         return self.inputs / STAGES[stage].folder(id) / part
 
     def input_record(self, stage: str, id: str | None = None) -> Record | None:
-        """An earlier stage's `stage.json`, or None when that stage left nothing."""
+        """An earlier stage's `stage.json`, or None when that stage wrote nothing."""
         file = self.input(stage, "stage.json", id)
         try:
             return cast(Record, json.loads(file.read_text())) if file.exists() else None
         except ValueError as error:
-            raise damaged(file.parent, f"stage.json cannot be read, {error}") from None
+            raise describe_damage(file.parent, f"stage.json cannot be read, {error}") from None
 
     def input_facts(self, model: type[F], id: str | None = None) -> F:
-        """What an earlier stage left, by its model; without values when that stage left nothing."""
+        """An earlier stage's facts; without values when that stage wrote nothing."""
         return facts_of(self.input_record(model.stage, id), model)
 
     def change(self, text: str) -> None:
-        """Record something that was done otherwise than the parameters say."""
+        """Record an automatic adjustment to the parameters."""
         text = printable(text)
         self.record["changes"].append(text)
         self.log.info("changed: %s", text)
 
     def warn(self, text: str) -> None:
-        """Record something that the user should know."""
+        """Record a warning for the user."""
         text = printable(text)
         self.record["warnings"].append(text)
         self.log.warning(text)
 
     def fact(self, **facts: Any) -> None:
-        """Record what was measured or written, for the user."""
+        """Record facts that only people read."""
         self.record["facts"].update(facts)
 
     def leave(self, facts: Facts) -> None:
-        """Record what this stage leaves for others: the fields that were given."""
+        """Record facts that other stages read: the fields that are set in the model."""
         if facts.stage != self.stage.name:
-            raise TypeError(f"{type(facts).__name__} is not what {self.stage.name} leaves")
+            raise TypeError(f"{type(facts).__name__} are not the facts of {self.stage.name}")
         self.record["facts"].update(facts.model_dump(mode="json", exclude_unset=True))
 
 
-def damaged(folder: Path, what: str) -> SpikeRelayError:
-    """A stage's folder that is not as the stage left it: Nextflow does not look into it."""
+def describe_damage(folder: Path, what: str) -> SpikeRelayError:
+    """The error for a stage's folder that changed after the stage wrote it: Nextflow does not check the content."""
     return SpikeRelayError(
         f"a work file was changed after it was written ({what}): remove {folder.resolve().parent} and run the same "
         "command with -resume"

@@ -1,4 +1,4 @@
-"""Which code and libraries a stage's result comes from."""
+"""The code and libraries that a stage's result depends on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from capsules.common.contract import Stage
 PACKAGE = Path(capsules.__file__).parent
 
 
-def library_versions(stage: Stage) -> dict[str, str]:
+def read_library_versions(stage: Stage) -> dict[str, str]:
     """The installed version of each library that the stage declares, and of Python and this package."""
     versions = {"python": platform.python_version()}
     for name in ("spikerelay", *stage.libraries):
@@ -24,12 +24,12 @@ def library_versions(stage: Stage) -> dict[str, str]:
     return versions
 
 
-def code_fingerprint(stage: Stage) -> str:
+def compute_code_fingerprint(stage: Stage) -> str:
     """A digest of the stage's sub-package, of `common` and `parameters`, of its process and of its libraries' versions.
 
-    Nextflow hashes it into every task of the stage, so that changed code or an upgraded library is run again.
+    Nextflow hashes it into every task of the stage, so that a task runs again after a change of the code or an upgrade.
     """
-    digest = hashlib.sha256(repr(sorted(library_versions(stage).items())).encode())
+    digest = hashlib.sha256(repr(sorted(read_library_versions(stage).items())).encode())
     for folder in ("common", "parameters", stage.name):
         files = (file for file in (PACKAGE / folder).rglob("*") if file.is_file() and "__pycache__" not in file.parts)
         for file in sorted(files):

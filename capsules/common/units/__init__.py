@@ -1,1 +1,1 @@
-"""What is computed of units in more than one stage."""
+"""Computations on units that several stages share."""

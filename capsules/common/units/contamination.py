@@ -1,4 +1,4 @@
-"""How contaminated a unit may be, from the violations of its refractory period, with Poisson bounds.
+"""The contamination of a unit, estimated from the violations of its refractory period, with Poisson bounds.
 
 Llobet, Wyngaard and Barbour, Automatic post-processing and merging of multiple spike-sorting analyses with Lussac,
 bioRxiv (2022).
@@ -16,20 +16,22 @@ CONFIDENCE = 0.95
 """Of each bound, one-sided."""
 
 
-def contamination(violations: npt.ArrayLike, spikes: npt.ArrayLike, duration_s: float, refractory_s: float) -> Floats:
-    """Share of a unit's spikes that are other neurons', which fire independently of it; SpikeInterface's formula.
+def estimate_contamination(
+    violations: npt.ArrayLike, spikes: npt.ArrayLike, duration_s: float, refractory_s: float
+) -> Floats:
+    """Estimate the share of a unit's spikes that come from independent other neurons; SpikeInterface's formula.
 
     Parameters
     ----------
     violations : array, (units,)
-        Pairs of spikes that are nearer than the refractory period.
+        Pairs of spikes that are closer than the refractory period.
     spikes : array, (units,)
     duration_s, refractory_s : float
 
     Returns
     -------
     array, (units,)
-        0 to 1; 1 as well where there are more violations than any contamination explains, or fewer than two spikes.
+        0 to 1; also 1 for more violations than any contamination explains, and for fewer than two spikes.
     """
     spikes = np.asarray(spikes, dtype=float)
     pairs = spikes**2 * refractory_s / duration_s
@@ -38,17 +40,17 @@ def contamination(violations: npt.ArrayLike, spikes: npt.ArrayLike, duration_s: 
     return share
 
 
-def contamination_bounds(
+def estimate_contamination_bounds(
     violations: npt.ArrayLike, spikes: npt.ArrayLike, duration_s: float, refractory_s: float
 ) -> tuple[Floats, Floats]:
-    """Lowest and highest contamination that the number of violations allows, as a Poisson count, each with CONFIDENCE.
+    """Estimate lower and upper bounds of the contamination, each with CONFIDENCE, for a Poisson number of violations.
 
-    Parameters and shapes as for `contamination`.
+    Parameters and shapes are those of `estimate_contamination`.
     """
     violations = np.asarray(violations, dtype=float)
     fewest = np.where(violations > 0, chi2.ppf(1 - CONFIDENCE, 2 * np.maximum(violations, 1)) / 2, 0)
     most = chi2.ppf(CONFIDENCE, 2 * (violations + 1)) / 2
     return (
-        contamination(fewest, spikes, duration_s, refractory_s),
-        contamination(most, spikes, duration_s, refractory_s),
+        estimate_contamination(fewest, spikes, duration_s, refractory_s),
+        estimate_contamination(most, spikes, duration_s, refractory_s),
     )

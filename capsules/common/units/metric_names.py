@@ -8,9 +8,9 @@ from typing import TypedDict, cast
 
 METRIC_EXTENSIONS = ("quality_metrics", "template_metrics")
 LIBRARY_NAMES = Path(__file__).parents[3] / "pipeline" / "library_names.json"
-"""What the installed libraries know; made by `make generate`."""
+"""The names in the installed libraries; `make generate` writes it."""
 METRICS = "metrics"
-"""Its entry of the metrics: their columns and dependencies, and which need several channels."""
+"""Its key for the metrics: their columns and dependencies, and which need several channels."""
 
 
 class _Metrics(TypedDict):
@@ -24,7 +24,7 @@ def _metrics() -> _Metrics:
 
 
 def metric_columns() -> dict[str, dict[str, list[str]]]:
-    """Extension -> metric -> the columns that SpikeInterface gives it."""
+    """Extension -> metric -> the columns that SpikeInterface computes for it."""
     return _metrics()["columns"]
 
 
@@ -34,7 +34,7 @@ def metric_dependencies() -> dict[str, list[str]]:
 
 
 def multi_channel_metrics() -> list[str]:
-    """The template metrics that need several channels: they are asked for by a setting of their own."""
+    """The template metrics that need several channels: a separate setting turns them on."""
     return _metrics()["multi_channel"]
 
 

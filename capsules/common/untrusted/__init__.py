@@ -1,1 +1,1 @@
-"""Files that others made: read without running anything, and written nowhere but inside the results folder."""
+"""Files from others: nothing in them is executed, and nothing is written outside the results folder."""

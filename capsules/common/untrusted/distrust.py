@@ -1,9 +1,9 @@
-"""Reading what others made without running what it brings along.
+"""Read files from others without executing anything in them.
 
 A pickle may name any function, and numpy, zarr and SpikeInterface files may hold pickles; SpikeInterface's
-descriptions of a recording may name any class. `distrust_files` makes the whole process take data from files and
-nothing else. The `load_*` functions read what lies in a results folder, each by the one kind that the contract
-declares: SpikeInterface's own `load` looks for itself what a folder is, and unpickles for several kinds.
+descriptions of a recording may name any class. `distrust_files` makes the whole process read only data from
+files. The `load_*` functions read the parts of a results folder, each as the one kind that the contract declares:
+SpikeInterface's own `load` detects the kind of a folder, and unpickles for several kinds.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ PLAIN = {
     ("scipy.interpolate._rgi", "RegularGridInterpolator"),
     ("scipy._lib.array_api_compat.numpy._aliases", "asarray"),
 }
-"""What a pickle may name (module, name): nothing here does more than hold data."""
+"""Names that a pickle may contain (module, name): all of them only hold data."""
 
 READERS = ("spikeinterface", "probeinterface", "neo", "numpy", "numcodecs", "zarr", "hdmf_zarr", "pandas", "joblib")
 """Packages whose unpickling reads files; others that unpickle (multiprocessing, numba) read what this user wrote."""
@@ -55,23 +55,23 @@ EVALUATING = {
 
 
 MAX_DESCRIPTION = 50_000_000
-"""Bytes of a description: one of a recording with thousands of channels holds each one's place."""
+"""Bytes of a description: that of a recording with thousands of channels has the position of each."""
 
 
 class ForeignCode(SpikeRelayError):
-    """A file that would have something run."""
+    """A file that would execute code."""
 
 
 @cache
 def distrust_files() -> None:
-    """From now on, what this process reads with numpy, zarr and SpikeInterface cannot have anything run."""
-    # One for every way to unpickle, also those that an upgrade adds. It cannot be removed again.
+    """From now on, files that this process reads with numpy, zarr and SpikeInterface cannot execute anything."""
+    # Covers every way to unpickle, also those that an upgrade adds. It cannot be removed again.
     sys.addaudithook(_check_unpickling)
     look_classes_up_by(_extractor_class)
 
 
 def _check_unpickling(event: str, arguments: tuple[Any, ...]) -> None:
-    """Stop a pickle that names more than data, before Python imports what it names."""
+    """Stop a pickle that names more than data, before Python imports it."""
     if event != "pickle.find_class" or tuple(arguments) in PLAIN:
         return
     frame: FrameType | None = sys._getframe(1)
@@ -83,7 +83,7 @@ def _check_unpickling(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _extractor_class(name: str) -> type[BaseExtractor]:
-    """The class that a description names, when it is one of SpikeInterface's own that reads data alone."""
+    """The class that a description names, if it is one of SpikeInterface's own that only reads data."""
     module, _, last = str(name).rpartition(".")
     kind = None
     if module.split(".")[0] == "spikeinterface" and last not in EVALUATING:
@@ -91,7 +91,7 @@ def _extractor_class(name: str) -> type[BaseExtractor]:
     # Of the extractors of sortings, Phy's and Klusta's run their parameter files.
     allowed = BaseRecording if module.startswith("spikeinterface.extractors") else BaseExtractor
     if not (isinstance(kind, type) and issubclass(kind, allowed)):
-        raise ForeignCode(f"the file asks for {name!r}, which is no recording of SpikeInterface's: it is not read")
+        raise ForeignCode(f"the file asks for {name!r}, which is not a recording of SpikeInterface: it is not read")
     return kind
 
 
@@ -101,7 +101,7 @@ def load_saved(path: Path) -> BaseRecording:
     Raises
     ------
     ForeignCode
-        When it would have something run.
+        When it would execute code.
     """
     distrust_files()
     if path.is_dir() and path.suffix == ".zarr":
@@ -112,7 +112,7 @@ def load_saved(path: Path) -> BaseRecording:
         raise ForeignCode(f"{path.name}: only .json files are read, since a pickle may run anything")
     described = [path / name for name in ("si_folder.json", "cached.json") if (path / name).is_file()]
     if not described:
-        raise ForeignCode(f"{path}: no recording that SpikeInterface saved (it has no si_folder.json)")
+        raise ForeignCode(f"{path}: not a recording that SpikeInterface saved (it has no si_folder.json)")
     return cast(BaseRecording, load(described[0], base_folder=path))
 
 
@@ -128,7 +128,7 @@ def load_sorting(folder: Path) -> NumpyFolderSorting:
     declared = _declared(folder, "si_folder.json").get("class")
     if declared != f"{NumpyFolderSorting.__module__}.{NumpyFolderSorting.__qualname__}":
         raise ForeignCode(f"{folder} is not a sorting that a run saved: its si_folder.json declares {declared!r}")
-    with one_line(folder):
+    with report_unreadable(folder):
         return NumpyFolderSorting(folder)
 
 
@@ -141,7 +141,7 @@ def load_analyzer(folder: Path, load_extensions: bool = False) -> SortingAnalyze
         When the folder holds anything else.
     """
     distrust_files()
-    with one_line(folder):
+    with report_unreadable(folder):
         analyzer: SortingAnalyzer = load_sorting_analyzer(folder, load_extensions=load_extensions, format="zarr")
         return analyzer
 
@@ -149,7 +149,7 @@ def load_analyzer(folder: Path, load_extensions: bool = False) -> SortingAnalyze
 def load_motion(folder: Path) -> dict[str, Any]:
     """The motion that a run published, as `load_motion_info` gives it; raises SpikeRelayError when it is not one."""
     distrust_files()
-    with one_line(folder):
+    with report_unreadable(folder):
         return cast(dict[str, Any], load_motion_info(folder))
 
 
@@ -175,13 +175,13 @@ def _declared(folder: Path, name: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise SpikeRelayError(f"{folder / name} cannot be read: {error}") from None
     if not isinstance(declared, dict):
-        raise SpikeRelayError(f"{folder / name} is not what a run leaves: it is no JSON object")
+        raise SpikeRelayError(f"{folder / name} is not what a run leaves: it is not a JSON object")
     return declared
 
 
 @contextmanager
-def one_line(folder: Path) -> Iterator[None]:
-    """Say that a folder cannot be read, whatever in it is missing or broken."""
+def report_unreadable(folder: Path) -> Iterator[None]:
+    """Turn any error of reading a folder into one line for the user."""
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError, EOFError) as error:

@@ -15,12 +15,12 @@ from capsules.common.untrusted.small_files import read_small_json
 
 
 def check_outer_files(file: Path, data: Path) -> None:
-    """Check that what a file has elsewhere are regular files of the data folder, before a library opens them.
+    """Check that all files that a file refers to are regular files of the data folder, before a library opens them.
 
     Raises
     ------
     ForeignCode
-        With the path of one that is not. Nothing of it has been opened.
+        With the path of a file that is not. The check does not open it.
     """
     named: list[str] | list[str | bytes] = []
     if file.is_dir():
@@ -43,14 +43,14 @@ def check_outer_files(file: Path, data: Path) -> None:
 
 
 def _check_leaf(path: Path, file: Path) -> None:
-    """A file that another one refers to may not refer further, which could go round without end."""
+    """Reject a referenced file that refers to further files: references could form a circle."""
     with h5py.File(path, "r") as opened:
         if further := next(_hdf5_files(opened), None):
             raise ForeignCode(f"{file.name} refers to {path}, which refers further to {os.fsdecode(further)}")
 
 
 def _hdf5_files(group: h5py.Group) -> Iterator[str | bytes]:
-    """The files that an HDF5 file refers to; soft links and external ones are not followed."""
+    """The files that an HDF5 file refers to, without following soft and external links."""
     groups, seen = [group], set()
     while groups:
         group = groups.pop()
@@ -83,6 +83,6 @@ def _zarr_links(store: Path) -> list[str]:
             links = read_small_json(file).get("zarr_link", [])
             sources += [link["source"] for link in links if link.get("source") not in (None, ".")]
         except (ValueError, AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise ForeignCode(f"{file} is not what a zarr store has: {error}") from None
+            raise ForeignCode(f"{file} is not a valid part of a zarr store: {error}") from None
     # Relative ones start at the store.
     return [os.path.join(store.name, source) for source in sources]

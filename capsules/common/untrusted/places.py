@@ -1,6 +1,6 @@
-"""The places in a results folder that a run writes: they stay inside of it, and nobody else's files are in them.
+"""The places in a results folder that a run writes: all are inside the folder, and none has files of others.
 
-A results folder may come from somebody else, with links that lead elsewhere, or be a folder of the user's own.
+A results folder may come from others, with links to other places, or be a folder with the user's files.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ TOPS = sorted(
 
 
 def is_inside(path: Path, folder: Path) -> bool:
-    """Whether a path, with all links followed, is a folder or lies in it."""
+    """Whether a path, with all links followed, is a folder or is inside it."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
-def inside(results: Path, path: Path) -> Path:
-    """A path in the results folder that is to be written or removed.
+def check_inside(results: Path, path: Path) -> Path:
+    """Check a path in the results folder before it is written or removed, and return it.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def inside(results: Path, path: Path) -> Path:
     return path
 
 
-def links_out(results: Path) -> list[Path]:
+def find_links_out(results: Path) -> list[Path]:
     """The links at a run's places that lead out of the results folder."""
     return [link for name in TOPS for link in _links(results / name) if not is_inside(link, results)]
 
@@ -58,17 +58,17 @@ def _links(path: Path) -> Iterator[Path]:
                     folders.append(Path(entry.path))
 
 
-def foreign_names(results: Path) -> list[str]:
-    """What stands at a run's places in a folder that is not a run's: the user's own files."""
+def find_foreign_names(results: Path) -> list[str]:
+    """The user's files at a run's places, in a folder that is not a results folder."""
     if (results / RUN_RECORD).exists():
         return []
-    # Nextflow's records alone are what a run leaves that was rejected for its parameters.
+    # A run that was rejected for its parameters leaves only Nextflow's records.
     own = {Path(LOCK).parts[0]} if (results / LOCK).exists() else set()
     return [name for name in TOPS if name not in own and os.path.lexists(results / name)]
 
 
-def overlap(results: Path, data: Path) -> str | None:
-    """Why a run into `results` would write among the raw data, or None."""
+def explain_overlap(results: Path, data: Path) -> str | None:
+    """The reason why a run into `results` would write into the raw data, or None."""
     if os.path.realpath(results) == os.path.realpath(data):
         return "is the data folder"
     if is_inside(results, data):
@@ -77,6 +77,6 @@ def overlap(results: Path, data: Path) -> str | None:
     return f"would be written among the raw data: the data folder is inside {results / within[0]}" if within else None
 
 
-def unused_name(path: Path) -> Path:
-    """A hidden name next to a path that nobody can have prepared."""
+def make_unused_name(path: Path) -> Path:
+    """A hidden, random name next to a path: nobody can prepare a link there."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")

@@ -1,4 +1,4 @@
-"""Files that tell about recordings: read whole, so they have to be small, and what they hold plain."""
+"""Small files with information about recordings: read whole, with a limit of size and plain content."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ MAX_PARTS = 100_000
 
 
 def read_small(file: Path, most: int = MAX_BYTES) -> str:
-    """The text of a file; letters that are no UTF-8 are replaced.
+    """The text of a file; bytes that are not UTF-8 are replaced.
 
     Raises
     ------
     OSError
         When it cannot be opened.
     ValueError
-        When it is no regular file (a pipe would be waited for), or larger than it should be.
+        When it is not a regular file (reading a pipe would wait), or too large.
     """
     if file.exists() and not file.is_file():
-        raise ValueError("it is no regular file")
+        raise ValueError("it is not a regular file")
     if (size := file.stat().st_size) > most:
-        raise ValueError(f"it has {size / 1e6:.0f} MB, more than the {most / 1e6:g} MB that such a file may have")
+        raise ValueError(f"it is too large: {size / 1e6:.0f} MB (limit: {most / 1e6:g} MB)")
     return file.read_text(errors="replace")
 
 
 def read_small_json(file: Path, most: int = MAX_BYTES) -> Any:
-    """What a JSON file holds; raises as `read_small` does, and ValueError when it is no JSON."""
+    """The content of a JSON file; raises as `read_small` does, and ValueError when it is not JSON."""
     try:
         return json.loads(read_small(file, most))
     except RecursionError:
@@ -46,12 +46,12 @@ def read_small_csv(file: Path) -> csv.DictReader[str]:
 
 
 def check_plain(document: Any) -> None:
-    """Hold that a document can be written again: no text that is none, no part that repeats itself without end.
+    """Check that a document can be written: all texts are valid, and its size is limited.
 
     Raises
     ------
     ValueError
-        A few lines of YAML can say a part so often, by aliases, that no memory holds it.
+        With the reason. A few lines of YAML with aliases can expand beyond any memory.
     """
     parts, seen = [document], 0
     while parts:

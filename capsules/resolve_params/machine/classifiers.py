@@ -24,18 +24,20 @@ def prepare_models(resolved: Resolved, launch_folder: Path) -> str:
     """
     curation = resolved.params.curation
     names = curation.models()
-    model_of = dict(zip(names, models.ready(names.values(), launch_folder), strict=True))
-    missing = [f"curation.{role}: {model.name!r}: {model.told}" for role, model in model_of.items() if not model.folder]
+    model_of = dict(zip(names, models.fetch_models(names.values(), launch_folder), strict=True))
+    missing = [
+        f"curation.{role}: {model.name!r}: {model.message}" for role, model in model_of.items() if not model.folder
+    ]
     if missing and curation.on_missing_model == "refuse":
         raise Rejected([f'{text} (curation.on_missing_model is "refuse")' for text in missing])
     resolved.notes += [f"{text}; its labels are left out" for text in missing]
     for role, model in model_of.items():
         if model.origin == "hub":
-            resolved.notes.append(f"curation.{role}: {model.name!r}: {model.told}")
+            resolved.notes.append(f"curation.{role}: {model.name!r}: {model.message}")
         if model.origin == "folder":
             setattr(curation, role, str(model.folder))
             resolved.origins.setdefault(f"curation.{role}", "detected in the launch folder")
-    return models.digest(model.folder for model in model_of.values()) if model_of else ""
+    return models.digest_models(model.folder for model in model_of.values()) if model_of else ""
 
 
 def missing_models(resolved: Resolved, launch_folder: Path) -> list[str]:
@@ -46,5 +48,5 @@ def missing_models(resolved: Resolved, launch_folder: Path) -> list[str]:
         f"curation.{role}: {name!r} is not on this machine: a run asks the hub for it, and {outcome} when it is "
         "unavailable"
         for role, name in resolved.params.curation.models().items()
-        if models.find(name, launch_folder) is None
+        if models.find_model(name, launch_folder) is None
     ]

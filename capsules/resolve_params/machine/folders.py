@@ -13,7 +13,13 @@ from typing import Any
 from capsules.common.contract import LOCK, RUN_RECORD
 from capsules.common.errors import is_text
 from capsules.common.files import write_json
-from capsules.common.untrusted.places import foreign_names, is_inside, links_out, overlap, unused_name
+from capsules.common.untrusted.places import (
+    explain_overlap,
+    find_foreign_names,
+    find_links_out,
+    is_inside,
+    make_unused_name,
+)
 from capsules.resolve_params.sheet import Session
 
 
@@ -61,7 +67,7 @@ def _path_problem(path: str, source: str) -> str | None:
 def _write_problem(folder: Path) -> str | None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = unused_name(folder / "writable")
+        probe = make_unused_name(folder / "writable")
         probe.touch(exist_ok=False)
         probe.unlink()
     except OSError as error:
@@ -74,14 +80,14 @@ def _foreign_problems(results: Path, sessions: list[Session], overwrite: bool) -
     problems = []
     for folder in _folders(results, sessions):
         shown = f"RESULTS_PATH={folder}"
-        links = links_out(folder) if is_inside(folder, results) else [folder]
+        links = find_links_out(folder) if is_inside(folder, results) else [folder]
         if links:
             more = f" and {len(links) - 1} more" if len(links) > 1 else ""
             problems.append(f"{shown}: the link {links[0]}{more} leads out of the results folder: remove the link")
         sources = {session.data for session in sessions if session.data and Path(session.data).is_absolute()}
-        reasons = [reason for data in sorted(sources) if (reason := overlap(folder, Path(data)))]
+        reasons = [reason for data in sorted(sources) if (reason := explain_overlap(folder, Path(data)))]
         problems += [f"{shown} {reason}: choose another folder" for reason in reasons]
-        if not (links or reasons or overwrite) and (names := foreign_names(folder)):
+        if not (links or reasons or overwrite) and (names := find_foreign_names(folder)):
             problems.append(
                 f"{shown} is not a results folder and holds files that the run would replace ({', '.join(names)}): "
                 "choose another folder, or give --overwrite, which moves them aside"
@@ -97,7 +103,7 @@ def move_aside(results: Path, sessions: list[Session]) -> list[str]:
     """Move the user's files out of the way of a run with `--overwrite`; a note for each folder names the new place."""
     notes = []
     for folder in _folders(results, sessions):
-        if names := foreign_names(folder):
+        if names := find_foreign_names(folder):
             aside = folder / f"before_{datetime.now(UTC):%Y%m%dT%H%M%S}_{secrets.token_hex(2)}"
             aside.mkdir()
             for name in names:

@@ -12,7 +12,7 @@ from typing import Any
 from capsules.common.errors import nearest
 from capsules.common.units.metric_names import LIBRARY_NAMES, METRICS
 from capsules.parameters.model import OpenSection, get_dotted, sections
-from capsules.parameters.problems import Problem, shown
+from capsules.parameters.problems import Problem, quote
 from capsules.resolve_params.params import PipelineParams
 
 EXTENSIONS = "postprocessing.extensions"
@@ -59,7 +59,7 @@ def name_problems(document: dict[str, Any]) -> list[Problem]:
         ]
     steps = get_dotted(document, PIPELINE) or {}
     problems += [
-        Problem((*PIPELINE.split("."), name), f"must be an object with the step's settings; got {shown(settings)}")
+        Problem((*PIPELINE.split("."), name), f"must be an object with the step's settings; got {quote(settings)}")
         for name, settings in steps.items()
         if not isinstance(settings, dict)
     ]
