@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
@@ -55,6 +55,12 @@ class OpenSection(Section):
     """
 
     model_config = ConfigDict(extra="allow")
+
+
+MotionPreset = Literal[
+    "dredge", "dredge_fast", "nonrigid_accurate", "nonrigid_fast_and_accurate", "rigid_fast", "kilosort_like"
+]
+"""SpikeInterface's presets of motion estimation."""
 
 
 class JobKwargs(Section):

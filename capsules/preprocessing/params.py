@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
-from capsules.parameters.model import JobKwargs, OpenSection, Section, param
+from capsules.parameters.model import JobKwargs, MotionPreset, OpenSection, Section, param
 
 
 class HighpassFilter(Section):
@@ -110,14 +110,9 @@ class EstimateMotion(OpenSection):
 class MotionCorrection(Section):
     compute: bool = param(True, "Estimate the motion of the probe and save it.")
     apply: bool = param(False, "Interpolate the traces along the estimated motion; otherwise the motion is only saved.")
-    preset: Literal[
-        "dredge",
-        "dredge_fast",
-        "nonrigid_accurate",
-        "nonrigid_fast_and_accurate",
-        "rigid_fast",
-        "kilosort_like",
-    ] = param("dredge_fast", "SpikeInterface's preset for the whole estimate.", flags={"--motion-preset": ...})
+    preset: MotionPreset = param(
+        "dredge_fast", "SpikeInterface's preset for the whole estimate.", flags={"--motion-preset": ...}
+    )
     detect_kwargs: OpenSection = param(OpenSection(), "Changes to the preset's peak detection.")
     select_kwargs: OpenSection = param(OpenSection(), "Changes to the preset's selection of peaks.")
     localize_peaks_kwargs: OpenSection = param(OpenSection(), "Changes to the preset's localisation of peaks.")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, ClassVar, Literal
 
-from capsules.parameters.model import Section, param
+from capsules.parameters.model import MotionPreset, Section, param
 from capsules.spikesorting.sorters.base import Context, SorterParams
 
 
@@ -23,9 +23,7 @@ class ComponentSettings(Section):
         True, "Filter again, whiten, and subtract the common reference from 32 channels on."
     )
     apply_motion_correction: bool = param(False, "Correct the drift.")
-    motion_correction_preset: Literal[
-        "dredge", "dredge_fast", "nonrigid_accurate", "nonrigid_fast_and_accurate", "rigid_fast", "kilosort_like"
-    ] = param("dredge_fast", "SpikeInterface's preset of the drift correction.")
+    motion_correction_preset: MotionPreset = param("dredge_fast", "SpikeInterface's preset of the drift correction.")
     freq_min: float = param(150.0, "Lower cut-off of the sorter's own filter.", unit="Hz", gt=0)
     peak_sign: Literal["neg", "pos", "both"] = param("neg", "Polarity of the spikes.")
     detect_threshold: float = param(5.0, "Detection threshold.", unit="MAD", gt=0)

@@ -5,7 +5,7 @@ https://spikeinterface.readthedocs.io/en/stable/how_to/customize_a_sorter.html
 
 from typing import Any, ClassVar, Literal
 
-from capsules.parameters.model import OpenSection, Section, param
+from capsules.parameters.model import MotionPreset, OpenSection, Section, param
 from capsules.spikesorting.sorters.base import Context, Sorter, SorterParams
 from capsules.spikesorting.sorters.components import keeps_files, make_repeatable
 
@@ -60,9 +60,7 @@ class Selection(Section):
 
 
 class MotionCorrection(OpenSection):
-    preset: Literal[
-        "dredge", "dredge_fast", "nonrigid_accurate", "nonrigid_fast_and_accurate", "rigid_fast", "kilosort_like"
-    ] = param("dredge_fast", "SpikeInterface's preset of the drift correction.")
+    preset: MotionPreset = param("dredge_fast", "SpikeInterface's preset of the drift correction.")
 
 
 class Merging(OpenSection):
