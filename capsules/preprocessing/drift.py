@@ -121,7 +121,8 @@ def estimate_motion(
         peaks = select_peaks(peaks, recording=recording, **({"seed": 0} | recipe.select))
         locations = locate(load_written() if load_written else recording, peaks, recipe.localize)
     else:
-        peaks, locations = find_peaks(recording, recipe.detect, recipe.localize, nodes, quiet)
+        detected = find_peaks(recording, recipe.detect, recipe.localize, nodes, quiet)
+        peaks, locations = cast(tuple[Array, Array], detected)
         outside = _are_outside(peaks, excluded)
         peaks, locations = peaks[outside], locations[outside]
     return {
