@@ -25,7 +25,8 @@ from capsules.common.contract import SECTION_OF_STAGE
 from capsules.common.errors import SpikeRelayError
 from capsules.parameters import strict_json
 from capsules.parameters.model import get_dotted, set_dotted
-from capsules.resolve_params.resolve import OPTIONS, resolve
+from capsules.resolve_params.options import OPTIONS
+from capsules.resolve_params.resolve import resolve
 from tests.leaf_values import LEAVES
 
 TEXT_LEAVES = [dotted for dotted, leaf in LEAVES.items() if "text" in leaf.type_name and not leaf.choices]

@@ -167,12 +167,12 @@ def test_times_in_a_gap_and_at_the_ends():
 
 BAD_FILES = {
     "no column": ("time\n1\n", "must have the column start_s, optionally stop_s, and no other; it has time"),
-    "no header": ("1.0\n2.0\n", "its first line has 1.0"),
+    "no header": ("1.0\n2.0\n", "it has 1.0"),
     "text": ("start_s\n1\nnow\n", "line 3: start_s must be in seconds, and stop_s not before it"),
     "infinite": ("start_s\ninf\n", "line 2"),
     "backwards": ("start_s,stop_s\n2,1\n", "line 2"),
     "too many columns": ("start_s\n1,2\n", "line 2"),
-    "empty": ("", "its first line has none"),
+    "empty": ("", "it has none"),
     "no times": ("start_s\n", "has no times"),
     "binary": ("start_s\n\x00\n", "line 2"),
     "many": ("start_s\n" + "x\n" * 1000, "and 980 more problems"),

@@ -154,7 +154,7 @@ def test_a_probe_on_the_rail_for_most_of_the_time_is_skipped(converter, tmp_path
 
 def test_recordings_below_the_limits_are_untouched(tmp_path):
     record = preprocessed("NP1", None, tmp_path).record
-    assert record["facts"]["saturation"] == {"limits_counts": (-512, 511), "channels": {}, "excluded_s": []}
+    assert record["facts"]["saturation"] == {"limits_counts": [-512, 511], "channels": {}, "excluded_s": []}
     assert not any("saturated" in line for line in record["warnings"])
 
 
