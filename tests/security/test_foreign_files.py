@@ -227,7 +227,7 @@ def bomb(levels=12):
         ("nwb_metadata.yaml", bomb(), "aliases"),
         ("nwb_metadata.yaml", "NWBFile: &a {keywords: [*a]}", "aliases"),
         ("nwb_metadata.yaml", "[" * 3000, "nested too deeply"),
-        ("nwb_metadata.yaml", "x: " + "y" * 2_000_000, "2 MB, more than the 1 MB"),
+        ("nwb_metadata.yaml", "x: " + "y" * 2_000_000, "2 MB (limit: 1 MB)"),
         (
             "nwb_metadata.yaml",
             "x: !!python/object/apply:os.system ['true']",
@@ -387,7 +387,7 @@ def test_names_that_are_no_text_fail_their_own_stream(tmp_path, session):
     run(task)
     jobs = json.loads((tmp_path / "out" / "jobs.json").read_text())
     assert sorted(job["failure"] or "" for job in jobs)[0] == ""
-    assert "rename it" in sorted(job["failure"] or "" for job in jobs)[1]
+    assert "rename the file" in sorted(job["failure"] or "" for job in jobs)[1]
 
 
 # --- the shared temporary folder

@@ -465,4 +465,4 @@ def test_no_two_flags_of_a_stage_are_the_same(stage):
     from capsules.resolve_params.resolve import _parser
 
     for sorter in SORTERS if stage == "spikesorting" else [None]:
-        assert _parser(stage, sorter)
+        assert _parser(stage, [sorter] if sorter else [])
