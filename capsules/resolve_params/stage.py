@@ -18,6 +18,7 @@ from capsules.common.contract import RUN_RECORD, SECTION_OF_STAGE, STAGES
 from capsules.common.errors import Rejected, printable
 from capsules.common.files import write_json
 from capsules.common.tasks.versions import compute_code_fingerprint
+from capsules.preprocessing.artifact_times import digest_times_files
 from capsules.resolve_params.machine import cluster
 from capsules.resolve_params.machine.classifiers import prepare_models
 from capsules.resolve_params.machine.folders import data_problems, move_aside, prepare_results, results_problems
@@ -72,7 +73,10 @@ def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
     owner = json.loads(run.get("results_held_by") or "null")
     sessions, resolved_of = _check(run, options, launch_folder, owner)
     results = Path(os.environ["RESULTS_PATH"])
-    digests = {session.name: _times_digest(session, resolved_of) for session in sessions}
+    times_of = {file: resolved.params.preprocessing.artifacts.times for file, resolved in resolved_of.items()}
+    digests = {
+        session.name: digest_times_files(session.data_folder, times_of[session.params_file]) for session in sessions
+    }
     model_digests = {file: prepare_models(resolved, launch_folder) for file, resolved in resolved_of.items()}
     moved = [run["moved_aside"]] if run.get("moved_aside") else []
     moved += move_aside(results, sessions) if options.get("overwrite") else []
@@ -127,17 +131,6 @@ def _check(
     if problems:
         raise Rejected(list(dict.fromkeys(problems)))
     return sessions, resolved_of
-
-
-def _times_digest(session: Session, resolved_of: ResolvedOf) -> str:
-    """A digest of the session's artefact times; empty when its parameters name no file of times."""
-    name = resolved_of[session.params_file].params.preprocessing.artifacts.times
-    if name is None:
-        return ""
-    # Few runs name a file of times, and this module imports numpy.
-    from capsules.preprocessing.artifact_times import digest_times_files
-
-    return digest_times_files(session.data_folder, name)
 
 
 def sheet_notes(options: dict[str, Any], sessions: list[Session]) -> list[str]:
