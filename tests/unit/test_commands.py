@@ -186,7 +186,7 @@ def test_merges_removals_splits_and_labels(results, spikerelay, tmp_path):
     code, said, complaint = spikerelay("curate", results, "--apply", file, "--recording", IDS[0])
     assert code == 0, complaint
     assert "4 units became 3" in said
-    assert "come from what was saved, not from the traces" in said
+    assert "come from the saved data, not from the traces" in said
     folder = results / "hand_curated" / IDS[0]
     sorting = si.load(folder / "curated")
     assert set(sorting.unit_ids) == {"1+2", "0a", "0b"}
@@ -246,7 +246,7 @@ def test_a_label_of_the_run_is_changed_and_a_merged_units_empty_metrics_are_told
     changes = labelled("default_qc", "bad") | {"merges": [{"unit_ids": ["1", "2"], "new_unit_id": "1"}]}
     file = edited(results, tmp_path / "mine.json", **changes)
     code, said, complaint = spikerelay("curate", results, "--apply", file, "--recording", IDS[0])
-    assert (code, "New units: 1." in said, "Without a value" in said) == (0, True, True), complaint
+    assert (code, "New units: 1." in said, "Undefined for" in said) == (0, True, True), complaint
     units = rows(units_table(results / "hand_curated" / IDS[0] / "day.nwb"), IDS[0])
     assert dict(units["default_qc"]) == {"0": "bad", "1": "", "3": ""}
 
@@ -289,7 +289,7 @@ def test_new_units_never_get_the_id_of_a_removed_one(results, spikerelay, tmp_pa
             {"merges": [{"unit_ids": ["1", "2"]}], "splits": [{"unit_id": "2", "indices": [[0]]}]},
             "some units were both merged and split",
         ),
-        ({"merges": [{"unit_ids": ["1", "2"], "new_unit_id": 7}]}, "new unit id 7 is no str"),
+        ({"merges": [{"unit_ids": ["1", "2"], "new_unit_id": 7}]}, "new unit id 7: must be of type str"),
         ({"splits": [{"unit_id": "1", "indices": [[0, 99999]]}]}, "lists spikes that the unit does not have"),
         ({"splits": [{"unit_id": "1", "mode": "labels", "labels": [0, 1]}]}, "has 2 labels for"),
         ({"splits": [{"unit_id": "1", "indices": [[0]], "new_unit_ids": ["a"]}]}, "makes 2 units"),
@@ -304,7 +304,7 @@ def test_new_units_never_get_the_id_of_a_removed_one(results, spikerelay, tmp_pa
         (labelled("../../x", "good"), 'label "../../x": invalid name'),
         (labelled("", "good"), 'label "": invalid name'),
         *(
-            (labelled(taken, "good"), f"label {taken}: the units have something else of this name")
+            (labelled(taken, "good"), f"label {taken}: the units already have a column of this name")
             for taken in ("id", "snr", "spike_times", "spike_times_index", "waveforms", "colnames", "main_channel_id")
         ),
         (
