@@ -407,7 +407,7 @@ def test_a_broken_file_fails_its_probe_alone(tmp_path, tiny_session):
     assert run.code != 0
     broken = run.status["recordings"][IMEC0]
     assert (broken["status"], broken["stage"]) == ("failed", "preprocessing")
-    assert "copied or closed in part" in broken["reason"]
+    assert "the copy or the recording is incomplete" in broken["reason"]
     assert "Traceback" not in run.output
     assert run.status["recordings"][IMEC1]["status"] == "skipped"
     assert list((run.results / "visualization" / IMEC1).glob("traces_*.png"))

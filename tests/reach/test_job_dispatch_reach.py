@@ -207,7 +207,7 @@ HALF_SATURATED = np.where(np.arange(60000)[:, None] % 4 == 0, 32767, SPIKES).ast
         ({"max_noise_uv": 5}, SPIKES, 0.195, None, "the gain"),
         ({"chunks": 0}, SPIKES * 0, 0.195, None, None),
         ({"chunks": 2}, ONE_NAN, 0.195, None, None),
-        ({"chunks": 2, "chunk_duration_s": 2.0}, ONE_NAN, 0.195, "hold NaN", None),
+        ({"chunks": 2, "chunk_duration_s": 2.0}, ONE_NAN, 0.195, "contain NaN", None),
     ],
 )
 def test_data_check(settings, traces, gain, failure, warning):

@@ -142,9 +142,9 @@ def test_preprocessed_traces_load_after_data_and_results_moved(name, folders, tm
 
 def test_what_is_not_neural_is_left_out_with_its_reason(folders, tmp_path):
     for name, left_out in (
-        ("openephys", ["ProbeA-LFP: the LFP band", "NI-DAQmx: no neural signal"]),
-        ("spikeglx", ["imec0.lf: the LFP band", "imec0.ap-SYNC: no neural signal"]),
-        ("aind", ["ProbeA-LFP: the LFP band", "NI-DAQmx: no neural signal"]),
+        ("openephys", ["ProbeA-LFP: the LFP band", "NI-DAQmx: not a neural signal"]),
+        ("spikeglx", ["imec0.lf: the LFP band", "imec0.ap-SYNC: not a neural signal"]),
+        ("aind", ["ProbeA-LFP: the LFP band", "NI-DAQmx: not a neural signal"]),
     ):
         jobs, record = run(folders / name, tmp_path / name, **settings_of(name))
         told = "\n".join(record["facts"]["not_sorted"])
@@ -236,8 +236,8 @@ def dangle(file):
     ("harm", "message"),
     [
         (lambda file: file.with_suffix(".meta").unlink(), "has no .meta file in the same folder"),
-        (lambda file: cut_file(file, 1800), "copied or closed in part"),
-        (grow, "copied or closed in part"),
+        (lambda file: cut_file(file, 1800), "the copy or the recording is incomplete"),
+        (grow, "the copy or the recording is incomplete"),
         (odd, "not a multiple of the 18 bytes of a sample"),
         (empty, "is empty"),
         (dangle, "is a link to nowhere.bin, which does not exist"),
