@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from capsules.parameters.model import Section, param
+from capsules.parameters.model import Section, param, section
 
 InputFormat = Literal["aind", "spikeglx", "openephys", "nwb", "spikeinterface"]
 
@@ -108,7 +108,7 @@ class JobDispatchParams(Section):
         flags={"--nwb-files": ...},
         min_length=1,
     )
-    data_check: DataCheck = param(DataCheck(), DataCheck.__doc__ or "")
+    data_check: DataCheck = section(DataCheck)
     min_recording_duration: float = param(
         0,
         "Recordings shorter than this are skipped; 0 keeps all.",

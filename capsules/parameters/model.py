@@ -113,6 +113,11 @@ def param(
     return Field(default, description=help, json_schema_extra=extra, **bounds)
 
 
+def section(model: type[Section]) -> Any:
+    """Declare a section with its defaults; its docstring is its help."""
+    return param(model(), model.__doc__ or "")
+
+
 @dataclass(frozen=True)
 class Leaf:
     """One parameter as the command line, the docs and the checks see it."""

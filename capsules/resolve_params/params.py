@@ -7,7 +7,7 @@ from pydantic import Field
 from capsules.curation.params import CurationParams
 from capsules.job_dispatch.params import JobDispatchParams
 from capsules.nwb_ecephys.params import NwbEcephysParams
-from capsules.parameters.model import Section, param
+from capsules.parameters.model import Section, param, section
 from capsules.postprocessing.params import PostprocessingParams
 from capsules.preprocessing.params import PreprocessingParams
 from capsules.spikesorting.params import SpikesortingParams
@@ -17,7 +17,7 @@ from capsules.visualization.params import VisualizationParams
 class NwbParams(Section):
     """The NWB export."""
 
-    ecephys: NwbEcephysParams = param(NwbEcephysParams(), NwbEcephysParams.__doc__ or "")
+    ecephys: NwbEcephysParams = section(NwbEcephysParams)
 
 
 class PipelineParams(Section):
@@ -26,10 +26,10 @@ class PipelineParams(Section):
     schema_: str | None = Field(
         None, alias="$schema", description="Path or URL of the schema of this file, for editors."
     )
-    job_dispatch: JobDispatchParams = param(JobDispatchParams(), JobDispatchParams.__doc__ or "")
-    preprocessing: PreprocessingParams = param(PreprocessingParams(), PreprocessingParams.__doc__ or "")
+    job_dispatch: JobDispatchParams = section(JobDispatchParams)
+    preprocessing: PreprocessingParams = section(PreprocessingParams)
     spikesorting: SpikesortingParams = param(SpikesortingParams(), "Which sorter runs, and its parameters.")
-    postprocessing: PostprocessingParams = param(PostprocessingParams(), PostprocessingParams.__doc__ or "")
-    curation: CurationParams = param(CurationParams(), CurationParams.__doc__ or "")
-    nwb: NwbParams = param(NwbParams(), NwbParams.__doc__ or "")
-    visualization: VisualizationParams = param(VisualizationParams(), VisualizationParams.__doc__ or "")
+    postprocessing: PostprocessingParams = section(PostprocessingParams)
+    curation: CurationParams = section(CurationParams)
+    nwb: NwbParams = section(NwbParams)
+    visualization: VisualizationParams = section(VisualizationParams)
