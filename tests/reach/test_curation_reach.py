@@ -257,7 +257,7 @@ def test_classifiers(name, analyzed, tmp_path, monkeypatch):
 
 def _have_models(monkeypatch, folder, *names):
     """Find these models in a folder, which holds none, and take it for one that needs no metrics."""
-    monkeypatch.setattr(models, "find", lambda name: folder if name in names else None)
+    monkeypatch.setattr(models, "find_model", lambda name: folder if name in names else None)
     monkeypatch.setattr(classifiers, "read", lambda folder: classifiers.Classifier(folder, [], {"noise"}, {}))
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from capsules.common.errors import Skip
 from capsules.common.patches import progress
+from capsules.common.recordings import motion as recording_motion
 from capsules.preprocessing import artifacts, bad_channels, drift, stage, steps
 from capsules.preprocessing.params import PARAMS
 from tests.leaf_values import LEAVES, other_value
@@ -52,11 +53,11 @@ def seen(spy, data, tmp_path_factory):
         spy.watch(bad_channels if step == "detect_bad_channels" else steps, step)
     spy.watch(stage, "apply_preprocessing_pipeline")
     spy.watch(artifacts, "detect_artifact_periods")
-    spy.watch(drift, "find_peaks")
+    spy.watch(drift, "detect_peaks")
     spy.watch(motion, "estimate_motion")
     spy.watch(si, "set_global_job_kwargs")
     spy.watch(progress, "show_progress")
-    spy.watch(motion, "interpolate_motion")
+    spy.watch(recording_motion, "interpolate_motion")
     spy.watch(drift, "select_peaks")
     tasks = {}
     for name, overrides in VARIANTS.items():
@@ -187,9 +188,9 @@ EVIDENCE = {
     f"{MOTION}.apply": interpolated,
     "highpass_spatial_filter.n_channel_pad": setting("HighpassSpatialFilterRecording", "n_channel_pad", 5),
     f"{MOTION}.preset": setting("estimate_motion", "method", "decentralized"),
-    f"{MOTION}.detect_kwargs": setting("find_peaks", "detection.detect_threshold", 6.5),
+    f"{MOTION}.detect_kwargs": setting("detect_peaks", "detection.detect_threshold", 6.5),
     f"{MOTION}.select_kwargs": setting("select_peaks", "n_peaks", 40),
-    f"{MOTION}.localize_peaks_kwargs": setting("find_peaks", "localization.radius_um", 61.0),
+    f"{MOTION}.localize_peaks_kwargs": setting("detect_peaks", "localization.radius_um", 61.0),
     f"{MOTION}.interpolate_motion_kwargs": setting("interpolate_motion", "sigma_um", 21.5),
     f"{MOTION}.estimate_motion_kwargs.win_step_norm": window("win_step_um", 0.35),
     f"{MOTION}.estimate_motion_kwargs.win_scale_norm": window("win_scale_um", 0.35),

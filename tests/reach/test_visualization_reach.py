@@ -55,7 +55,7 @@ def seen(curated, data, tmp_path_factory, module_patch):
     module_patch.setattr(figures, "MOST_POINTS", 1)
     spy = Spy(module_patch)
     spy.watch(si, "set_global_job_kwargs")
-    spy.watch(stage, "find_peaks")
+    spy.watch(stage, "detect_peaks")
     spy.watch(progress, "show_progress")
     spy.watch(figures, "draw_drift_map")
     spy.watch(figures, "draw_motion")
@@ -99,12 +99,12 @@ EVIDENCE = {
     "output_format": lambda spy, task, sizes, value: {file.stem for file in task.out.rglob(f"*.{value}")} >= FIGURES,
     "timeseries.n_snippets_per_segment": lambda spy, task, sizes, value: len(spy.calls["draw_traces"]) == value,
     "timeseries.snippet_duration_s": argument("draw_traces", "duration_s"),
-    "drift.detection.peak_sign": argument("find_peaks", "detection.peak_sign"),
-    "drift.detection.detect_threshold": argument("find_peaks", "detection.detect_threshold"),
-    "drift.detection.exclude_sweep_ms": argument("find_peaks", "detection.exclude_sweep_ms"),
-    "drift.localization.ms_before": argument("find_peaks", "localization.ms_before"),
-    "drift.localization.ms_after": argument("find_peaks", "localization.ms_after"),
-    "drift.localization.radius_um": argument("find_peaks", "localization.radius_um"),
+    "drift.detection.peak_sign": argument("detect_peaks", "detection.peak_sign"),
+    "drift.detection.detect_threshold": argument("detect_peaks", "detection.detect_threshold"),
+    "drift.detection.exclude_sweep_ms": argument("detect_peaks", "detection.exclude_sweep_ms"),
+    "drift.localization.ms_before": argument("detect_peaks", "localization.ms_before"),
+    "drift.localization.ms_after": argument("detect_peaks", "localization.ms_after"),
+    "drift.localization.radius_um": argument("detect_peaks", "localization.radius_um"),
     "drift.n_skip": lambda spy, task, sizes, value: (
         points(spy, "drift") == len(range(0, len(spy.calls["draw_drift_map"][0]["peaks"]), value))
     ),

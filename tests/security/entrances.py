@@ -247,11 +247,10 @@ def _dispatched(sandbox: Sandbox, data: Path, *words: str) -> list[dict]:
     from capsules.common.recordings.job import ID
     from capsules.common.tasks.command_line import main
     from capsules.job_dispatch.params import PARAMS
-    from capsules.job_dispatch.stage import run
 
     sandbox.command("inspect", data, *words)
     out = sandbox.fresh()
-    code, _ = sandbox.command("--data", data, "--output", out, *words, run=lambda: main("job_dispatch", run, PARAMS))
+    code, _ = sandbox.command("--data", data, "--output", out, *words, run=lambda: main("job_dispatch", PARAMS))
     jobs = json.loads((out / "job_dispatch_job_dispatch" / "jobs.json").read_text()) if code == 0 else []
     assert all(ID.fullmatch(job[key]) and len(job[key]) < 200 for job in jobs for key in ("id", "block"))
     return jobs
@@ -486,12 +485,8 @@ def a_stages_own_command_line(sandbox, strings):
         out, file = sandbox.fresh(), sandbox.file("job.json", json.dumps(given))
         words = ["--job", file, "--output", out, "--publish", out / "publish", "--stub-run"]
         words += [] if index % 2 else [f"--id={text}"]
-        sandbox.command(*words, run=lambda: main("preprocessing", _no_work, PARAMS))
+        sandbox.command(*words, run=lambda: main("preprocessing", PARAMS))
         shutil.rmtree(out)
-
-
-def _no_work(task) -> None:
-    raise AssertionError("a stub does not work")
 
 
 # --- what is shown

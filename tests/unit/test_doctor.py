@@ -170,12 +170,12 @@ def test_caches_that_cannot_be_written(found, monkeypatch, tmp_path, read_only):
 
 
 def test_models_here_to_be_fetched_and_out_of_reach(found, monkeypatch, tmp_path):
-    monkeypatch.setattr(models, "find", lambda name: tmp_path)
+    monkeypatch.setattr(models, "find_model", lambda name: tmp_path)
     assert {level for level, _ in found(doctor_checks.models)} == {"ok"}
-    monkeypatch.setattr(models, "find", lambda name: None)
-    monkeypatch.setattr(models, "unreachable", lambda name: None)
+    monkeypatch.setattr(models, "find_model", lambda name: None)
+    monkeypatch.setattr(models, "explain_unreachable", lambda name: None)
     assert "which is available" in only(found(doctor_checks.models), "note")
-    monkeypatch.setattr(models, "unreachable", lambda name: "the hub did not answer")
+    monkeypatch.setattr(models, "explain_unreachable", lambda name: "the hub did not answer")
     assert "did not answer" in only(found(doctor_checks.models), "note")
 
 

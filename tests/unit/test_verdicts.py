@@ -264,7 +264,7 @@ CROSSED = {
         "preprocessing": {"custom_preprocessing_pipeline": {"common_reference": {"operatorr": "median"}}}
     },
     "curation.query": {"curation": {"query": "__import__('os')"}},
-    "begins a comment": {"curation": {"query": "snr > 5 # good\n and firing_rate > 1"}},
+    "starts a comment": {"curation": {"query": "snr > 5 # good\n and firing_rate > 1"}},
     "cannot be read: ": {"curation": {"query": "not " * 1200 + "snr > 5"}},
     "win_step_um: has an effect only when": {
         "preprocessing": {"motion_correction": {"estimate_motion_kwargs": {"win_step_um": 50}}}

@@ -8,6 +8,7 @@ import random
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES
 from capsules.common.recordings.job import Job, Reader
@@ -221,11 +222,12 @@ def test_a_units_page(opened, shown):
     assert all(0 <= time <= 10 for time in times)
     page.keyboard.press("Tab")
     dialog.get_by_role("button", name="Next").click()
-    assert f"Unit {units['ids'][2]} " in dialog.locator("h2").inner_text()
+    # The page shows a unit when its address has changed, which is a moment later.
+    expect(dialog.locator("h2")).to_contain_text(f"Unit {units['ids'][2]} ")
     other = dialog.locator("#unit-similar a").first
     name = other.inner_text()
     other.click()
-    assert f"Unit {name} " in dialog.locator("h2").inner_text()
+    expect(dialog.locator("h2")).to_contain_text(f"Unit {name} ")
     page.keyboard.press("Escape")
     assert not dialog.is_visible()
     assert page.evaluate("location.hash") == ""

@@ -66,6 +66,7 @@ def numba_cache_folder() -> Path:
 
 def use_numba_cache() -> None:
     """Make numba use the permanent cache for every function that it compiles from now on."""
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(numba_cache_folder()))
-    Path(os.environ["NUMBA_CACHE_DIR"]).mkdir(parents=True, exist_ok=True)
+    folder = Path(os.environ.setdefault("NUMBA_CACHE_DIR", str(numba_cache_folder())))
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
     cache_compiled_code()
