@@ -19,7 +19,7 @@ setup-docs:  ## what builds the site, in .docs/venv
 	@pipeline/setup/docs.sh
 demo: setup  ## make a two-probe SpikeGLX session, sort it, score it against the truth
 	@$(PY) -m tests.demo
-test: setup-dev setup-web setup-docs  ## the quick half, which CI runs (some 17 minutes on 2 cores)
+test: setup-dev setup-web setup-docs  ## the quick half, which CI runs (11 minutes on 2 cores)
 	$(PY) -m pytest -q -m "not slow and not cluster and not faults" --durations=20 $(SPREAD)
 # Those of tests/unit that run stages or processes.
 LONGER := artifacts command commands docs_site electrode_locations formats load noise nwb_clock nwb_units patches preprocessing resources saturation verdicts
