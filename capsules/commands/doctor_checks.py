@@ -1,14 +1,20 @@
-"""The checks of `spikerelay doctor`: the installation, the machine, the folders of a run."""
+"""The checks of `spikerelay doctor`: the installation, the machine, the folders of a run.
+
+Our modules are imported in functions: the doctor must run where the libraries that they need are missing.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import locale as python_locale
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
@@ -60,8 +66,8 @@ def python(places: Places) -> Iterator[Finding]:
 
 def packages(places: Places) -> Iterator[Finding]:
     """The packages that pyproject.toml requires, and their pinned versions."""
+    # Python 3.10 has no tomllib, and `python` has to report that.
     import tomllib
-    from importlib import metadata
 
     installed = {_canonical(package.metadata["Name"] or ""): package.version for package in metadata.distributions()}
     pinned = dict(pins(ROOT / "capsule_versions.env"))
@@ -275,8 +281,6 @@ def shared_memory(places: Places) -> Iterator[Finding]:
 
 
 def open_files(places: Places) -> Iterator[Finding]:
-    import resource
-
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= FEW_FILES:
         yield Finding("ok", "open files: " + ("no limit" if soft == resource.RLIM_INFINITY else f"at most {soft}"))
@@ -288,9 +292,7 @@ def open_files(places: Places) -> Iterator[Finding]:
 
 def locale(places: Places) -> Iterator[Finding]:
     """Java decodes file names by the locale; `./nextflow` sets C.UTF-8 unless the locale is UTF-8."""
-    import locale as library
-
-    charset = library.getpreferredencoding(False)
+    charset = python_locale.getpreferredencoding(False)
     if sys.getfilesystemencoding().lower().replace("-", "") != "utf8":
         yield Finding("fix", f"file names are read as {sys.getfilesystemencoding()}: set LC_ALL=C.UTF-8")
     elif charset.lower().replace("-", "") != "utf8":
