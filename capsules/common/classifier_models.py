@@ -1,8 +1,9 @@
 """The classifiers' models: on this machine, or fetched from the Hugging Face hub before a run.
 
 A model is a folder with one `.skops` file and a `model_info.json`, or the name of a hub repository that holds the same.
-A task only calls `find_model`, which searches this machine; only `fetch_models` asks the hub. huggingface_hub is
-imported in functions: the first process of a run imports this module, and needs the hub only for models that are no folder.
+A task only calls `find_model`, which searches this machine; only `fetch_models` asks the hub.
+
+huggingface_hub is imported in functions: the first process of a run needs it only for models that are not a folder.
 """
 
 from __future__ import annotations
