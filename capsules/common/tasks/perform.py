@@ -49,9 +49,7 @@ def perform(task: Task[Any], run: Run, output: Path, publish: Path | None = None
         return 1
 
 
-def _perform(
-    task: Task[Any], run: Callable[[Task[Any]], None], output: Path, publish: Path | None, mark: FailureMark
-) -> int:
+def _perform(task: Task[Any], run: Run, output: Path, publish: Path | None, mark: FailureMark) -> int:
     _start_log(task)
     mark.write("killed", "the task was stopped from outside while it ran; nextflow/trace.txt has its exit code")
     start = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import TypedDict, cast
 
@@ -19,6 +20,7 @@ class _Metrics(TypedDict):
     multi_channel: list[str]
 
 
+@cache
 def _metrics() -> _Metrics:
     return cast(_Metrics, json.loads(LIBRARY_NAMES.read_text())[METRICS])
 
