@@ -68,7 +68,7 @@ def hold = {
         return overwrite
     }
     def free = overwrite || other == null || data == null || new File(data as String).canonicalPath == other
-    // A run that is refused later takes no earlier records with it.
+    // A run that is rejected later leaves the earlier records in place.
     def trace = new File(nextflow, 'trace.txt')
     if (free && trace.exists() && trace.text.contains('PREPROCESSING')) {
         def before = new File(nextflow, 'before')

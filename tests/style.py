@@ -23,7 +23,7 @@ PHRASES = {
     r"\b(?:is|are|was|were|be|been) refused\b": "rejected (input), fails (task)",
     r"""(?<!["'`])\brefuse(?:s|d)?\b(?!["'`])""": "rejected (input), fails (task)",
     r"\bcannot be had\b|\bcan be had\b|\bat hand\b": "unavailable, available",
-    r"\bis no (?!longer|t\b|more|need|reason|such|way|other|GPU|limit)[a-z]+\b": "is not a",
+    r"\b(?:is|are) no (?!longer|t\b|more|need|reason|such|way|other|GPU|limit)[a-z]+\b": "is not a",
     r"\bwhole numbers?\b": "integer",
     r"\bas far as it came\b|\bhow far (?:it|a recording) came\b": "up to the last completed step",
     r"\bdone otherwise\b": "automatic adjustments to your parameters",
@@ -42,8 +42,14 @@ PHRASES = {
 NAMES = {"told", "held", "found", "given", "one", "fitted", "placed", "looked_at"}
 """Names of functions that are no verbs, and of values that are no nouns."""
 CODE = ("capsules/**/*.py", "pipeline/**/*.py", "spikerelay.py")
-TEXTS = ("main_multi_backend.nf", "pipeline/modules/*.nf", "pipeline/*.config", "*.config", "params_app/*.html")
-TEXTS += ("params_app/js/*.js", "capsules/**/*.jinja", "capsules/**/*.js", "pipeline/params_rules.json")
+TEXTS = ("main_multi_backend.nf", "pipeline/**/*.nf", "pipeline/*.groovy", "pipeline/*.config", "*.config")
+TEXTS += (
+    "params_app/*.html",
+    "params_app/js/*.js",
+    "capsules/**/*.jinja",
+    "capsules/**/*.js",
+    "pipeline/params_rules.json",
+)
 
 
 def problems() -> Iterator[str]:
@@ -58,9 +64,8 @@ def problems() -> Iterator[str]:
                     yield from _phrases(file, line, text)
     for pattern in TEXTS:
         for file in sorted(ROOT.glob(pattern)):
-            if file.name not in ("data.js",):
-                for line, text in enumerate(file.read_text().splitlines(), start=1):
-                    yield from _phrases(file, line, text)
+            for line, text in enumerate(file.read_text().splitlines(), start=1):
+                yield from _phrases(file, line, text)
 
 
 def _tokens(file: Path) -> Iterator[tuple[int, str, bool]]:

@@ -88,7 +88,7 @@ def _translate_quality_metrics(extensions: dict[str, Arguments], change: Record)
 def _translate_metrics(
     metric_params: dict[str, Arguments], names: list[str] | None, change: Record
 ) -> dict[str, Arguments]:
-    """The settings of the metrics that are computed, without those that are no settings of SpikeInterface's metrics."""
+    """The settings of the metrics that are computed, without those that SpikeInterface's metrics do not take."""
     metrics = {name: settings for name, settings in metric_params.items() if names is None or name in names}
     # The analyzer has one sign and one set of sizes; `parameters.rules` rejects others.
     for name, setting in NO_METRIC_SETTINGS:

@@ -38,7 +38,7 @@ process OVERVIEW {
     overview_command(run)
 }
 
-// A task that wrote what it could has not failed for Nextflow: this one does, so that the exit code tells.
+// The task of a block that is only partly written ends well for Nextflow. This one fails in its place, so that the exit code is 1.
 process INCOMPLETE {
     label 'one_core'
     cache false
