@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
 def list_content(session: Session) -> Iterator[str]:
     """Python that loads the content, with a remark on each line; it runs without changes."""
     data = "" if session.data is None else f", data={str(session.data)!r}"
-    yield "from capsules.load import load"
+    yield "from spikerelay import load"
     yield f"session = load({str(session.folder)!r}{data})"
     for id, entry in session.status["recordings"].items():
         reason = f": {entry['reason']}" if entry.get("reason") else ""
