@@ -120,7 +120,14 @@ def test_the_dockerfile_copies_what_is_there():
     copied = re.findall(r"^COPY ([^-].+) \S+$", text, re.MULTILINE)
     names = [name for line in copied for name in line.split()]
     # What the set-up needs: the versions, the package and its readme, the set-up itself.
-    assert {"capsule_versions.env", "pyproject.toml", "README.md", "capsules", "pipeline"} == set(names)
+    assert set(names) == {
+        "capsule_versions.env",
+        "pyproject.toml",
+        "README.md",
+        "spikerelay.py",
+        "capsules",
+        "pipeline",
+    }
     assert all((ROOT / name).exists() for name in names)
     stages = re.findall(r"^FROM \S+ AS (\S+)$", text, re.MULTILINE)
     assert {"cpu", "cuda", "kilosort25"} <= set(stages)
