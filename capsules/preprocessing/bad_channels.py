@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from spikeinterface import BaseRecording
-from spikeinterface.preprocessing import detect_bad_channels
+from spikeinterface.preprocessing import detect_bad_channels, highpass_filter
 
 from capsules.common.errors import Skip
 from capsules.common.facts import PreprocessingFacts
@@ -19,11 +19,14 @@ from capsules.common.recordings.saturation import (
     remove_frames,
 )
 from capsules.common.tasks.task import Task
+from capsules.preprocessing.fused import fuse
 from capsules.preprocessing.params import PreprocessingParams
 from capsules.preprocessing.steps import split_by_shank
 
 MAX_SATURATED_TIME = 0.9
 """With more, too little is left for estimates of noise and bad channels."""
+FILTER_HZ = 300.0
+"""The high-pass that SpikeInterface's `detect_bad_channels` applies by default."""
 SHOWN_PERIODS = 20
 """Saturated periods of a channel that stage.json lists."""
 
@@ -138,7 +141,9 @@ def label_channels(recording: BaseRecording, params: PreprocessingParams) -> dic
         settings = params.detect_bad_channels.model_dump()
         settings["seed"] = settings["seed"] or 0
         settings["n_neighbors"] = max(1, min(settings["n_neighbors"], shank.get_num_channels() - 1))
-        _, shank_labels = detect_bad_channels(shank, **settings)
+        # The method filters like this what is not filtered yet.
+        filtered = shank if shank.is_filtered() else fuse(highpass_filter(shank, freq_min=FILTER_HZ))
+        _, shank_labels = detect_bad_channels(filtered, **settings)
         labels |= {str(channel): str(label) for channel, label in zip(shank.channel_ids, shank_labels, strict=True)}
     return {str(channel): labels[str(channel)] for channel in recording.channel_ids}
 

@@ -32,6 +32,7 @@ from capsules.preprocessing.bad_channels import (
     remove_bad_channels,
     report_labels,
 )
+from capsules.preprocessing.fused import fuse
 from capsules.preprocessing.params import PreprocessingParams
 from capsules.preprocessing.traces import TraceWriter
 
@@ -55,7 +56,9 @@ def run(task: PreprocessingTask) -> None:
     lazy, excluded = _preprocess(task, raw, saturation)
     lazy = _convert_to_stored_type(task, lazy)
     lazy.dump_to_json(task.out / "preprocessed.json", relative_to=task.data.resolve().parent)
-    info = _write_traces(task, lazy, excluded)
+    fused = fuse(lazy)
+    task.fact(fused_steps=fused is not lazy)
+    info = _write_traces(task, fused, excluded)
     _report_traces(task, motion_applied=info is not None and task.params.motion_correction.apply)
 
 
@@ -98,7 +101,7 @@ def _preprocess(
     clean = _denoise(task, clean)
     if raw.get_dtype().kind != "i" or raw.get_dtype().itemsize > 2:
         return clean, excluded
-    steps_per_count = steps.choose_steps_per_count(remove_frames(clean, excluded), task.job.converter_limits)
+    steps_per_count = steps.choose_steps_per_count(remove_frames(fuse(clean), excluded), task.job.converter_limits)
     task.fact(steps_per_raw_count=steps_per_count)
     return steps.round_to_int16(clean, steps_per_count), excluded
 
@@ -120,7 +123,7 @@ def _denoise(task: PreprocessingTask, recording: BaseRecording) -> BaseRecording
 def _report_artifacts(task: PreprocessingTask, filtered: BaseRecording, saturated: Frames) -> Frames:
     """Detect and report the artifacts of a filtered recording; returns the periods that the parameters ask to blank."""
     settings, rate_hz = task.params.artifacts, filtered.sampling_frequency
-    artifacts = detect_artifacts(filtered, settings) if settings.detect else []
+    artifacts = detect_artifacts(fuse(filtered), settings) if settings.detect else []
     if artifacts is None:
         task.change("artifact detection is skipped: the recording is silent for most of the time")
         artifacts = []

@@ -19,9 +19,11 @@ from spikeinterface.core.node_pipeline import (
     PipelineNode,
     run_node_pipeline,
 )
+from spikeinterface.sortingcomponents.peak_localization.grid import LocalizeGridConvolution
 from spikeinterface.sortingcomponents.peak_localization.method_list import peak_localization_methods
 
 from capsules.common.patches.torch_left_out import hide_torch
+from capsules.common.recordings.grid_convolution import GridConvolution, NoWaveforms
 
 Peaks = npt.NDArray[np.void]
 """A structured array, an item for each peak."""
@@ -117,7 +119,11 @@ def _localizers(recording: BaseRecording, source: PeakSource, localization: dict
     """The nodes that localize the peaks of a source."""
     method, settings = _method(peak_localization_methods, localization)
     window = {name: settings.pop(name, default) for name, default in WINDOW_MS.items()}
-    waveforms = ExtractDenseWaveforms(recording, parents=[source], return_output=False, **window)
+    if method is LocalizeGridConvolution:
+        method, extract = GridConvolution, NoWaveforms
+    else:
+        extract = ExtractDenseWaveforms
+    waveforms = extract(recording, parents=[source], return_output=False, **window)
     return [waveforms, method(recording, parents=[source, waveforms], **settings)]
 
 
