@@ -12,10 +12,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from capsules.common.recordings.medians import TILE, take_median
+
 Floats = npt.NDArray[np.float32]
 
-TILE = 64
-"""Samples that are transposed together, so that they stay in the processor's cache."""
 NO_REFERENCE, MEDIAN, AVERAGE = range(3)
 
 
@@ -93,7 +93,7 @@ def subtract_reference(
         row = traces[sample]
         reference = np.float32(0)
         if operator == MEDIAN:
-            reference = median(row)
+            reference = take_median(row)
         elif operator == AVERAGE:
             reference = np.float32(row.sum() / np.float32(row.size))
         for column in range(columns.size):
@@ -101,65 +101,3 @@ def subtract_reference(
             if rounded:
                 value = np.rint(min(max(value, np.float32(-32768)), np.float32(32767)))
             out[sample, column] = value
-
-
-NEWTON_STEPS = 4
-DEVIATIONS_PER_RANK = np.float32(2.5066)
-"""The inverse of the normal density at its median, sqrt(2 pi)."""
-
-
-@numba.njit(nogil=True, fastmath=True)
-def median(row: Floats) -> np.float32:
-    """The median of many finite values: find a level with as many values below as above.
-
-    A pass that counts the values below a level takes the processor eight values at a time, and a few passes are enough;
-    sorting or partitioning compares one by one.
-    """
-    size = row.size
-    total, squares = 0.0, 0.0
-    for index in range(size):
-        value = np.float64(row[index])
-        total += value
-        squares += value * value
-    mean = total / size
-    deviation = np.sqrt(max(squares / size - mean * mean, 0.0))
-    # No median is further from the mean than the standard deviation; a little more covers the rounding.
-    margin = 1.01 * deviation + 1e-5 * abs(mean) + 1e-30
-    low, high, level = np.float32(mean - margin), np.float32(mean + margin), np.float32(mean)
-    half = np.float32(0.5)
-    # With an odd number the value itself is below the level or not.
-    least, most = size // 2, size - size // 2
-    step = np.float32(deviation) * DEVIATIONS_PER_RANK / np.float32(size)
-    for attempt in range(256):
-        count = np.float32(0)
-        for index in range(size):
-            count += np.float32(1) if row[index] < level else np.float32(0)
-        below = int(count)
-        if least <= below <= most:
-            return _middle(row, level, below)
-        if below < least:
-            low = level
-        else:
-            high = level
-        level += step * (half * np.float32(size) - count)
-        if attempt >= NEWTON_STEPS or level <= low or level >= high:
-            level = half * (low + high)
-        if level <= low or level >= high:
-            # Nothing is between them: several values equal the median.
-            break
-    return low
-
-
-@numba.njit(nogil=True, fastmath=True)
-def _middle(row: Floats, level: np.float32, below: int) -> np.float32:
-    """The median of a row, given a level with `below` values below, which is half of them."""
-    largest_below, smallest_above = np.float32(-np.inf), np.float32(np.inf)
-    for index in range(row.size):
-        value = row[index]
-        if value < level:
-            largest_below = max(largest_below, value)
-        else:
-            smallest_above = min(smallest_above, value)
-    if row.size % 2 == 0:
-        return np.float32(0.5) * (largest_below + smallest_above)
-    return smallest_above if below == row.size // 2 else largest_below

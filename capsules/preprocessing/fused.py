@@ -279,8 +279,8 @@ class _FusedSegment(BasePreprocessorSegment):
 
 
 def _plain(traces: Traces) -> Traces:
-    """The traces as the compiled code takes them: contiguous, read-only, no subclass of numpy's array."""
-    plain = np.ascontiguousarray(np.asarray(traces)).view()
+    """The traces as the compiled code takes them: read-only, no subclass of numpy's array."""
+    plain = np.asarray(traces).view()
     plain.flags.writeable = False
     return plain
 

@@ -14,6 +14,11 @@ from spikeinterface.preprocessing.astype import AstypeRecording
 
 from capsules.common.errors import Skip, SpikeRelayError
 from capsules.common.facts import DetectedPeaks, MotionRange, PreprocessingFacts
+from capsules.common.patches.faster_preprocessing import (
+    speed_up_channel_labels,
+    speed_up_gaussian_filter,
+    speed_up_noise_levels,
+)
 from capsules.common.recordings.motion import correct_motion
 from capsules.common.recordings.reading import load_recording
 from capsules.common.recordings.saturation import Frames, Saturation, join_frames, remove_frames
@@ -44,6 +49,9 @@ PreprocessingTask = Task[PreprocessingParams]
 
 def run(task: PreprocessingTask) -> None:
     set_job_kwargs(task, task.params.job_kwargs)
+    speed_up_gaussian_filter()
+    speed_up_channel_labels()
+    speed_up_noise_levels()
     for warning in task.job.warnings:
         task.warn(warning)
     raw = load_recording(task.job, task.data)

@@ -12,7 +12,8 @@ from scipy.signal import butter, sosfiltfilt
 from spikeinterface import NumpyRecording
 from spikeinterface.preprocessing import common_reference, highpass_filter, phase_shift
 
-from capsules.preprocessing import compiled, steps
+from capsules.common.recordings.medians import take_median
+from capsules.preprocessing import steps
 from capsules.preprocessing.artifacts import blank_frames
 from capsules.preprocessing.fused import FusedRecording, UnknownStepError, fuse
 from capsules.preprocessing.params import PreprocessingParams
@@ -153,4 +154,4 @@ def test_the_median_is_that_of_numpy(size, kind):
             "outliers": np.where(rng.random(size) < 0.2, row * 1000, row),
             "constant": np.full(size, 3.7),
         }[kind].astype("float32")
-        assert compiled.median(row) == pytest.approx(np.median(row), rel=1e-6)
+        assert take_median(row) == pytest.approx(np.median(row), rel=1e-6)
