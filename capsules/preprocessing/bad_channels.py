@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from spikeinterface import BaseRecording
-from spikeinterface.preprocessing import detect_bad_channels, highpass_filter
+from spikeinterface.preprocessing import detect_bad_channels
+from spikeinterface.preprocessing.filter import HighpassFilterRecording
 
 from capsules.common.errors import Skip
 from capsules.common.facts import PreprocessingFacts
@@ -142,7 +143,7 @@ def label_channels(recording: BaseRecording, params: PreprocessingParams) -> dic
         settings["seed"] = settings["seed"] or 0
         settings["n_neighbors"] = max(1, min(settings["n_neighbors"], shank.get_num_channels() - 1))
         # The method filters like this what is not filtered yet.
-        filtered = shank if shank.is_filtered() else fuse(highpass_filter(shank, freq_min=FILTER_HZ))
+        filtered = shank if shank.is_filtered() else fuse(HighpassFilterRecording(shank, freq_min=FILTER_HZ))
         _, shank_labels = detect_bad_channels(filtered, **settings)
         labels |= {str(channel): str(label) for channel, label in zip(shank.channel_ids, shank_labels, strict=True)}
     return {str(channel): labels[str(channel)] for channel in recording.channel_ids}

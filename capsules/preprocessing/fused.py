@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
-from scipy.signal import sosfreqz
 from spikeinterface import BaseRecording
 from spikeinterface.core.channelslice import ChannelSliceRecording
 from spikeinterface.preprocessing.astype import AstypeRecording
@@ -38,6 +37,8 @@ BLOCK_VALUES = 2**24
 """A longer request is computed in parts of so many samples times channels (float32), so that memory is bounded."""
 
 Traces = npt.NDArray[Any]
+Step = Any
+"""A recording of SpikeInterface; the settings of its steps have no types."""
 
 
 class UnknownStepError(ValueError):
@@ -87,7 +88,7 @@ class _Chain:
     gain: float
 
 
-def _read_chain(last: BaseRecording) -> _Chain:
+def _read_chain(last: Step) -> _Chain:
     """Read the settings of a chain's steps, from the last to the first.
 
     Raises
@@ -103,7 +104,7 @@ def _read_chain(last: BaseRecording) -> _Chain:
     _require(isinstance(recording, FilterRecording))
     # A filter that gives integers rounds: the same as rounding at the end when nothing follows it.
     _require(recording.get_dtype() == "float32" or recording is last)
-    segment, raw = recording.segments[0], _parent(recording)
+    segment, raw = recording.segments[0], recording._parent
     _require(segment.filter_mode == "sos" and segment.direction == "forward-backward")
     _require(not segment.add_reflect_padding and raw.get_dtype().kind in "iu" and raw.get_dtype().itemsize <= 2)
     margin = max(margin + segment.margin, round(MIN_MARGIN_S * raw.sampling_frequency))
@@ -118,61 +119,61 @@ def _require(known: bool) -> None:
         raise UnknownStepError("a step is none of filter, phase shift, global reference and rounding to 16 bits")
 
 
-def _parent(recording: BaseRecording) -> BaseRecording:
-    parent: BaseRecording = recording._parent
-    return parent
+def _is(step: Step, kind: type) -> bool:
+    """Whether a step is of a kind itself: a subclass may do something else."""
+    return type(step) is kind
 
 
-def _skip_rounding(recording: BaseRecording) -> BaseRecording:
+def _skip_rounding(recording: Step) -> Step:
     """The chain before its samples are clipped and rounded to 16 bits."""
-    if type(recording) is not AstypeRecording:
+    if not _is(recording, AstypeRecording):
         return recording
-    clip = _parent(recording)
-    _require(recording._kwargs["round"] and recording.get_dtype() == "int16" and type(clip) is ClipRecording)
+    clip = recording._parent
+    _require(recording._kwargs["round"] and recording.get_dtype() == "int16" and _is(clip, ClipRecording))
     _require((clip._kwargs["a_min"], clip._kwargs["a_max"]) == (-32768, 32767))
-    return _parent(clip)
+    return clip._parent
 
 
-def _read_gain(recording: BaseRecording) -> tuple[float, BaseRecording]:
-    if type(recording) is not ScaleRecording:
+def _read_gain(recording: Step) -> tuple[float, Step]:
+    if not _is(recording, ScaleRecording):
         return 1.0, recording
     gains = np.ravel(recording.segments[0].gain)
     _require(np.ptp(gains) == 0 and not np.any(recording.segments[0].offset) and recording.get_dtype() == "float32")
-    return float(gains[0]), _parent(recording)
+    return float(gains[0]), recording._parent
 
 
-def _read_reference(recording: BaseRecording) -> tuple[int, BaseRecording]:
-    if type(recording) is not CommonReferenceRecording:
+def _read_reference(recording: Step) -> tuple[int, Step]:
+    if not _is(recording, CommonReferenceRecording):
         return compiled.NO_REFERENCE, recording
     settings = recording._kwargs
     _require(settings["reference"] == "global" and settings["groups"] is None and settings["ref_channel_ids"] is None)
     _require(recording.get_dtype() == "float32")
-    return {"median": compiled.MEDIAN, "average": compiled.AVERAGE}[settings["operator"]], _parent(recording)
+    return {"median": compiled.MEDIAN, "average": compiled.AVERAGE}[settings["operator"]], recording._parent
 
 
-def _read_silence(recording: BaseRecording) -> tuple[list[tuple[int, int]], BaseRecording]:
-    if type(recording) is not SilencedPeriodsRecording:
+def _read_silence(recording: Step) -> tuple[list[tuple[int, int]], Step]:
+    if not _is(recording, SilencedPeriodsRecording):
         return [], recording
     _require(recording.segments[0].mode == "zeros")
     periods = recording.segments[0].periods
     starts, ends = periods["start_sample_index"], periods["end_sample_index"]
-    return list(zip(starts.tolist(), ends.tolist(), strict=True)), _parent(recording)
+    return list(zip(starts.tolist(), ends.tolist(), strict=True)), recording._parent
 
 
-def _read_selection(recording: BaseRecording) -> tuple[npt.NDArray[np.int64], BaseRecording]:
+def _read_selection(recording: Step) -> tuple[npt.NDArray[np.int64], Step]:
     channels = np.arange(recording.get_num_channels())
-    while type(recording) is ChannelSliceRecording:
-        channels, recording = np.asarray(recording._parent_channel_indices)[channels], _parent(recording)
+    while _is(recording, ChannelSliceRecording):
+        channels, recording = np.asarray(recording._parent_channel_indices)[channels], recording._parent
     return channels, recording
 
 
-def _read_shifts(recording: BaseRecording) -> tuple[npt.NDArray[np.float64], int, BaseRecording]:
+def _read_shifts(recording: Step) -> tuple[npt.NDArray[np.float64], int, Step]:
     """The shift of each channel in samples, the margin in samples, and the chain before."""
-    if type(recording) is not PhaseShiftRecording:
+    if not _is(recording, PhaseShiftRecording):
         return np.zeros(recording.get_num_channels()), 0, recording
     _require(recording.get_dtype() == "float32")
     segment = recording.segments[0]
-    return np.asarray(segment.sample_shifts, dtype=float), segment.margin, _parent(recording)
+    return np.asarray(segment.sample_shifts, dtype=np.float64), segment.margin, recording._parent
 
 
 class FusedRecording(BasePreprocessor):
@@ -195,16 +196,17 @@ class FusedRecording(BasePreprocessor):
 
     def __init__(self, recording: BaseRecording):
         chain = _read_chain(recording)
-        super().__init__(recording, dtype=recording.get_dtype())
+        BasePreprocessor.__init__(self, recording, dtype=recording.get_dtype())
         self.add_recording_segment(_FusedSegment(recording.segments[0], chain, recording.get_dtype()))
         self._kwargs = {"recording": recording}
 
 
 class _FusedSegment(BasePreprocessorSegment):
     def __init__(self, lazy: Any, chain: _Chain, dtype: np.dtype[Any]):
-        super().__init__(lazy)
+        BasePreprocessorSegment.__init__(self, lazy)
         self.chain, self.dtype = chain, dtype
-        self.raw = chain.raw.segments[0]
+        self.raw: Any = chain.raw.segments[0]
+        self.samples: int = chain.raw.get_num_samples()
         self.taper = ((1 - np.cos(np.arange(chain.tapered) / chain.tapered * np.pi)) / 2).astype("float32")
         self.unique_shifts, self.kinds = np.unique(chain.shifts, return_inverse=True)
         self.responses: dict[int, npt.NDArray[np.complex64]] = {}
@@ -219,11 +221,11 @@ class _FusedSegment(BasePreprocessorSegment):
     def get_traces(
         self, start_frame: int | None = None, end_frame: int | None = None, channel_indices: Any = None
     ) -> Traces:
-        start, end = start_frame or 0, self.get_num_samples() if end_frame is None else end_frame
+        start, end = start_frame or 0, self.samples if end_frame is None else end_frame
         columns = np.arange(len(self.chain.channels))[slice(None) if channel_indices is None else channel_indices]
         out = np.empty((end - start, len(columns)), self.dtype)
         # Between these, all samples that a block needs are there.
-        first, last = self.chain.margin, max(self.chain.margin, self.get_num_samples() - self.chain.margin)
+        first, last = self.chain.margin, max(self.chain.margin, self.samples - self.chain.margin)
         for edge_start, edge_end in ((start, min(end, first)), (max(start, last), end)):
             if edge_end > edge_start:
                 out[edge_start - start : edge_end - start] = self._compute_edge(edge_start, edge_end, columns)
@@ -235,7 +237,7 @@ class _FusedSegment(BasePreprocessorSegment):
 
     def _compute_edge(self, start: int, end: int, columns: npt.NDArray[np.int64]) -> Traces:
         """SpikeInterface's own samples, with enough on both sides that they do not depend on where a chunk ends."""
-        before, after = max(0, start - self.chain.margin), min(self.get_num_samples(), end + self.chain.margin)
+        before, after = max(0, start - self.chain.margin), min(self.samples, end + self.chain.margin)
         traces: Traces = self.parent_recording_segment.get_traces(before, after, columns)
         return traces[start - before : end - before]
 
@@ -271,8 +273,10 @@ class _FusedSegment(BasePreprocessorSegment):
         with self.lock:
             if length not in self.responses:
                 angles = 2 * np.pi * np.fft.rfftfreq(length)
+                delay = np.exp(-1j * np.outer(angles, range(3)))
+                sections = (delay @ self.chain.sos[:, :3].T) / (delay @ self.chain.sos[:, 3:].T)
                 # Forward and backward: the response times its conjugate.
-                passed = np.abs(sosfreqz(self.chain.sos, worN=angles)[1]) ** 2
+                passed = np.abs(sections.prod(axis=1)) ** 2
                 shifted = passed * np.exp(-1j * angles * self.unique_shifts[:, np.newaxis])
                 self.responses[length] = shifted.astype("complex64")
             return self.responses[length]

@@ -27,6 +27,16 @@ from numba.core.caching import NullCache
 from spikeinterface.postprocessing.isi import _compute_isi_histograms_numba as compiled
 assert isinstance(compiled._cache, NullCache)
 """,
+    "faster_preprocessing": """
+import inspect
+from importlib import import_module
+from spikeinterface.core import recording_tools
+from spikeinterface.preprocessing import filter_gaussian
+labels = import_module("spikeinterface.preprocessing.detect_bad_channels").detect_bad_channels_ibl
+assert "np.fft.fft(" in inspect.getsource(filter_gaussian.GaussianFilterRecordingSegment.get_traces)
+assert "np.median(" in inspect.getsource(labels) and "axis=0" in inspect.getsource(labels)
+assert "np.median(one_chunk, axis=0" in inspect.getsource(recording_tools._noise_level_chunk)
+""",
     "progress": """
 import inspect
 from spikeinterface.core import job_tools

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
-from scipy.signal import get_window
 from spikeinterface import get_chunk_with_margin
 from spikeinterface.core import recording_tools
 from spikeinterface.preprocessing import filter_gaussian
@@ -23,7 +22,8 @@ Floats = npt.NDArray[np.floating[Any]]
 
 def speed_up_gaussian_filter() -> None:
     """Filter real numbers that lie together: SpikeInterface transforms complex ones of twice the precision."""
-    filter_gaussian.GaussianFilterRecordingSegment.get_traces = _filter_gaussian
+    segment: Any = filter_gaussian.GaussianFilterRecordingSegment
+    segment.get_traces = _filter_gaussian
 
 
 def _filter_gaussian(segment: Any, start_frame: int, end_frame: int, channel_indices: Any) -> npt.NDArray[Any]:
@@ -45,7 +45,9 @@ def _filter_gaussian(segment: Any, start_frame: int, end_frame: int, channel_ind
     spectra = scipy.fft.rfft(transpose(traces), n=length, axis=1, overwrite_x=True)
     # A real filter is the same for a frequency and its negative.
     spectra *= response[: length // 2 + 1].astype("float32")
-    filtered = scipy.fft.irfft(spectra, n=length, axis=1, overwrite_x=True).T[before : before + end_frame - start_frame]
+    filtered: Floats = scipy.fft.irfft(spectra, n=length, axis=1, overwrite_x=True).T[
+        before : before + end_frame - start_frame
+    ]
     return (filtered.round() if traces.dtype.kind in "iu" else filtered).astype(traces.dtype)
 
 
@@ -70,7 +72,8 @@ def _estimate_noise(plain: Callable[..., Any], segment: int, start: int, end: in
 def speed_up_channel_labels() -> None:
     """Estimate each channel's high frequencies and reference in memory order and compiled code."""
     # The package's attribute of the module's name is a function.
-    import_module("spikeinterface.preprocessing.detect_bad_channels").detect_bad_channels_ibl = _label_channels
+    module: Any = import_module("spikeinterface.preprocessing.detect_bad_channels")
+    module.detect_bad_channels_ibl = _label_channels
 
 
 def _label_channels(
@@ -109,7 +112,7 @@ def _label_channels(
 
 def _estimate_high_power(rows: Floats, rate_hz: float, length: int, above_hz: float) -> Floats:
     """Each row's mean power density above a frequency by Welch's method: Hann windows that overlap by half."""
-    window = get_window("hann", length).astype("float32")
+    window = (np.sin(np.pi * np.arange(length) / length) ** 2).astype("float32")
     pieces = np.lib.stride_tricks.sliding_window_view(rows, length, axis=1)[:, :: length - length // 2]
     # A constant is in the lowest frequencies alone, and needs not be subtracted.
     spectra = scipy.fft.rfft(pieces * window, axis=2, overwrite_x=True)
@@ -118,4 +121,5 @@ def _estimate_high_power(rows: Floats, rate_hz: float, length: int, above_hz: fl
     if length % 2 == 0:
         # The highest frequency has no negative one.
         power[:, -1] /= 2
-    return power.mean(axis=1)
+    mean: Floats = power.mean(axis=1)
+    return mean

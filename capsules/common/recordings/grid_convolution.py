@@ -19,11 +19,11 @@ Integers = npt.NDArray[np.integer[Any]]
 class NoWaveforms(ExtractDenseWaveforms):
     """The window around a peak, for a node that reads the traces itself: nothing is copied."""
 
-    def compute(self, traces: npt.NDArray[Any], peaks: npt.NDArray[np.void]) -> npt.NDArray[Any]:
+    def compute(self, traces: npt.NDArray[Any], *peaks: npt.NDArray[np.void]) -> npt.NDArray[Any]:
         return traces[:0]
 
 
-class GridConvolution(LocalizeGridConvolution):  # type: ignore[misc]  # SpikeInterface has no types
+class GridConvolution(LocalizeGridConvolution):
     """SpikeInterface's `LocalizeGridConvolution` (0.105.3), faster: the same locations but for rounding.
 
     SpikeInterface copies the traces of all channels around each peak, and the weights once for each channel and chunk.
@@ -39,15 +39,14 @@ class GridConvolution(LocalizeGridConvolution):  # type: ignore[misc]  # SpikeIn
     """
 
     def __init__(self, recording: BaseRecording, parents: list[PipelineNode], **settings: Any):
-        super().__init__(recording, parents=parents, **settings)
+        LocalizeGridConvolution.__init__(self, recording, parents=parents, **settings)
         parts = [_near(self.weights, near) for near in self.nearest_template_mask]
         self.near_channels, self.near_templates, self.near_weights = map(_join, zip(*parts, strict=True))
 
-    def compute(
-        self, traces: npt.NDArray[Any], peaks: npt.NDArray[np.void], waveforms: npt.NDArray[Any]
-    ) -> npt.NDArray[np.void]:
-        """The locations of a chunk's peaks: `x`, `y`, `z` in um, (peaks,)."""
-        found = np.zeros((len(peaks), 3), "float32")
+    def compute(self, traces: npt.NDArray[Any], *inputs: npt.NDArray[Any]) -> npt.NDArray[np.void]:
+        """The locations of a chunk's peaks, the first of the inputs: `x`, `y`, `z` in um, (peaks,)."""
+        peaks = inputs[0]
+        places_um = np.zeros((len(peaks), 3), "float32")
         _locate(
             np.ascontiguousarray(traces),
             peaks["sample_index"].astype("int64"),
@@ -60,11 +59,11 @@ class GridConvolution(LocalizeGridConvolution):  # type: ignore[misc]  # SpikeIn
             self.template_positions.astype("float32"),
             np.asarray(self.z_factors, "float32"),
             self.percentile / 100,
-            found,
+            places_um,
         )
         locations = np.zeros(len(peaks), self._dtype)
         for column, axis in enumerate("xyz"):
-            locations[axis] = found[:, column]
+            locations[axis] = places_um[:, column]
         return locations
 
 
@@ -100,7 +99,7 @@ def _locate(
     positions: Floats,
     layer_depths: Floats,
     quantile: float,
-    found: Floats,
+    places_um: Floats,
 ) -> None:
     """Locate each peak at the mean of the templates that resemble it most, weighted by how much they do."""
     layers = layer_depths.size
@@ -130,7 +129,7 @@ def _locate(
                 z += similarity * layer_depths[index // templates.size]
         # Like SpikeInterface: a peak that resembles no template is at zero.
         if total > 0:
-            found[peak, 0], found[peak, 1], found[peak, 2] = x / total, y / total, z / total
+            places_um[peak, 0], places_um[peak, 1], places_um[peak, 2] = x / total, y / total, z / total
 
 
 @numba.njit(nogil=True)
@@ -141,7 +140,7 @@ def _quantile(values: Floats, quantile: float) -> np.float32:
     place = quantile * (values.size - 1)
     rank = int(place)
     ordered = np.partition(values, rank)
-    value = ordered[rank]
+    value: np.float32 = ordered[rank]
     if rank + 1 == values.size:
         return value
     following = ordered[rank + 1 :].min()

@@ -119,10 +119,9 @@ def _localizers(recording: BaseRecording, source: PeakSource, localization: dict
     """The nodes that localize the peaks of a source."""
     method, settings = _method(peak_localization_methods, localization)
     window = {name: settings.pop(name, default) for name, default in WINDOW_MS.items()}
+    extract: type[ExtractDenseWaveforms] = ExtractDenseWaveforms
     if method is LocalizeGridConvolution:
         method, extract = GridConvolution, NoWaveforms
-    else:
-        extract = ExtractDenseWaveforms
     waveforms = extract(recording, parents=[source], return_output=False, **window)
     return [waveforms, method(recording, parents=[source, waveforms], **settings)]
 
