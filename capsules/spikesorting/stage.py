@@ -21,6 +21,7 @@ from capsules.common.facts import PreprocessingFacts, SpikesortingFacts
 from capsules.common.recordings.peaks import estimate_noise_levels
 from capsules.common.recordings.traces import load_traces
 from capsules.common.tasks import resources
+from capsules.common.tasks.free_memory import measure_free_memory
 from capsules.common.tasks.spikeinterface_jobs import set_job_kwargs
 from capsules.common.tasks.task import Task
 from capsules.parameters.rules import check_rate
@@ -87,6 +88,9 @@ def _make_context(task: SortingTask, recording: BaseRecording, params: SorterPar
         motion_applied=bool(preprocessing.motion_applied),
         referenced=bool(preprocessing.referenced),
         job_kwargs=resources.job_kwargs(task.n_jobs, params.job_kwargs, pool_engine="process"),
+        cache_bytes=4 * recording.get_num_samples() * recording.get_num_channels(),
+        free_bytes=measure_free_memory(),
+        cache_folder=str(task.out / SORTER_FOLDER / "cache"),
         change=task.change,
     )
 

@@ -102,8 +102,40 @@ def test_changes_are_the_arguments_that_differ_from_kilosorts_defaults():
 
 
 def context(changes, **settings):
-    return Context(**({"num_channels": 32, "motion_applied": False, "referenced": False} | settings), job_kwargs={},
-                   change=changes.append)  # fmt: skip
+    usual = {
+        "num_channels": 32,
+        "motion_applied": False,
+        "referenced": False,
+        "cache_bytes": 10**9,
+        "free_bytes": 10**10,
+    }
+    return Context(**(usual | settings), job_kwargs={}, cache_folder="sorter/cache", change=changes.append)
+
+
+@pytest.mark.parametrize(
+    ("mode", "free_bytes", "chosen"),
+    [
+        ("memory", 2 * 10**9, "memory"),
+        ("memory", 1.9e9, "folder"),
+        ("no-cache", 1, "no-cache"),
+        ("folder", 10**12, "folder"),
+    ],
+)
+def test_spykingcircus2_caches_on_disk_what_memory_does_not_hold(mode, free_bytes, chosen):
+    changes = []
+    params = SORTERS["spykingcircus2"].params.model_validate({"sorter": {"cache_preprocessing": {"mode": mode}}})
+    arguments = SORTERS["spykingcircus2"].make_arguments(params, context(changes, free_bytes=free_bytes))
+    folder = {"folder": "sorter/cache"} if chosen == "folder" else {}
+    assert arguments["cache_preprocessing"] == {"mode": chosen, "memory_limit": 0.5} | folder
+    assert [change.split(":")[0] for change in changes] == ["cache_preprocessing.mode = folder"] * (mode != chosen)
+
+
+@pytest.mark.parametrize(("free_mb", "scratch_mb"), [(4000, 0), (3999, 2000)])
+def test_the_forecast_has_the_cache_that_memory_does_not_hold(monkeypatch, free_mb, scratch_mb):
+    module = "capsules.spikesorting.sorters.spykingcircus2.measure_free_memory"
+    monkeypatch.setattr(module, lambda: free_mb * 10**6)
+    sorter = SORTERS["spykingcircus2"]
+    assert sorter.estimate_scratch(sorter.params(), 1000) == scratch_mb
 
 
 @pytest.mark.parametrize("sorter", SORTERS)

@@ -56,7 +56,8 @@ def _of_recording(job: Job, params: PipelineParams, sorters: list[str]) -> Itera
     for sorter in sorters:
         for stage in SORTING_STAGES:
             published = STAGES[stage].output.megabytes(job.num_channels, megabytes)
-            scratch = SORTERS[sorter].scratch_per_megabyte * megabytes if stage == "spikesorting" else 0
+            section = getattr(params.spikesorting, sorter)
+            scratch = SORTERS[sorter].estimate_scratch(section, megabytes) if stage == "spikesorting" else 0
             yield Written(stage, job.id, published + scratch, published)
 
 

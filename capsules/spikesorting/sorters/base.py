@@ -47,6 +47,12 @@ class Context:
     motion_applied: bool
     referenced: bool
     job_kwargs: dict[str, Any]
+    cache_bytes: int
+    """Size of the traces as float32, which is how a sorter caches what it filtered."""
+    free_bytes: int
+    """Free memory that processes can share."""
+    cache_folder: str
+    """Where a sorter may cache its traces; it is removed after the sorting."""
     change: Callable[[str], None]
     """Records an automatic change of a setting."""
 
@@ -129,7 +135,7 @@ class Sorter(Generic[P]):
     """Whether the workflow runs it in a separate image when a container engine is on (`image_of`)."""
     device: str = "cpu"
     """Where a sorter works that has no argument `torch_device`."""
-    scratch_per_megabyte: float = 0
-    """MB that it writes and removes again, per MB of traces."""
+    estimate_scratch: Callable[[P, float], float] = lambda params, megabytes: 0
+    """MB that it writes and removes again, by its parameters and the MB of the traces."""
     error_mark: str = ""
     """What its executable prints before its error message; empty: the last line is the message."""

@@ -62,6 +62,11 @@ def make_component_arguments(params: SorterParams, context: Context) -> dict[str
     }
 
 
+def estimate_cache(params: SorterParams, megabytes: float) -> float:
+    """MB on disk when the filtered traces are cached there: as float32 they are twice the size of the written ones."""
+    return 0.0 if params.sorter.model_dump()["cache_preprocessing_mode"] == "no-cache" else 2 * megabytes
+
+
 def keeps_files(arguments: dict[str, Any]) -> bool:
     return bool(arguments["debug"])
 

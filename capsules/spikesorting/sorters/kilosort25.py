@@ -119,5 +119,5 @@ SORTER = Sorter(
     device="cuda",
     # `fprintf` of 40 dashes and of MATLAB's last error, in SpikeInterface's kilosort2_5_master.m.
     error_mark="-" * 40,
-    scratch_per_megabyte=1,
+    estimate_scratch=lambda params, megabytes: megabytes,
 )

@@ -5,6 +5,7 @@ https://spikeinterface.readthedocs.io/en/stable/how_to/customize_a_sorter.html
 
 from typing import Any, ClassVar, Literal
 
+from capsules.common.tasks.free_memory import measure_free_memory
 from capsules.parameters.model import MotionPreset, OpenSection, Section, param
 from capsules.spikesorting.sorters.base import Context, Sorter, SorterParams
 from capsules.spikesorting.sorters.components import keeps_files, make_repeatable
@@ -87,7 +88,9 @@ class Matching(Section):
 
 
 class CachePreprocessing(Section):
-    mode: Literal["memory", "no-cache"] = param("memory", "Where preprocessed traces are cached.")
+    mode: Literal["memory", "folder", "no-cache"] = param(
+        "memory", "Where preprocessed traces are cached; `memory` becomes `folder` where they need too much."
+    )
     memory_limit: float = param(0.5, "Share of the free memory that they may use.", gt=0, le=1)
 
 
@@ -141,7 +144,27 @@ def make_arguments(params: SpykingCircus2Params, context: Context) -> dict[str, 
         del settings["detection"]["exclude_sweep_ms"]
     if not context.corrects_drift(params):
         settings["apply_motion_correction"] = False
+    settings["cache_preprocessing"] = _choose_cache(params.sorter.cache_preprocessing, context)
     return settings | {"job_kwargs": context.job_kwargs, "verbose": params.job_kwargs.progress_bar}
+
+
+def _choose_cache(settings: CachePreprocessing, context: Context) -> dict[str, Any]:
+    """Where SpykingCircus2 caches its traces. Without room in memory it would filter them anew in every pass."""
+    mode, most_bytes = settings.mode, settings.memory_limit * context.free_bytes
+    if mode == "memory" and context.cache_bytes > most_bytes:
+        mode = "folder"
+        context.change(
+            f"cache_preprocessing.mode = folder: the cached traces need {context.cache_bytes / 1e9:.1f} GB, more than "
+            f"memory_limit = {settings.memory_limit:g} of the {context.free_bytes / 1e9:.1f} GB that are free"
+        )
+    return settings.model_dump() | {"mode": mode} | ({"folder": context.cache_folder} if mode == "folder" else {})
+
+
+def estimate_scratch(params: SpykingCircus2Params, megabytes: float) -> float:
+    """MB of the cache on disk: none when it fits into the memory of this machine."""
+    settings, cache_mb = params.sorter.cache_preprocessing, 2 * megabytes
+    on_disk = settings.mode == "folder" or cache_mb > settings.memory_limit * measure_free_memory() / 1e6
+    return cache_mb if on_disk and settings.mode != "no-cache" else 0.0
 
 
 # With two BLAS threads its sums, and some of its spikes, differ from those with one; it works in n_jobs processes.
@@ -153,6 +176,7 @@ SORTER = Sorter(
     pin_seeds=make_repeatable(),
     keeps_files=keeps_files,
     threads=1,
+    estimate_scratch=estimate_scratch,
     nothing_to_sort={
         "Prototype should have a negative peak": "no spikes were detected",
         "cannot access local variable 'node0'": "no cluster of spikes made a template",

@@ -7,6 +7,7 @@ from capsules.parameters.model import param
 from capsules.spikesorting.sorters.base import Sorter, SorterParams
 from capsules.spikesorting.sorters.components import (
     ComponentSettings,
+    estimate_cache,
     keeps_files,
     make_component_arguments,
     make_repeatable,
@@ -43,5 +44,5 @@ SORTER = Sorter(
     pin_seeds=make_repeatable("tridesclous2"),
     keeps_files=keeps_files,
     threads=1,
-    scratch_per_megabyte=2,
+    estimate_scratch=estimate_cache,
 )
