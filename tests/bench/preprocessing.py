@@ -1,4 +1,4 @@
-"""Preprocessing with motion, 64 channels x 120 s: the capsule beside a script written by hand, in turn."""
+"""Preprocessing with motion, 64 and 384 channels x 60 s: the capsule beside a script written by hand, in turn."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from itertools import pairwise
 from statistics import median
 
 import numpy as np
+import spikeinterface as si
 
 from tests.bench.measure import Cost, cost, python, table
-from tests.bench.sessions import RESULTS, Session, empty_folder, session, traces_of
+from tests.bench.memory import NO_MINIMUM
+from tests.bench.sessions import N_JOBS, RESULTS, Session, empty_folder, session, traces_of
 
 SCRIPT = "tests.bench.plain_preprocessing"
 SCRIPT_WITH_CACHE = (
@@ -25,12 +27,23 @@ PAIRS = {
 """The capsule keeps compiled code and a script by hand does not; the later pairs take that difference away."""
 
 
+SIZES = {64: 20, 384: 150}
+"""Channels -> units of the sessions, which are 60 s long."""
+THREADS = (1, 2, 8)
+
+
 def main() -> None:
-    """Run all ways in turn, `--rounds` times; print their costs, and the ratios pair by pair."""
+    """Run all ways in turn, `--rounds` times for each size; print their costs, the ratios pair by pair, and threads."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="times that each way runs")
-    rounds = parser.parse_args().rounds
-    measured = session(channels=64, units=20, duration_s=120)
+    parser.add_argument("--channels", type=int, choices=SIZES, help="one size alone")
+    given, _ = parser.parse_known_args()
+    for channels in [given.channels] if given.channels else SIZES:
+        compare(session(channels=channels, units=SIZES[channels], duration_s=60), channels, given.rounds)
+
+
+def compare(measured: Session, channels: int, rounds: int) -> None:
+    """Measure one session and print the tables."""
     ways = {
         "capsule": lambda: capsule(measured),
         "by hand": lambda: by_hand(measured),
@@ -44,21 +57,32 @@ def main() -> None:
     for _ in range(rounds):
         for name, way in ways.items():
             costs[name].append(way())
-    print(seconds_table(costs), ratio_table(costs), sep="\n\n")
-    print(f"\nThe traces of both differ by at most {difference()} counts.")
+    print(f"{channels} channels:\n", seconds_table(costs), ratio_table(costs), sep="\n\n")
+    print(f"\nThe traces of both differ by at most {difference():.2f} raw counts.\n")
+    rows = [(str(threads), *cells(capsule(measured, threads=threads))) for threads in THREADS]
+    print(table(("threads", "wall, s", "CPU, s", "others' cores"), *rows))
 
 
-def difference() -> int:
-    """The largest difference of two samples; SpikeInterface by itself cuts to integers after each of three steps."""
-    ours, theirs = (np.memmap(traces_of(RESULTS / way), "int16", "r") for way in ("capsule", "by_hand"))
-    parts = np.linspace(0, len(ours), 100, dtype=int)
-    return max(int(np.abs(ours[start:end].astype(int) - theirs[start:end]).max()) for start, end in pairwise(parts))
+def cells(one: Cost) -> tuple[str, str, str]:
+    return f"{one.wall_s:.1f}", f"{one.cpu_s:.1f}", f"{one.others_cores:.1f}"
 
 
-def capsule(measured: Session, code_kept: bool = True) -> Cost:
+def difference() -> float:
+    """The largest difference of two samples in raw counts; the script rounds after each of three steps."""
+    ours, theirs = (si.load(traces_of(RESULTS / way).parent) for way in ("capsule", "by_hand"))
+    # The capsule's steps are parts of a count.
+    count = ours.get_channel_gains()[0] / theirs.get_channel_gains()[0]
+    parts = pairwise(np.linspace(0, ours.get_num_samples(), 61, dtype=int))
+    pairs = ([one.get_traces(start_frame=start, end_frame=end) for one in (ours, theirs)] for start, end in parts)
+    return max(float(np.abs(count * mine - other).max()) for mine, other in pairs)
+
+
+def capsule(measured: Session, code_kept: bool = True, threads: int = N_JOBS) -> Cost:
     """Run the capsule; its cache of compiled code lasts, or is an empty folder."""
     kept = {} if code_kept else {"NUMBA_CACHE_DIR": str(empty_folder("numba"))}
-    return cost(*measured.stage("preprocessing", empty_folder("capsule")), **kept)
+    return cost(
+        *measured.stage("preprocessing", empty_folder("capsule"), *NO_MINIMUM, "--n-jobs", str(threads)), **kept
+    )
 
 
 def by_hand(measured: Session, code_kept: bool = False) -> Cost:
