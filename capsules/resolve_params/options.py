@@ -57,7 +57,7 @@ def option_problems(options: dict[str, Any]) -> list[str]:
         if not isinstance(value := options.get(name) or False, bool):
             problems.append(f"--{name}: takes no value; got {value!r}")
     mode = options.get("runmode")
-    if mode is not None and mode not in RUNMODES:
+    if mode is not None and str(mode) not in RUNMODES:
         known = list(RUNMODES)
         problems.append(f"--runmode: must be one of {', '.join(known)}; got {mode!r}{nearest(str(mode), known)}")
     return problems + cluster.option_problems(options) + _sorter_problems(options.get("sorter"))

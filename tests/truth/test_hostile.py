@@ -152,7 +152,7 @@ SKIPPED = {
     "zeros": (lambda: recording_of(np.zeros_like(good())), "no channel has any signal"),
     "constant": (lambda: recording_of(np.full_like(good(), 1234)), "no channel has any signal"),
     "saturated": (lambda: recording_of(in_steps()), "at the converter's limits"),
-    "noise on one channel": (lambda: recording_of(noise(1)), "found"),
+    "noise on one channel": (lambda: recording_of(noise(1)), "detected"),
     "identical channels": (lambda: recording_of(np.repeat(good()[:, :1], 8, axis=1)), "no channel has any signal"),
 }
 
