@@ -229,7 +229,8 @@ class _FusedSegment(BasePreprocessorSegment):
         for edge_start, edge_end in ((start, min(end, first)), (max(start, last), end)):
             if edge_end > edge_start:
                 out[edge_start - start : edge_end - start] = self._compute_edge(edge_start, edge_end, columns)
-        size = max(1, BLOCK_VALUES // len(self.chain.channels))
+        # A shorter block would be mostly margins.
+        size = max(4 * self.chain.margin, BLOCK_VALUES // len(self.chain.channels))
         for block_start in range(max(start, first), min(end, last), size):
             block_end = min(block_start + size, end, last)
             self._compute(block_start, block_end, columns, out[block_start - start : block_end - start])
