@@ -1,7 +1,9 @@
 """`make bench-gpu`: its target and options, and how it shares the cores and shows its numbers, without any run."""
 
+import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,34 @@ def test_a_run_that_fails_or_takes_too_long_leaves_its_reason(tmp_path):
     assert "stopped after" in bench.time("sleeps", ["sleep", "60"], bench.cores)["failure"]
     bench.limit_s = 0.0
     assert "not started" in bench.time("late", fails, bench.cores)["failure"]
+
+
+FAILING_TASK = """
+import json, sys
+from pathlib import Path
+folder = Path(sys.argv[1]) / ".spikesorting_id.partial"
+folder.mkdir(parents=True)
+steps = [f"CUDA ran out of memory: sorted again with step {step}" for step in range(int(sys.argv[2]))]
+changes = ["do_CAR = false: preprocessing subtracted the common reference", *steps]
+(folder / "stage.json").write_text(json.dumps({"status": "failed", "reason": "kilosort4 failed", "changes": changes}))
+(folder / "log.txt").write_text("log")
+sys.exit(1)
+"""
+
+
+@pytest.mark.parametrize(("steps", "problems"), [(3, 0), (2, 1)])
+def test_the_steps_are_read_from_a_task_that_failed(steps, problems, tmp_path, monkeypatch):
+    bench = make_bench(tmp_path)
+    monkeypatch.setattr(gpu, "empty_folder", lambda name: tmp_path / name)
+    monkeypatch.setattr(gpu, "other_process", nullcontext)
+    command = (sys.executable, "-c", FAILING_TASK)
+    monkeypatch.setattr(bench, "sorting_capsule", lambda folder: (*command, folder, str(steps)))
+    assert f"Most steps seen: {steps} of 3" in bench.run_out_of_memory()
+    (row,) = json.loads((tmp_path / "gpu.json").read_text())["parts"]["memory"]
+    assert row["steps"] == [f"sorted again with step {step}" for step in range(steps)]
+    assert row["reason"] == "kilosort4 failed"
+    assert (tmp_path / "memory_1_log.txt").exists()
+    assert len(bench.problems) == problems
 
 
 def make_bench(output, name="a GPU", available=0):
