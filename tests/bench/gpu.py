@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ from capsules.common.tasks.resources import numba_cache_folder
 from capsules.spikesorting.sorters.kilosort4 import reduce_memory
 from tests.bench.measure import Cost, cost, python, table
 from tests.bench.memory import NO_MINIMUM
+from tests.bench.postprocessing import sorted_by_truth
 from tests.bench.sessions import BENCH, Session, empty_folder, session
 from tests.demo import ROOT
 from tests.score import WELL_FOUND, compare
@@ -78,9 +79,10 @@ def main() -> int:
     size = SMALL if options.small else RECORDING
     print(f"Machine: {describe(machine)}.")
     print(f"Recording: {size['channels']} channels x {size['duration_s']} s, {size['units']} true units.", flush=True)
+    small = session(**SMALL)
     with ThreadPoolExecutor() as pool:
-        warm_up = pool.submit(compile_code)
-        measured = session(**size)
+        warm_up = pool.submit(compile_code, small)
+        measured = small if options.small else session(**size)
     print(f"Ready after {time.monotonic() - start:.0f} s; compiled code: {warm_up.result()}.", flush=True)
     options.output.mkdir(parents=True, exist_ok=True)
     bench = Bench(measured, options.output, machine, size, start, limit_s, options.free_gb)
@@ -131,18 +133,16 @@ def describe(machine: Row) -> str:
     return f"{gpu}, {machine['cores']} cores, torch {machine['torch']}"
 
 
-def compile_code() -> str:
-    """Fill the cache of compiled code as `make setup` does, when it is not there."""
+def compile_code(small: Session) -> str:
+    """Compile what preprocessing and postprocessing compile, unless `make setup` or an earlier run has."""
     folder = Path(os.environ.get("NUMBA_CACHE_DIR") or numba_cache_folder())
     if folder.is_dir() and any(folder.iterdir()):
         return "from an earlier run"
-    command = [sys.executable, "pipeline/setup/warm_up.py"]
     try:
-        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=COMPILING_S)
-    except subprocess.TimeoutExpired:
-        return f"incomplete after {COMPILING_S} s, so that first runs compile too"
-    except subprocess.CalledProcessError as error:
-        return f"incomplete, so that first runs compile too: {(error.stderr or error.stdout).strip()[-300:]}"
+        inputs = sorted_by_truth(small, motion="compute")
+        cost(*small.stage("postprocessing", inputs), limit_s=COMPILING_S)
+    except (RuntimeError, TimeoutError) as error:
+        return f"incomplete, so that first runs compile too: {' '.join(str(error).split())[-300:]}"
     return "compiled now"
 
 
@@ -226,7 +226,8 @@ class Bench:
         """Keep the numbers of one run, and write all of them."""
         if "failure" in row:
             self.problems.append(f"{part}: {row['way']}: {row['failure']}")
-        self.parts.setdefault(part, []).append(row)
+        with self.lock:
+            self.parts.setdefault(part, []).append(row)
         self.write()
         return row
 
@@ -267,11 +268,12 @@ class Bench:
         runs = self.runs_on_fewer_cores()
         for wave in share_cores([count for count, _ in runs], self.cores):
             with ThreadPoolExecutor() as pool:
-                for done in [pool.submit(self.preprocess, *runs[index], cores) for index, cores in wave]:
+                for done in as_completed(pool.submit(self.preprocess, *runs[index], cores) for index, cores in wave):
                     self.record("fewer-cores", done.result())
         if not runs:
             return "left out: the machine has one core"
-        return preprocessing_table(self.parts["fewer-cores"])
+        rows = sorted(self.parts["fewer-cores"], key=lambda row: (-row["cores"], row["way"] != "capsule"))
+        return preprocessing_table(rows)
 
     def preprocess(self, count: int, way: str, cores: list[int]) -> Row:
         folder = empty_folder(f"gpu_{way.replace(' ', '_')}_{count}")
@@ -296,11 +298,10 @@ class Bench:
         cores = self.cores[: CORES[-1]]
         inputs = self.find_inputs()
         row = self.time("capsule", self.measured.stage("postprocessing", inputs, n_jobs=len(cores)), cores)
-        record = self.keep_records(inputs, "postprocessing", "postprocessing")
-        row |= {"peak_memory_mb": record.get("peak_memory_mb"), "warnings": record.get("warnings")}
-        self.record("postprocessing", row)
+        record = self.keep_log(inputs, "postprocessing", "postprocessing")
+        self.record("postprocessing", row | {"record": record})
         heads = ("way", "cores", "wall, s", "CPU, s", "peak resident, GB")
-        peak = (row["peak_memory_mb"] or 0) / 1024
+        peak = record.get("peak_memory_mb", 0) / 1024
         return table(heads, (*seconds(row), f"{peak:.2f}"))
 
     def sort_again(self) -> str:
@@ -312,7 +313,7 @@ class Bench:
         self.record("repeat", row)
         if row["same_spikes"] is False:
             self.problems.append("repeat: the second run has other spikes than the first")
-        device = self.parts["kilosort4"][0].get("device")
+        device = self.parts["kilosort4"][0]["record"].get("device")
         return f"The same spikes in two runs on {device}: {say(row['same_spikes'])}."
 
     def run_out_of_memory(self) -> str:
@@ -324,12 +325,11 @@ class Bench:
             folder = empty_folder(f"gpu_memory_{free_gb:g}")
             with other_process(free_gb) as free:
                 row = self.time(f"{free_gb:g} GB free", self.sorting_capsule(folder), self.sorting_cores)
-            record = self.keep_records(folder, "spikesorting", f"memory_{free_gb:g}")
+            record = self.keep_log(folder, "spikesorting", f"memory_{free_gb:g}")
             # The last step may still need too much memory: then the task has to fail.
             failure = row.pop("failure", None)
             seen = [change.removeprefix(STEP) for change in record.get("changes", []) if change.startswith(STEP)]
-            row |= {"free_gb": round(free, 2), "steps": seen, "failure_of_run": failure}
-            row |= {key: record.get(key) for key in ("status", "reason", "seconds")}
+            row |= {"free_gb": round(free, 2), "steps": seen, "failure_of_run": failure, "record": record}
             rows.append(self.record("memory", row))
         most = max(len(row["steps"]) for row in rows)
         if most < len(steps):
@@ -338,8 +338,8 @@ class Bench:
             (
                 f"{row['free_gb']:.2f}",
                 "; ".join(row["steps"]) or "none",
-                str(row["status"]),
-                str(row["reason"] or row["failure_of_run"] or "")[:200],
+                str(row["record"].get("status", "stopped")),
+                str(row["record"].get("reason") or row["failure_of_run"] or "")[:200],
             )
             for row in rows
         )
@@ -367,10 +367,9 @@ class Bench:
         if self.sorting is None and "kilosort4" not in self.parts:
             inputs = self.find_inputs()
             row = self.time("capsule", self.sorting_capsule(inputs), self.sorting_cores)
-            record = self.keep_records(inputs, "spikesorting", "kilosort4")
-            row |= {"device": record.get("device"), "changes": record.get("changes")}
+            record = self.keep_log(inputs, "spikesorting", "kilosort4")
             self.sorting = next(inputs.glob("spikesorting_*/spikesorted"), None)
-            self.record("kilosort4", row | self.score(self.sorting))
+            self.record("kilosort4", row | self.score(self.sorting) | {"record": record})
         if self.sorting is None:
             raise RuntimeError("the capsule wrote no sorting")
         return self.sorting
@@ -401,11 +400,10 @@ class Bench:
             "mean_accuracy": round(mean(score.accuracies), 3),
         }
 
-    def keep_records(self, folder: Path, stage: str, name: str) -> Row:
-        """Copy a task's record and log to the output; returns the record. A failed task has them in a hidden folder."""
+    def keep_log(self, folder: Path, stage: str, name: str) -> Row:
+        """Copy a task's log to the output; returns its `stage.json`. A failed task has both in a hidden folder."""
         found = [*folder.glob(f"{stage}_*/stage.json"), *folder.glob(f".{stage}_*/stage.json")]
         for file in found[:1]:
-            shutil.copy(file, self.output / f"{name}_stage.json")
             shutil.copy(file.with_name("log.txt"), self.output / f"{name}_log.txt")
         return json.loads(found[0].read_text()) if found else {}
 

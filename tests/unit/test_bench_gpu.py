@@ -75,7 +75,7 @@ def test_the_steps_are_read_from_a_task_that_failed(steps, problems, tmp_path, m
     assert f"Most steps seen: {steps} of 3" in bench.run_out_of_memory()
     (row,) = json.loads((tmp_path / "gpu.json").read_text())["parts"]["memory"]
     assert row["steps"] == [f"sorted again with step {step}" for step in range(steps)]
-    assert row["reason"] == "kilosort4 failed"
+    assert row["record"]["reason"] == "kilosort4 failed"
     assert (tmp_path / "memory_1_log.txt").exists()
     assert len(bench.problems) == problems
 
