@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +51,12 @@ class Cost:
     others_cores: float
 
 
-def cost(*command: str | Path, memory_every_s: float | None = None, **environment: str | None) -> Cost:
+def cost(
+    *command: str | Path,
+    memory_every_s: float | None = None,
+    limit_s: float | None = None,
+    **environment: str | None,
+) -> Cost:
     """Run a command in the repository's root and tell what it took.
 
     Parameters
@@ -57,6 +64,8 @@ def cost(*command: str | Path, memory_every_s: float | None = None, **environmen
     command : str or Path
     memory_every_s : float or None
         Sample the memory so often, which takes a few percent of a core at 2 s; None: never.
+    limit_s : float or None
+        Kill the command and its descendants after this time; None: never.
     environment : str or None
         Changes to the environment; None takes a variable away.
 
@@ -64,6 +73,8 @@ def cost(*command: str | Path, memory_every_s: float | None = None, **environmen
     ------
     RuntimeError
         When the command fails, with the end of what it said.
+    TimeoutError
+        When it was killed.
     """
     variables = {name: value for name, value in (os.environ | environment).items() if value is not None}
     peaks, ended, before, busy_s, start = _Peaks(), threading.Event(), _io(), _busy_s(), os.times()
@@ -72,13 +83,21 @@ def cost(*command: str | Path, memory_every_s: float | None = None, **environmen
         sampler = threading.Thread(target=peaks.sample, args=(process.pid, ended, memory_every_s))
         if memory_every_s:
             sampler.start()
+        killed = threading.Event()
+        killer = threading.Timer(limit_s or 0.0, _kill, (process.pid, killed))
+        if limit_s is not None:
+            killer.start()
         # Not Popen.wait: the kernel adds the times of the children that the command waited for to these.
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall_s, busy_s = os.times().elapsed - start.elapsed, _busy_s() - busy_s
         ended.set()
+        killer.cancel()
         if memory_every_s:
             sampler.join()
+        if killed.is_set():
+            killer.join()
+            raise TimeoutError(f"stopped after {wall_s:.0f} s")
         if process.returncode:
             said.seek(0)
             raise RuntimeError(f"{process.args} failed: {said.read()[-2000:].decode(errors='replace')}")
@@ -92,6 +111,14 @@ def cost(*command: str | Path, memory_every_s: float | None = None, **environmen
         written_bytes=after["write_bytes"] - before["write_bytes"],
         others_cores=max(0.0, busy_s - cpu_s) / wall_s,
     )
+
+
+def _kill(pid: int, killed: threading.Event) -> None:
+    """Kill a process and its descendants, and say so first."""
+    killed.set()
+    for process in list(_tree(pid)):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
 
 class _Peaks:

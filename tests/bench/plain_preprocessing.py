@@ -15,9 +15,9 @@ WINDOW = 0.1
 """Step and width of the motion's windows, as a fraction of the probe's span; the capsule's default."""
 
 
-def preprocess(session: Path, output: Path, stream: str = "imec0.ap") -> None:
+def preprocess(session: Path, output: Path, stream: str = "imec0.ap", n_jobs: int = 2) -> None:
     """Preprocess an AP stream of a SpikeGLX session; write `traces/` and `motion/` into `output`."""
-    si.set_global_job_kwargs(n_jobs=2, chunk_duration="1s", progress_bar=False)
+    si.set_global_job_kwargs(n_jobs=n_jobs, chunk_duration="1s", progress_bar=False)
     raw = se.read_spikeglx(session, stream_id=stream)
     filtered = spre.highpass_filter(raw, freq_min=300.0, margin_ms=5.0)
     shifted = spre.phase_shift(filtered, margin_ms=100.0)
@@ -34,4 +34,4 @@ def preprocess(session: Path, output: Path, stream: str = "imec0.ap") -> None:
 
 
 if __name__ == "__main__":
-    preprocess(Path(sys.argv[1]), Path(sys.argv[2]))
+    preprocess(Path(sys.argv[1]), Path(sys.argv[2]), n_jobs=int(sys.argv[3]) if sys.argv[3:] else 2)

@@ -45,12 +45,12 @@ def main() -> None:
     print(f"Two runs of the capsule differ in: {', '.join(differing()) or 'nothing'}.")
 
 
-def sorted_by_truth(measured: Session) -> Path:
+def sorted_by_truth(measured: Session, motion: str = "skip") -> Path:
     """A folder with the traces as preprocessing writes them and the true units in place of a sorter's."""
     import spikeinterface as si
 
     folder = empty_folder("postprocessing_inputs")
-    cost(*measured.stage("preprocessing", folder, *NO_MINIMUM, "--motion", "skip"))
+    cost(*measured.stage("preprocessing", folder, *NO_MINIMUM, "--motion", motion))
     id = json.loads(measured.job.read_text())["id"]
     target = folder / f"spikesorting_{id}"
     # Without the properties of the generated units: their main channels are named as in another recording.

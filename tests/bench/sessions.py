@@ -30,10 +30,10 @@ class Session:
         (file,) = self.data.rglob("*.ap.bin")
         return file
 
-    def stage(self, name: str, output: Path, *arguments: str) -> tuple[str | Path, ...]:
+    def stage(self, name: str, output: Path, *arguments: str | Path, n_jobs: int = N_JOBS) -> tuple[str | Path, ...]:
         """The command of a capsule on this session; `output` holds the earlier stages' folders too."""
         places = ("--job", self.job, "--data", self.data, "--inputs", output, "--output", output)
-        return python(f"capsules.{name}", *places, "--n-jobs", str(N_JOBS), *arguments)
+        return python(f"capsules.{name}", *places, "--n-jobs", str(n_jobs), *arguments)
 
 
 def session(channels: int, units: int, duration_s: int) -> Session:
