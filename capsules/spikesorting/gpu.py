@@ -18,7 +18,18 @@ GPUS_VARIABLE = "SPIKERELAY_GPUS"
 """Set by the workstation's configuration: how many GPUs the sorting tasks share. A cluster assigns them to jobs."""
 DEVICES_VARIABLE = "CUDA_VISIBLE_DEVICES"
 POLL_S = 1.0
-OUT_OF_MEMORY = ("CUDA out of memory", "CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED", "OutOfMemoryError")
+OUT_OF_MEMORY = (
+    "CUDA out of memory",
+    "CUDA error: out of memory",
+    "CUDA_ERROR_OUT_OF_MEMORY",
+    "OutOfMemoryError",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    # cuBLAS cannot make its workspace.
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+    "CUFFT_ALLOC_FAILED",
+    "CUSOLVER_STATUS_ALLOC_FAILED",
+)
+"""What CUDA and its libraries say when the GPU's memory is used up."""
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from capsules.common.errors import RecordedFailure, Skip, SpikeRelayError
-from capsules.spikesorting import stage
+from capsules.spikesorting import gpu, stage
 from capsules.spikesorting.params import PARAMS
 from capsules.spikesorting.sorters import SORTERS
 from tests.leaf_values import LEAVES, other_value
@@ -146,6 +146,20 @@ def test_every_parameter_of_the_section_has_a_test_above():
     covered |= {"sorter", "kilosort4.clear_cache"}
     others = [name for name in stage_leaves(PREFIX) if ".sorter." not in name]
     assert set(others) == covered
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA", True),
+        ("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling cublasCreate(handle)", True),
+        ("cuFFT error: CUFFT_ALLOC_FAILED", True),
+        ("CUDA error: an illegal memory access was encountered", False),
+        ("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes", False),
+    ],
+)
+def test_the_libraries_of_cuda_say_in_many_ways_that_memory_ran_out(message, expected):
+    assert gpu.is_out_of_memory(RuntimeError(message)) is expected
 
 
 OUT_OF_MEMORY = RuntimeError("...\ntorch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB.")
