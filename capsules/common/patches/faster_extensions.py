@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.decomposition import IncrementalPCA
 from spikeinterface.core.job_tools import fix_job_kwargs
+from spikeinterface.postprocessing import correlograms
 from spikeinterface.postprocessing.amplitude_scalings import AmplitudeScalingNode
 from spikeinterface.postprocessing.principal_component import ComputePrincipalComponents
 from spikeinterface.sortingcomponents import peak_localization
@@ -18,10 +19,19 @@ from spikeinterface.sortingcomponents.peak_localization.method_list import peak_
 
 from capsules.common.recordings.grid_convolution import GridConvolution, NoWaveforms
 from capsules.common.units.channel_pca import fit_batch, project, take_channel
+from capsules.common.units.correlograms import count_lags, count_own_lags
 from capsules.common.units.scalings import fit_scalings
 
 Floats = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.integer[Any]]
+
+
+def speed_up_postprocessing() -> None:
+    """Replace all functions of this module for the rest of this process."""
+    speed_up_spike_locations()
+    speed_up_amplitude_scalings()
+    speed_up_principal_components()
+    speed_up_correlograms()
 
 
 def speed_up_spike_locations() -> None:
@@ -80,6 +90,24 @@ def _fit_chunk(node: AmplitudeScalingNode, traces: npt.NDArray[Any], peaks: npt.
     return scalings.astype(node._dtype), colliding
 
 
+def speed_up_correlograms() -> None:
+    """Count the lags between spikes in one thread.
+
+    SpikeInterface's functions set the number of threads, for which numba does not cache them: compiling takes longer
+    than counting. Their threads also add to the same numbers at once, which may lose counts.
+    """
+    correlograms._compute_correlograms_one_segment_numba = _without_threads(count_lags)
+    correlograms._compute_auto_correlograms_one_segment_numba = _without_threads(count_own_lags)
+
+
+def _without_threads(count: Callable[..., None]) -> Callable[..., None]:
+    def count_in_one_thread(*arguments: Any) -> None:
+        *wanted, _threads = arguments
+        count(*wanted)
+
+    return count_in_one_thread
+
+
 def speed_up_principal_components() -> None:
     """Fit and project channels in threads, from covariances.
 
@@ -95,13 +123,16 @@ def _fit_channels(extension: ComputePrincipalComponents, n_jobs: int, *_settings
     """A model for each channel, fitted to the units that have it, one after another."""
     analyzer, params = extension.sorting_analyzer, extension.params
     waveforms = np.asarray(analyzer.get_extension("waveforms").data["waveforms"])
-    units = _group_by_unit(extension, analyzer.get_extension("random_spikes").get_random_spikes())
+    parts: list[list[tuple[Integers, int]]] = [[] for _ in analyzer.channel_ids]
+    for spikes, channels in _group_by_unit(extension, analyzer.get_extension("random_spikes").get_random_spikes()):
+        if len(spikes) >= params["n_components"]:
+            for column, channel in enumerate(channels):
+                parts[channel].append((spikes, column))
     models = [IncrementalPCA(n_components=params["n_components"], whiten=params["whiten"]) for _ in analyzer.channel_ids]
 
     def fit(channel: int) -> None:
-        for spikes, channels in units:
-            if len(spikes) >= params["n_components"] and channel in channels:
-                fit_batch(models[channel], take_channel(waveforms, spikes, int(np.searchsorted(channels, channel))))
+        for spikes, column in parts[channel]:
+            fit_batch(models[channel], take_channel(waveforms, spikes, column))
 
     with ThreadPoolExecutor(max(n_jobs, 1)) as threads:
         list(threads.map(fit, range(len(models))))

@@ -146,4 +146,4 @@ class _Components:
         taken = np.zeros((len(self.rows[unit]), self.projections.shape[1], len(wanted)))
         if len(common):
             taken[:, :, place] = self.projections[self.rows[unit]][:, :, source]
-        return taken.reshape(len(taken), -1)
+        return taken.reshape(len(taken), taken.shape[1] * taken.shape[2])
