@@ -15,6 +15,7 @@ from capsules.common.facts import PostprocessingFacts, PreprocessingFacts, Spike
 from capsules.common.files import write_json
 from capsules.common.patches.faster_extensions import speed_up_postprocessing
 from capsules.common.patches.faster_metrics import speed_up_isolation_metrics
+from capsules.common.patches.faster_preprocessing import speed_up_noise_levels
 from capsules.common.patches.template_metrics import mend_template_metrics
 from capsules.common.recordings.motion import correct_motion
 from capsules.common.recordings.traces import load_traces
@@ -56,6 +57,7 @@ def run(task: PostprocessingTask) -> None:
     )
     analyzer = _remove_duplicates(task, analyzer, extensions)
     mend_template_metrics()
+    speed_up_noise_levels()
     speed_up_postprocessing()
     speed_up_isolation_metrics()
     _compute(analyzer, extensions)

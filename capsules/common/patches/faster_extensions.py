@@ -128,7 +128,9 @@ def _fit_channels(extension: ComputePrincipalComponents, n_jobs: int, *_settings
         if len(spikes) >= params["n_components"]:
             for column, channel in enumerate(channels):
                 parts[channel].append((spikes, column))
-    models = [IncrementalPCA(n_components=params["n_components"], whiten=params["whiten"]) for _ in analyzer.channel_ids]
+    models = [
+        IncrementalPCA(n_components=params["n_components"], whiten=params["whiten"]) for _ in analyzer.channel_ids
+    ]
 
     def fit(channel: int) -> None:
         for spikes, column in parts[channel]:

@@ -69,7 +69,7 @@ def _prepare(plain: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
 
 def _look_up(columns: Sequence[str]) -> Callable[..., Any]:
     """The function of a metric whose columns are computed already."""
-    result = namedtuple("IsolationResult", columns)  # type: ignore[misc]  # noqa: PYI024  # SpikeInterface's interface
+    result = namedtuple("IsolationResult", columns)  # type: ignore[misc]  # SpikeInterface's interface
 
     def look_up(sorting_analyzer: SortingAnalyzer, unit_ids: Iterable[Any], tmp_data: Any, **settings: Any) -> Any:
         rows = tmp_data[RESULTS]

@@ -101,7 +101,9 @@ def compute_d_prime(near: Neighbourhood) -> float:
     kept = variances > LEAST_SINGULAR_VALUE**2
     distance = means[0] - means[1]
     axis = (axes[:, kept] @ (axes[:, kept].T @ (distance / deviations) / variances[kept])) / deviations
-    spreads = [axis @ scatter @ axis / len(spikes) for scatter, spikes in zip(scatters, (near.own, others), strict=True)]
+    spreads = [
+        axis @ scatter @ axis / len(spikes) for scatter, spikes in zip(scatters, (near.own, others), strict=True)
+    ]
     return float(axis @ distance / np.sqrt(sum(spreads) / 2))
 
 
@@ -181,12 +183,18 @@ def compute_silhouette(near: Neighbourhood) -> float:
 
 
 def compute_full_silhouette(near: Neighbourhood) -> float:
-    """Silhouette score from the distances between all pairs of spikes, by SpikeInterface's own function."""
+    """Silhouette score from the distances between all pairs of spikes, by SpikeInterface's own function.
+
+    It fails (0.105.3) unless the nearest unit has as many spikes: SpikeInterface then leaves the score undefined.
+    """
     if not len(near.own) or not near.others:
         return UNDEFINED
     parts = [near.own, *near.others]
     labels = np.repeat(np.arange(len(parts)), list(map(len, parts)))
-    return float(silhouette_score(np.concatenate(parts), labels, 0))
+    try:
+        return float(silhouette_score(np.concatenate(parts), labels, 0))
+    except ValueError:
+        return UNDEFINED
 
 
 @numba.njit(nogil=True)

@@ -17,6 +17,8 @@ Mask = npt.NDArray[np.bool_]
 
 DEPENDENT = 1e-14
 """A template that the others explain but for this fraction of its power is left out of a fit."""
+ZERO = 1e-15
+"""Coefficients up to this are zero but for rounding."""
 
 
 @numba.njit(nogil=True)
@@ -59,6 +61,9 @@ def fit_scalings(
         Written: the scale, and whether the spike overlaps others.
     """
     together = np.empty(samples.size, np.int64)
+    # Reused for all spikes.
+    memory = np.empty(0)
+    _, before, after = window
     for index in range(fitted.size):
         spike = fitted[index]
         together[0] = spike
@@ -72,17 +77,21 @@ def fit_scalings(
                 number += 1
         colliding[index] = number > 1
         spikes = together[:number]
-        design, values = _build(traces, samples, units, spikes, templates, channels, window, gains, offsets)
+        needed = (number + 1) * (before + after + 2 * distance) * traces.shape[1]
+        if memory.size < needed:
+            memory = np.empty(needed)
+        design, values = _build(memory, traces, samples, units, spikes, templates, channels, window, gains, offsets)
+        products, targets = _multiply(design, values)
         if number > 1:
-            scalings[index] = _fit_positive(_multiply(design, design), _multiply(design, values)[:, 0])[0]
+            scalings[index] = _fit_positive(products, targets)[0]
         else:
-            variance = _multiply(design, design)[0, 0]
             # SpikeInterface too leaves the scale of a template that is zero at zero.
-            scalings[index] = _multiply(design, values)[0, 0] / variance if variance > 0 else 0.0
+            scalings[index] = targets[0] / products[0, 0] if products[0, 0] > 0 else 0.0
 
 
 @numba.njit(nogil=True)
 def _build(
+    memory: Floats,
     traces: npt.NDArray[Any],
     samples: Integers,
     units: Integers,
@@ -93,7 +102,7 @@ def _build(
     gains: Floats,
     offsets: Floats,
 ) -> tuple[Floats, Floats]:
-    """The templates of some spikes at their places, and the traces there: (spikes, values), (1, values), without mean."""
+    """The templates of some spikes at their places, (spikes, values), the traces there, (values,); without means."""
     template_before, before, after = window
     start = max(0, samples[spikes].min() - before)
     end = min(traces.shape[0], samples[spikes].max() + after)
@@ -102,12 +111,14 @@ def _build(
         wanted |= channels[units[spike]]
     places = np.flatnonzero(wanted)
     width = places.size
-    values = np.empty((1, (end - start) * width))
+    size = (end - start) * width
+    values = memory[:size]
     for sample in range(start, end):
         for column in range(width):
             channel = places[column]
-            values[0, (sample - start) * width + column] = traces[sample, channel] * gains[channel] + offsets[channel]
-    design = np.zeros((spikes.size, values.shape[1]))
+            values[(sample - start) * width + column] = traces[sample, channel] * gains[channel] + offsets[channel]
+    design = memory[size : size * (spikes.size + 1)].reshape((spikes.size, size))
+    design[:] = 0
     for row in range(spikes.size):
         template = templates[units[spikes[row]]]
         shift = samples[spikes[row]] - start
@@ -117,21 +128,25 @@ def _build(
                 for column in range(width):
                     design[row, place * width + column] = template[template_before + sample, places[column]]
         design[row] -= design[row].mean()
-    values[0] -= values[0].mean()
+    values -= values.mean()
     return design, values
 
 
 @numba.njit(nogil=True, fastmath={"contract", "reassoc"})
-def _multiply(one: Floats, other: Floats) -> Floats:
-    """The scalar products of the rows of two arrays."""
-    products = np.empty((one.shape[0], other.shape[0]))
-    for row in range(one.shape[0]):
-        for column in range(other.shape[0]):
+def _multiply(design: Floats, values: Floats) -> tuple[Floats, Floats]:
+    """The scalar products of the rows of a design, (rows, rows), and of each with the values, (rows,)."""
+    products, targets = np.empty((design.shape[0], design.shape[0])), np.empty(design.shape[0])
+    for row in range(design.shape[0]):
+        total = 0.0
+        for index in range(values.size):
+            total += design[row, index] * values[index]
+        targets[row] = total
+        for column in range(row + 1):
             total = 0.0
-            for index in range(one.shape[1]):
-                total += one[row, index] * other[column, index]
-            products[row, column] = total
-    return products
+            for index in range(values.size):
+                total += design[row, index] * design[column, index]
+            products[row, column] = products[column, row] = total
+    return products, targets
 
 
 @numba.njit(nogil=True)
@@ -143,37 +158,46 @@ def _fit_positive(products: Floats, targets: Floats) -> Floats:
     size = targets.size
     coefficients, passive = np.zeros(size), np.zeros(size, np.bool_)
     for _ in range(3 * size):
-        slopes = targets - products @ coefficients
-        rejected = passive.copy()
-        while True:
-            entering = -1
-            for index in range(size):
-                if not rejected[index] and slopes[index] > 0 and (entering < 0 or slopes[index] > slopes[entering]):
-                    entering = index
-            if entering < 0:
-                return coefficients
-            passive[entering] = True
-            solution, independent = _solve(products, targets, passive)
-            if independent and solution[entering] > 0:
-                break
-            passive[entering] = False
-            rejected[entering] = True
+        solution, added = _add_variable(products, targets, coefficients, passive)
+        if not added:
+            break
         while solution[passive].min() <= 0:
-            step = 1.0
-            for index in range(size):
-                if passive[index] and solution[index] <= 0:
-                    step = min(step, coefficients[index] / (coefficients[index] - solution[index]))
-            for index in range(size):
-                if passive[index]:
-                    coefficients[index] += step * (solution[index] - coefficients[index])
-                    if coefficients[index] <= 1e-15:
-                        coefficients[index], passive[index] = 0.0, False
+            _step_towards(solution, coefficients, passive)
             if not passive.any():
                 break
             solution, _ = _solve(products, targets, passive)
-        for index in range(size):
-            coefficients[index] = solution[index] if passive[index] else 0.0
+        coefficients = np.where(passive, solution, 0.0)
     return coefficients
+
+
+@numba.njit(nogil=True)
+def _add_variable(products: Floats, targets: Floats, coefficients: Floats, passive: Mask) -> tuple[Floats, bool]:
+    """Add the variable that reduces the error most; the solution with it, and whether there is such a variable."""
+    slopes = targets - products @ coefficients
+    slopes[passive] = 0
+    while slopes.max() > 0:
+        entering = slopes.argmax()
+        passive[entering] = True
+        solution, independent = _solve(products, targets, passive)
+        if independent and solution[entering] > 0:
+            return solution, True
+        passive[entering] = False
+        slopes[entering] = 0
+    return coefficients, False
+
+
+@numba.njit(nogil=True)
+def _step_towards(solution: Floats, coefficients: Floats, passive: Mask) -> None:
+    """Move the coefficients towards a solution until one is zero, which is passive no more."""
+    step = 1.0
+    for index in range(solution.size):
+        if passive[index] and solution[index] <= 0:
+            step = min(step, coefficients[index] / (coefficients[index] - solution[index]))
+    for index in range(solution.size):
+        if passive[index]:
+            coefficients[index] += step * (solution[index] - coefficients[index])
+            if coefficients[index] <= ZERO:
+                coefficients[index], passive[index] = 0.0, False
 
 
 @numba.njit(nogil=True)
