@@ -10,6 +10,7 @@ import spikeinterface as si
 from scipy.optimize import nnls
 from sklearn.decomposition import IncrementalPCA
 from spikeinterface import NumpySorting
+from spikeinterface.core import analyzer_extension_core
 from spikeinterface.metrics.quality import pca_metrics
 from spikeinterface.metrics.quality.quality_metrics import ComputeQualityMetrics
 from spikeinterface.postprocessing import correlograms
@@ -25,8 +26,9 @@ from capsules.common.units.channel_pca import fit_batch, project
 from capsules.common.units.isolation import Neighbourhood
 from capsules.common.units.scalings import _fit_positive
 
-BASIS = {"random_spikes": {"seed": 0, "max_spikes_per_unit": 150}, "waveforms": {}, "templates": {}}
 EXTENSIONS = {
+    "waveforms": {},
+    "templates": {},
     "amplitude_scalings": {},
     "spike_locations": {"method": "grid_convolution", "seed": 0},
     "principal_components": {"n_components": 5, "mode": "by_channel_local", "whiten": True},
@@ -53,7 +55,7 @@ def make_analyzer():
     analyzer = si.create_sorting_analyzer(
         sorting, recording, sparse=True, sparsity_kwargs={"method": "radius", "radius_um": 60}, seed=0
     )
-    analyzer.compute(BASIS, **WORK)
+    analyzer.compute("random_spikes", seed=0, max_spikes_per_unit=150)
     return analyzer
 
 
@@ -65,6 +67,7 @@ def both():
         warnings.simplefilter("ignore")
         theirs = compute(analyzer)
         for owner, name in [
+            (analyzer_extension_core, "extract_waveforms_to_single_buffer"),
             (peak_localization, "get_localization_pipeline_nodes"),
             (AmplitudeScalingNode, "compute"),
             (ComputePrincipalComponents, "_fit_by_channel_local"),
@@ -90,6 +93,14 @@ def compute(analyzer):
         ).data
         for name, settings in EXTENSIONS.items()
     }
+
+
+def test_the_waveforms_are_the_same_and_their_memory_ends_with_them(both):
+    theirs, ours = (data["waveforms"]["waveforms"] for data in both)
+    np.testing.assert_array_equal(ours, theirs)
+    assert theirs.base is None
+    assert ours.base is not None
+    assert ours.flags.writeable
 
 
 def test_the_scales_of_templates(both):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.decomposition import IncrementalPCA
+from spikeinterface.core import analyzer_extension_core
 from spikeinterface.core.job_tools import fix_job_kwargs
 from spikeinterface.postprocessing import correlograms
 from spikeinterface.postprocessing.amplitude_scalings import AmplitudeScalingNode
@@ -32,6 +33,33 @@ def speed_up_postprocessing() -> None:
     speed_up_amplitude_scalings()
     speed_up_principal_components()
     speed_up_correlograms()
+    extract_waveforms_once()
+
+
+def extract_waveforms_once() -> None:
+    """Use the waveforms where the workers wrote them.
+
+    SpikeInterface copies them from the workers' shared memory, and so needs their size twice.
+    """
+    if analyzer_extension_core.extract_waveforms_to_single_buffer.__module__ != __name__:
+        analyzer_extension_core.extract_waveforms_to_single_buffer = _without_copy(
+            analyzer_extension_core.extract_waveforms_to_single_buffer
+        )
+
+
+def _without_copy(plain: Callable[..., Any]) -> Callable[..., Any]:
+    def extract(*args: Any, copy: bool = False, **kwargs: Any) -> Any:
+        if not copy or kwargs.get("mode") != "shared_memory":
+            return plain(*args, copy=copy, **kwargs)
+        waveforms, description = plain(*args, copy=False, **kwargs)
+        if (shared := description["shm"]) is not None:
+            shared.unlink()
+            # The array alone refers to the memory, which ends with it.
+            shared._buf = shared._mmap = None
+            shared.close()
+        return waveforms
+
+    return extract
 
 
 def speed_up_spike_locations() -> None:
