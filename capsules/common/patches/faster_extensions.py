@@ -96,15 +96,15 @@ def speed_up_amplitude_scalings() -> None:
 
 def _fit_chunk(node: AmplitudeScalingNode, traces: npt.NDArray[Any], peaks: npt.NDArray[np.void]) -> tuple[Any, Any]:
     """The scales of a chunk's spikes, and which of them overlap others."""
-    fitted = np.flatnonzero(~peaks["in_margin"])
-    scalings, colliding = np.zeros(len(fitted)), np.zeros(len(fitted), bool)
+    wanted = np.flatnonzero(~peaks["in_margin"])
+    scalings, colliding = np.zeros(len(wanted)), np.zeros(len(wanted), bool)
     channels = traces.shape[1]
     units = len(node._all_templates)
     fit_scalings(
         traces,
         peaks["sample_index"].astype("int64"),
         peaks["unit_index"].astype("int64"),
-        fitted,
+        wanted,
         node._all_templates,
         np.asarray(node._sparsity_mask),
         np.zeros((units, units), bool) if node._overlap_matrix is None else node._overlap_matrix,
@@ -186,10 +186,10 @@ def _transform(plain: Callable[..., Any]) -> Callable[..., Any]:
         def project_unit(unit: tuple[Integers, Integers]) -> bool:
             """Write the scores of a unit's spikes; whether all its channels have a model."""
             own, channels = unit
-            fitted = [hasattr(pca_model[channel], "components_") for channel in channels]
-            for column in np.flatnonzero(fitted) if len(own) else ():
+            has_model = [hasattr(pca_model[channel], "components_") for channel in channels]
+            for column in np.flatnonzero(has_model) if len(own) else ():
                 scores[own, :, column] = project(pca_model[channels[column]], take_channel(waveforms, own, column))
-            return all(fitted) or not len(own)
+            return all(has_model) or not len(own)
 
         with ThreadPoolExecutor(fix_job_kwargs({})["n_jobs"]) as threads:
             if not all(threads.map(project_unit, _group_by_unit(extension, spikes))):

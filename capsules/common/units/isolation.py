@@ -108,7 +108,7 @@ def compute_d_prime(near: Neighbourhood) -> float:
 
 
 def compute_nearest_neighbor(near: Neighbourhood, max_spikes: int, n_neighbors: int) -> tuple[float, float]:
-    """Hit rate and miss rate: the unit's share of the nearest neighbours of its own and of the others' spikes.
+    """Hit rate and miss rate: the share of nearest neighbours that are the unit's, for its spikes and for the others'.
 
     Source: Chung et al., "A fully automated approach to spike sorting" (2017).
 
@@ -212,7 +212,7 @@ def _reduce_to_nearest(products: Floats, squares: Floats, first: int, nearest: F
 @numba.njit(nogil=True)
 def _find_unclear(products: Floats, squares: Floats, limits: Floats, number: int) -> Integers:
     """The spikes of a unit that have fewer than `number` other spikes of the unit nearer than their limit."""
-    found = np.empty(limits.size, np.int64)
+    places = np.empty(limits.size, np.int64)
     size = 0
     for row in range(limits.size):
         nearer = 0
@@ -222,9 +222,9 @@ def _find_unclear(products: Floats, squares: Floats, limits: Floats, number: int
                 if nearer == number:
                     break
         if nearer < number:
-            found[size] = row
+            places[size] = row
             size += 1
-    return found[:size]
+    return places[:size]
 
 
 @numba.njit(nogil=True)

@@ -26,7 +26,7 @@ def fit_scalings(
     traces: npt.NDArray[Any],
     samples: Integers,
     units: Integers,
-    fitted: Integers,
+    wanted: Integers,
     templates: Floats,
     channels: Mask,
     overlapping: Mask,
@@ -44,7 +44,7 @@ def fit_scalings(
     traces : array, (samples, channels)
     samples, units : array, (spikes,)
         The spikes in these traces, in order of time: sample and index of the unit.
-    fitted : array
+    wanted : array
         The spikes whose scale is fitted.
     templates : array, (units, samples, channels)
     channels : array, (units, channels)
@@ -57,15 +57,15 @@ def fit_scalings(
         Spikes that are nearer than this are fitted together; 0: each is fitted separately.
     gains, offsets : array, (channels,)
         From the numbers in the traces to those in the templates.
-    scalings, colliding : array, (fitted spikes,)
+    scalings, colliding : array, (wanted spikes,)
         Written: the scale, and whether the spike overlaps others.
     """
     together = np.empty(samples.size, np.int64)
     # Reused for all spikes.
     memory = np.empty(0)
     _, before, after = window
-    for index in range(fitted.size):
-        spike = fitted[index]
+    for index in range(wanted.size):
+        spike = wanted[index]
         together[0] = spike
         number = 1
         first, last = np.searchsorted(samples, samples[spike] - distance), samples.size
@@ -106,10 +106,10 @@ def _build(
     template_before, before, after = window
     start = max(0, samples[spikes].min() - before)
     end = min(traces.shape[0], samples[spikes].max() + after)
-    wanted = channels[units[spikes[0]]].copy()
+    used = channels[units[spikes[0]]].copy()
     for spike in spikes[1:]:
-        wanted |= channels[units[spike]]
-    places = np.flatnonzero(wanted)
+        used |= channels[units[spike]]
+    places = np.flatnonzero(used)
     width = places.size
     size = (end - start) * width
     values = memory[:size]
