@@ -80,7 +80,7 @@ def _without_waveforms(plain: Callable[..., Any]) -> Callable[..., Any]:
         if isinstance(locate, GridConvolution):
             window = {"ms_before": extract.ms_before, "ms_after": extract.ms_after}
             extract = NoWaveforms(recording, parents=[source], return_output=False, **window)
-            locate.parents = [source, extract]
+            locate.parents = [source, extract]  # type: ignore[list-item]  # SpikeInterface declares classes
         return [source, extract, locate]
 
     return get_nodes
@@ -91,7 +91,7 @@ def speed_up_amplitude_scalings() -> None:
 
     SpikeInterface builds each fit in Python, spike by spike, with Python's lock.
     """
-    AmplitudeScalingNode.compute = _fit_chunk
+    AmplitudeScalingNode.compute = _fit_chunk  # type: ignore[method-assign]  # the patch
 
 
 def _fit_chunk(node: AmplitudeScalingNode, traces: npt.NDArray[Any], peaks: npt.NDArray[np.void]) -> tuple[Any, Any]:
@@ -124,8 +124,8 @@ def speed_up_correlograms() -> None:
     SpikeInterface's functions set the number of threads, for which numba does not cache them: compiling takes longer
     than counting. Their threads also add to the same numbers at once, which may lose counts.
     """
-    correlograms._compute_correlograms_one_segment_numba = _without_threads(count_lags)
-    correlograms._compute_auto_correlograms_one_segment_numba = _without_threads(count_own_lags)
+    correlograms._compute_correlograms_one_segment_numba = _without_threads(count_lags)  # type: ignore[assignment]
+    correlograms._compute_auto_correlograms_one_segment_numba = _without_threads(count_own_lags)  # type: ignore[assignment]
 
 
 def _without_threads(count: Callable[..., None]) -> Callable[..., None]:
@@ -143,11 +143,12 @@ def speed_up_principal_components() -> None:
     processes for every unit, which takes longer than one worker; it projects with one.
     """
     if ComputePrincipalComponents._fit_by_channel_local is not _fit_channels:
-        ComputePrincipalComponents._fit_by_channel_local = _fit_channels
-        ComputePrincipalComponents._transform_waveforms = _transform(ComputePrincipalComponents._transform_waveforms)
+        extension: Any = ComputePrincipalComponents
+        extension._fit_by_channel_local = _fit_channels
+        extension._transform_waveforms = _transform(extension._transform_waveforms)
 
 
-def _fit_channels(extension: ComputePrincipalComponents, n_jobs: int, *_settings: Any) -> list[IncrementalPCA]:
+def _fit_channels(extension: Any, n_jobs: int, *_settings: Any) -> list[IncrementalPCA]:
     """A model for each channel, fitted to the units that have it, one after another."""
     analyzer, params = extension.sorting_analyzer, extension.params
     waveforms = np.asarray(analyzer.get_extension("waveforms").data["waveforms"])
@@ -171,7 +172,7 @@ def _fit_channels(extension: ComputePrincipalComponents, n_jobs: int, *_settings
 
 def _transform(plain: Callable[..., Any]) -> Callable[..., Any]:
     def transform(
-        extension: ComputePrincipalComponents,
+        extension: Any,
         spikes: npt.NDArray[np.void],
         waveforms: npt.NDArray[Any],
         pca_model: Any,
@@ -188,7 +189,7 @@ def _transform(plain: Callable[..., Any]) -> Callable[..., Any]:
             own, channels = unit
             has_model = [hasattr(pca_model[channel], "components_") for channel in channels]
             for column in np.flatnonzero(has_model) if len(own) else ():
-                scores[own, :, column] = project(pca_model[channels[column]], take_channel(waveforms, own, column))
+                scores[own, :, column] = project(pca_model[channels[column]], take_channel(waveforms, own, int(column)))
             return all(has_model) or not len(own)
 
         with ThreadPoolExecutor(fix_job_kwargs({})["n_jobs"]) as threads:
@@ -201,9 +202,7 @@ def _transform(plain: Callable[..., Any]) -> Callable[..., Any]:
     return transform
 
 
-def _group_by_unit(
-    extension: ComputePrincipalComponents, spikes: npt.NDArray[np.void]
-) -> Sequence[tuple[Integers, Integers]]:
+def _group_by_unit(extension: Any, spikes: npt.NDArray[np.void]) -> Sequence[tuple[Integers, Integers]]:
     """The places of each unit's spikes, and its channels."""
     analyzer = extension.sorting_analyzer
     counts = np.bincount(spikes["unit_index"], minlength=len(analyzer.unit_ids))

@@ -41,14 +41,14 @@ def speed_up_isolation_metrics() -> None:
     if METRICS[0].metric_function.__module__ == __name__:
         return
     prepare = ComputeQualityMetrics._prepare_data
-    ComputeQualityMetrics._prepare_data = _prepare(prepare)
+    ComputeQualityMetrics._prepare_data = _prepare(prepare)  # type: ignore[method-assign]  # the patch
     for metric in METRICS:
         metric.metric_function = staticmethod(_look_up(list(metric.metric_columns)))
 
 
 def _prepare(plain: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
     def prepare(
-        metrics: ComputeQualityMetrics, sorting_analyzer: SortingAnalyzer, unit_ids: Iterable[Any] | None = None
+        metrics: Any, sorting_analyzer: SortingAnalyzer, unit_ids: Iterable[Any] | None = None
     ) -> dict[str, Any]:
         components = sorting_analyzer.get_extension("principal_components")
         names = {metric.metric_name for metric in METRICS}.intersection(metrics.params["metric_names"])
@@ -134,7 +134,7 @@ class _Components:
         rows = np.concatenate([np.zeros(0, int), *(self.rows[other] for other in others)])
         order = np.empty(len(rows), int)
         order[np.argsort(rows)] = np.arange(len(rows))
-        return Neighbourhood(own, [self._take(other, index) for other in others], order)
+        return Neighbourhood(own, [self._take(int(other), index) for other in others], order)
 
     def _take(self, unit: int, target: int) -> npt.NDArray[np.float64]:
         """The components of a unit's spikes on another's channels, zero where the unit has none: (spikes, features)."""

@@ -12,7 +12,6 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import eigh
-from sklearn.decomposition import IncrementalPCA
 
 Floats = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.integer[Any]]
@@ -21,7 +20,7 @@ NEARLY_DEPENDENT = 1e-9
 """Ratio of the last to the first component's power below which rounding matters."""
 
 
-def fit_batch(model: IncrementalPCA, rows: Floats) -> None:
+def fit_batch(model: Any, rows: Floats) -> None:
     """Do what `model.partial_fit` does with waveforms, (rows, features).
 
     The last component of nearly dependent rows is due to rounding, and is computed by scikit-learn itself.
@@ -60,12 +59,13 @@ def fit_batch(model: IncrementalPCA, rows: Floats) -> None:
     model.noise_variance_ = 0.0 if undefined else (power - squares.sum()) / (total - 1) / rest
 
 
-def project(model: IncrementalPCA, rows: Floats) -> Floats:
+def project(model: Any, rows: Floats) -> Floats:
     """What `model.transform` gives: (rows, components)."""
     scores = (rows - model.mean_) @ model.components_.T
     if model.whiten:
         scores /= np.maximum(np.sqrt(model.explained_variance_), np.finfo(model.explained_variance_.dtype).eps)
-    return scores
+    projected: Floats = scores
+    return projected
 
 
 @numba.njit(nogil=True)
