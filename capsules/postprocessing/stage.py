@@ -13,6 +13,9 @@ from threadpoolctl import threadpool_limits
 from capsules.common.errors import Skip
 from capsules.common.facts import PostprocessingFacts, PreprocessingFacts, SpikesortingFacts
 from capsules.common.files import write_json
+from capsules.common.patches.faster_extensions import speed_up_postprocessing
+from capsules.common.patches.faster_metrics import speed_up_isolation_metrics
+from capsules.common.patches.faster_preprocessing import speed_up_noise_levels
 from capsules.common.patches.template_metrics import mend_template_metrics
 from capsules.common.recordings.motion import correct_motion
 from capsules.common.recordings.traces import load_traces
@@ -54,6 +57,9 @@ def run(task: PostprocessingTask) -> None:
     )
     analyzer = _remove_duplicates(task, analyzer, extensions)
     mend_template_metrics()
+    speed_up_noise_levels()
+    speed_up_postprocessing()
+    speed_up_isolation_metrics()
     _compute(analyzer, extensions)
     _undefine_presence_ratio(task, analyzer)
     _report_empty_metrics(task, analyzer)
@@ -146,9 +152,7 @@ def _compute(analyzer: SortingAnalyzer, extensions: dict[str, Arguments]) -> Non
     with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for step in steps:
-            # Processes: locating spikes keeps the interpreter's lock, so threads would wait for each other. For the
-            # components SpikeInterface starts them anew for each unit, which is slower than one.
-            analyzer.compute(step, **({"n_jobs": 1} if "principal_components" in step else {"pool_engine": "process"}))
+            analyzer.compute(step)
     for warning in caught:
         if "Error computing metric" in str(warning.message):
             raise RuntimeError(str(warning.message))

@@ -37,6 +37,23 @@ assert "np.fft.fft(" in inspect.getsource(filter_gaussian.GaussianFilterRecordin
 assert "np.median(" in inspect.getsource(labels) and "axis=0" in inspect.getsource(labels)
 assert "np.median(one_chunk, axis=0" in inspect.getsource(recording_tools._noise_level_chunk)
 """,
+    "faster_extensions": """
+import inspect
+from spikeinterface.postprocessing import amplitude_scalings, correlograms
+from spikeinterface.postprocessing.principal_component import ComputePrincipalComponents
+from spikeinterface.sortingcomponents.peak_localization.grid import LocalizeGridConvolution
+assert "for spike_index, spike in enumerate(" in inspect.getsource(amplitude_scalings.AmplitudeScalingNode.compute)
+assert "np.nanpercentile(" in inspect.getsource(LocalizeGridConvolution.compute)
+assert "with ProcessPoolExecutor(" in inspect.getsource(ComputePrincipalComponents._fit_by_channel_local)
+assert correlograms._compute_correlograms_one_segment_numba.targetoptions["parallel"]
+""",
+    "faster_metrics": """
+import inspect
+from spikeinterface.metrics.quality import pca_metrics, quality_metrics
+assert "pca_data_per_unit[unit_id] = {" in inspect.getsource(quality_metrics.ComputeQualityMetrics._prepare_data)
+assert "nbrs.kneighbors(" in inspect.getsource(pca_metrics.nearest_neighbors_metrics)
+assert "lda.fit_transform(" in inspect.getsource(pca_metrics.d_prime_metric)
+""",
     "progress": """
 import inspect
 from spikeinterface.core import job_tools
