@@ -183,6 +183,8 @@ class FusedRecording(BasePreprocessor):
     SpikeInterface's steps. Elsewhere they differ by less than a quarter of a raw count before rounding from what the
     steps give without chunks.
 
+    It is for threads: no other process reads it.
+
     Parameters
     ----------
     recording : BaseRecording
@@ -211,12 +213,6 @@ class _FusedSegment(BasePreprocessorSegment):
         self.unique_shifts, self.kinds = np.unique(chain.shifts, return_inverse=True)
         self.responses: dict[int, npt.NDArray[np.complex64]] = {}
         self.lock = threading.Lock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("lock", "responses")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, responses={}, lock=threading.Lock())
 
     def get_traces(
         self, start_frame: int | None = None, end_frame: int | None = None, channel_indices: Any = None

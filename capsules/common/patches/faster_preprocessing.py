@@ -66,7 +66,9 @@ def _estimate_noise(plain: Callable[..., Any], segment: int, start: int, end: in
     )
     rows = transpose(traces)
     rows = np.abs(rows - take_medians(rows)[:, np.newaxis])
-    return take_medians(rows).astype(float) / 0.6744897501960817
+    deviations = take_medians(rows)
+    # SpikeInterface's medians of integers are float64.
+    return (deviations if traces.dtype == "float32" else deviations.astype(float)) / 0.6744897501960817
 
 
 def speed_up_channel_labels() -> None:

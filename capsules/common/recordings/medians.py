@@ -17,9 +17,13 @@ DEVIATIONS_PER_RANK = np.float32(2.5066)
 """The inverse of the normal density at its median, sqrt(2 pi)."""
 
 
-@numba.njit(nogil=True, fastmath=True)
+# Sums in any order, but NaN stays NaN.
+SUMS = {"reassoc", "contract", "nsz", "arcp"}
+
+
+@numba.njit(nogil=True, fastmath=SUMS)
 def take_median(row: Floats) -> np.float32:
-    """The median of many finite values: find a level with as many values below as above.
+    """The median of many values, NaN when one is NaN or infinite: find a level with as many values below as above.
 
     A pass that counts the values below a level takes the processor eight values at a time, and a few passes are enough;
     sorting or partitioning compares one by one.
@@ -30,6 +34,8 @@ def take_median(row: Floats) -> np.float32:
         value = np.float64(row[index])
         total += value
         squares += value * value
+    if not np.isfinite(squares):
+        return np.float32(np.nan)
     mean = total / size
     deviation = np.sqrt(max(squares / size - mean * mean, 0.0))
     # No median is further from the mean than the standard deviation; a little more covers the rounding.
@@ -59,7 +65,7 @@ def take_median(row: Floats) -> np.float32:
     return low
 
 
-@numba.njit(nogil=True, fastmath=True)
+@numba.njit(nogil=True, fastmath=SUMS)
 def _middle(row: Floats, level: np.float32, below: int) -> np.float32:
     """The median of a row, given a level with `below` values below, which is half of them."""
     largest_below, smallest_above = np.float32(-np.inf), np.float32(np.inf)

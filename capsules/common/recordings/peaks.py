@@ -110,7 +110,9 @@ def _detection_methods(asked: str) -> dict[str, Any]:
 def _detector(recording: BaseRecording, detection: dict[str, Any], quiet: BaseRecording | None = None) -> PeakDetector:
     method, settings = _method(_detection_methods(detection["method"]), detection)
     if method.need_noise_levels:
-        settings["noise_levels"] = estimate_noise_levels(recording if quiet is None else quiet)
+        noise = estimate_noise_levels(recording if quiet is None else quiet)
+        # SpikeInterface's compiled code does not expect NaN, for which it may divide by zero: no peaks on such a channel.
+        settings["noise_levels"] = np.where(np.isnan(noise), np.inf, noise)
     detector: PeakDetector = method(recording, **settings)
     return detector
 
