@@ -111,7 +111,7 @@ def _detector(recording: BaseRecording, detection: dict[str, Any], quiet: BaseRe
     method, settings = _method(_detection_methods(detection["method"]), detection)
     if method.need_noise_levels:
         noise = estimate_noise_levels(recording if quiet is None else quiet)
-        # SpikeInterface's compiled code does not expect NaN, for which it may divide by zero: no peaks on such a channel.
+        # SpikeInterface's compiled code does not expect NaN, and may divide by zero. Such a channel has no peaks.
         settings["noise_levels"] = np.where(np.isnan(noise), np.inf, noise)
     detector: PeakDetector = method(recording, **settings)
     return detector
