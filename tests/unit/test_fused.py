@@ -59,9 +59,18 @@ def chain(
     return common_reference(lazy, operator=operator) if operator else lazy
 
 
+COMBINATIONS = list(
+    product(["highpass", "bandpass"], [True, False], ["median", "average", None], [True, False], [False, True])
+)
+
+
 @pytest.mark.parametrize(
     ("filter_type", "shifted", "operator", "removed", "blanked"),
-    list(product(["highpass", "bandpass"], [True, False], ["median", "average", None], [True, False], [False, True])),
+    [
+        # Every fifth one has each setting several times.
+        pytest.param(*combination, marks=[] if index % 5 == 0 else pytest.mark.slow)
+        for index, combination in enumerate(COMBINATIONS)
+    ],
 )
 def test_every_combination_is_that_of_spikeinterface(raw, filter_type, shifted, operator, removed, blanked):
     fused = fuse(chain(raw, filter_type, shifted, operator, removed, blanked))
