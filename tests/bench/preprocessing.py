@@ -1,4 +1,4 @@
-"""Preprocessing with motion, 64 and 384 channels x 60 s: the capsule beside a script written by hand, in turn."""
+"""Preprocessing with motion, 64 and 384 channels x 60 s: the capsule and a script written by hand, in turn."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from capsules.common.recordings.grid_convolution import GridConvolution, NoWavef
 from capsules.common.units.channel_pca import fit_batch, project, take_channel
 from capsules.common.units.correlograms import count_lags, count_own_lags
 from capsules.common.units.scalings import fit_scalings
+from capsules.common.units.spike_groups import split_by_unit
 
 Floats = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.integer[Any]]
@@ -205,8 +206,7 @@ def _transform(plain: Callable[..., Any]) -> Callable[..., Any]:
 def _group_by_unit(extension: Any, spikes: npt.NDArray[np.void]) -> Sequence[tuple[Integers, Integers]]:
     """The places of each unit's spikes, and its channels."""
     analyzer = extension.sorting_analyzer
-    counts = np.bincount(spikes["unit_index"], minlength=len(analyzer.unit_ids))
-    groups = np.split(np.argsort(spikes["unit_index"], kind="stable"), np.cumsum(counts)[:-1])
+    groups = split_by_unit(spikes["unit_index"], len(analyzer.unit_ids))
     everywhere = np.arange(len(analyzer.channel_ids))
     sparsity = analyzer.sparsity
     channels = [

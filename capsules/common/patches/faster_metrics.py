@@ -24,6 +24,7 @@ from capsules.common.units.isolation import (
     compute_nearest_neighbor,
     compute_silhouette,
 )
+from capsules.common.units.spike_groups import split_by_unit
 
 METRICS = (pca_metrics.Mahalanobis, pca_metrics.DPrime, pca_metrics.NearestNeighbor, pca_metrics.Silhouette)
 RESULTS = "isolation"
@@ -118,8 +119,7 @@ class _Components:
         self.projections = analyzer.get_extension("principal_components").data["pca_projection"]
         spikes = analyzer.get_extension("random_spikes").get_random_spikes()
         units = len(analyzer.unit_ids)
-        order = np.argsort(spikes["unit_index"], kind="stable")
-        self.rows = np.split(order, np.cumsum(np.bincount(spikes["unit_index"], minlength=units))[:-1])
+        self.rows = split_by_unit(spikes["unit_index"], units)
         self.indices = {unit: index for index, unit in enumerate(analyzer.unit_ids)}
         self.main_channels = analyzer.get_main_channels(outputs="index", with_dict=False)
         sparsity = analyzer.sparsity

@@ -122,7 +122,8 @@ def _localizers(recording: BaseRecording, source: PeakSource, localization: dict
     method, settings = _method(peak_localization_methods, localization)
     window = {name: settings.pop(name, default) for name, default in WINDOW_MS.items()}
     extract: type[ExtractDenseWaveforms] = ExtractDenseWaveforms
-    if method is LocalizeGridConvolution:
+    # Also when postprocessing's patch has replaced it in this process.
+    if issubclass(method, LocalizeGridConvolution):
         method, extract = GridConvolution, NoWaveforms
     waveforms = extract(recording, parents=[source], return_output=False, **window)
     return [waveforms, method(recording, parents=[source, waveforms], **settings)]

@@ -12,13 +12,21 @@ Integers = npt.NDArray[np.integer[Any]]
 
 
 @numba.njit(nogil=True)
-def count_lags(counts: Integers, samples: Integers, units: Integers, longest: int, bin_size: int, middle: int) -> None:
+def count_lags(
+    counts: Integers,
+    samples: Integers,
+    units: Integers,
+    longest: int,
+    bin_size: int,
+    middle: int,
+    own: bool = False,
+) -> None:
     """Add the lags between all pairs of spikes to the correlograms of their units.
 
     Parameters
     ----------
     counts : array, (units, units, bins)
-        Changed.
+        Changed. With `own`: (units, 1, bins).
     samples, units : array, (spikes,)
         The spikes in order of time: sample and index of the unit.
     longest : int
@@ -27,6 +35,8 @@ def count_lags(counts: Integers, samples: Integers, units: Integers, longest: in
         In samples.
     middle : int
         The bin that begins with lag 0.
+    own : bool
+        Count the lags between spikes of the same unit alone.
     """
     start = 0
     for spike in range(samples.size):
@@ -36,22 +46,12 @@ def count_lags(counts: Integers, samples: Integers, units: Integers, longest: in
             lag = samples[spike] - samples[other]
             if lag < -longest:
                 break
-            if other != spike and lag != longest:
-                counts[units[spike], units[other], middle + lag // bin_size] += 1
+            if other != spike and lag != longest and (not own or units[other] == units[spike]):
+                counts[units[spike], 0 if own else units[other], middle + lag // bin_size] += 1
 
 
-@numba.njit(nogil=True)
 def count_own_lags(
     counts: Integers, samples: Integers, units: Integers, longest: int, bin_size: int, middle: int
 ) -> None:
     """Add the lags between the spikes of the same unit to its autocorrelogram; `counts` is (units, bins)."""
-    start = 0
-    for spike in range(samples.size):
-        while samples[spike] - samples[start] > longest:
-            start += 1
-        for other in range(start, samples.size):
-            lag = samples[spike] - samples[other]
-            if lag < -longest:
-                break
-            if other != spike and lag != longest and units[other] == units[spike]:
-                counts[units[spike], middle + lag // bin_size] += 1
+    count_lags(counts[:, np.newaxis], samples, units, longest, bin_size, middle, own=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 from capsules.parameters.model import MotionPreset, Section, param
 from capsules.spikesorting.sorters.base import Context, SorterParams
@@ -64,7 +64,7 @@ def make_component_arguments(params: SorterParams, context: Context) -> dict[str
 
 def estimate_cache(params: SorterParams, megabytes: float) -> float:
     """MB on disk when the filtered traces are cached there: as float32 they are twice the size of the written ones."""
-    return 0.0 if params.sorter.model_dump()["cache_preprocessing_mode"] == "no-cache" else 2 * megabytes
+    return 0.0 if cast(ComponentSettings, params.sorter).cache_preprocessing_mode == "no-cache" else 2 * megabytes
 
 
 def keeps_files(arguments: dict[str, Any]) -> bool:
