@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_target_runs_the_module_and_passes_the_options_on():
-    command = ["make", "--dry-run", "bench-gpu", f"PY={sys.executable}", "ARGS=--help"]
+    # make test is itself a make: a make inside another one also prints the directory that it enters.
+    command = ["make", "--dry-run", "--no-print-directory", "bench-gpu", f"PY={sys.executable}", "ARGS=--help"]
     (line,) = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
     shown = subprocess.run(line, shell=True, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for part in gpu.PARTS:
