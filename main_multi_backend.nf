@@ -10,10 +10,12 @@ include { NWB_FILES } from './pipeline/workflows/nwb_files'
 include { SESSION_RESULTS ; release } from './pipeline/workflows/session_results'
 
 // The process's resolved parameters, or the end of the run with every problem that they have.
-def checked(resolved) {
+def checked(resolved, gpus) {
     if (resolved.problems) {
         error(resolved.problems.join('\n'))
     }
+    // The cores of a task depend on it. Not an input: inputs are hashed.
+    System.setProperty('spikerelay.sorts_on_gpu', "${gpus > 0 && resolved.sessions.any { run -> run.sorters.any { sorter -> sorter.gpu } }}")
     return resolved
 }
 
@@ -23,7 +25,7 @@ workflow {
     options += [resumed: workflow.resume, results_held_by: System.getProperty('spikerelay.results_held_by'), moved_aside: System.getProperty('spikerelay.moved_aside')]
     options += [config_files: workflow.configFiles.collect { file -> "${file}" }, profile: workflow.profile, nextflow_session: "${workflow.sessionId}"]
     RESOLVE_PARAMS(to_json(options))
-    resolved = RESOLVE_PARAMS.out.map { file -> checked(read_json(file)) }
+    resolved = RESOLVE_PARAMS.out.map { file -> checked(read_json(file), gpus) }
     // (session, run): a row for each session of the sheet; without one, the session has no name.
     runs = resolved.flatMap { all -> all.sessions }.map { run -> tuple(run.session, run) }
 

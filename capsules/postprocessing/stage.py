@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import spikeinterface as si
 from spikeinterface import BaseRecording, BaseSorting, SortingAnalyzer
+from spikeinterface.core.zarrextractors import get_default_zarr_compressor
 from spikeinterface.preprocessing import load_motion_info
 from threadpoolctl import threadpool_limits
 
@@ -33,6 +34,9 @@ MIN_PRESENCE_BINS = 5
 """With fewer bins, the presence ratio is undefined."""
 SEED = 0
 """Of the spikes that the analyzer estimates each unit's main channel from."""
+
+BACKEND_OPTIONS = {"saving_options": {"compressor": get_default_zarr_compressor(clevel=1)}}
+"""A fourth of the time of SpikeInterface's level 5 on waveforms, for files that are 6 % larger."""
 
 PostprocessingTask = Task[PostprocessingParams]
 
@@ -63,7 +67,7 @@ def run(task: PostprocessingTask) -> None:
     _compute(analyzer, extensions)
     _undefine_presence_ratio(task, analyzer)
     _report_empty_metrics(task, analyzer)
-    analyzer.save_as(folder=task.out / "postprocessed.zarr", format="zarr")
+    analyzer.save_as(folder=task.out / "postprocessed.zarr", format="zarr", backend_options=BACKEND_OPTIONS)
     task.fact(units=analyzer.get_num_units(), extensions=sorted(extensions))
     preprocessing, spikesorting = task.input_facts(PreprocessingFacts), task.input_facts(SpikesortingFacts)
     task.leave(

@@ -56,6 +56,7 @@ def run(task: SortingTask) -> None:
         arguments = sorter.make_arguments(params, context)
         _report_device(task, sorter, params, arguments, recording)
         _report_arguments(task, sorter, params, arguments, context)
+        sorter.patch()
         try:
             sorting = _sort(task, sorter, recording, arguments)
         except Exception as error:
@@ -88,7 +89,7 @@ def _make_context(task: SortingTask, recording: BaseRecording, params: SorterPar
         motion_applied=bool(preprocessing.motion_applied),
         referenced=bool(preprocessing.referenced),
         job_kwargs=resources.job_kwargs(task.n_jobs, params.job_kwargs, pool_engine="process"),
-        cache_bytes=4 * recording.get_num_samples() * recording.get_num_channels(),
+        cache_bytes=2 * recording.get_num_samples() * recording.get_num_channels(),
         free_bytes=measure_free_memory(),
         cache_folder=str(task.out / SORTER_FOLDER / "cache"),
         change=task.change,

@@ -49,10 +49,28 @@ def image_of(section) {
     return "spikerelay-${sorter}:${tag.tokenize('=')[1]}"
 }
 
-// What a first attempt asks for: memory in MB, time in seconds, one core or its share of the machine's.
+// The cores of a task on a machine of so many, which the recordings share. Of four or more, one is left for the tasks
+// that take one: an NWB file neither waits for a sorting nor delays one.
+def cores_of(capsule, meta, cores, gpus) {
+    def recordings = Math.max(1, Integer.getInteger('spikerelay.recordings', 1))
+    // More than half: one recording is preprocessed after the other, so that a GPU sorts the first while the next is preprocessed.
+    def preprocessing = cores.intdiv(2) + 1
+    if (recordings > 1 && cores > 3 && Boolean.getBoolean('spikerelay.sorts_on_gpu')) {
+        if (capsule == 'preprocessing') {
+            return preprocessing
+        }
+        if (meta.gpu) {
+            return Math.max(1, (cores - preprocessing - 1).intdiv(gpus))
+        }
+    }
+    return Math.max(1, (cores > 3 ? cores - 1 : cores).intdiv(recordings))
+}
+
+// What a first attempt asks for: memory in MB, time in seconds, one core or its cores on a machine of so many and its GPUs.
 def size_of(capsule, meta) {
     def size = contract().stages[capsule]
     return [
+        cores: { cores, gpus -> size.one_core ? 1 : cores_of(capsule, meta, cores, gpus) },
         memory_mb: (size.memory_mb + size.memory_mb_per_channel * meta.channels).longValue(),
         seconds: (60 * size.minutes + size.seconds_per_megabyte * meta.megabytes).longValue(),
         one_core: size.one_core,

@@ -219,6 +219,31 @@ def test_sorting_tasks_share_the_gpus(pipeline, sorter, gpus, settings, process)
     assert f'SPIKERELAY_GPUS="{gpus}"' in shared
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("sorter", "gpus"), [("kilosort4", "1"), ("spykingcircus2", "0")])
+def test_sixteen_cores_are_shared_so_that_no_sorting_waits(pipeline, sorter, gpus, monkeypatch):
+    """A GPU sorts one recording while the next is preprocessed, and the NWB file's LFP delays neither."""
+    monkeypatch.setenv("NXF_OPTS", "-XX:ActiveProcessorCount=16")
+    slow = {"PREPROCESSING": 4, "SPIKESORTING.*": 5, "NWB_ECEPHYS": 10}
+    lines = [f"withName: '{name}' {{ beforeScript = 'sleep {seconds}' }}" for name, seconds in slow.items()]
+    config = pipeline.config_with("process {\n" + "\n".join(lines) + "\n}")
+    run = pipeline.run("--n_jobs", "16", "--n_gpus", gpus, config=config, sorter=sorter)
+    assert run.code == 0, run.output
+    (lfp,) = run.tasks(process="NWB_ECEPHYS")
+    first, second = sorted(run.tasks(process="PREPROCESSING"), key=lambda row: row["start"])
+    sortings = [row for row in run.trace if row["process"].startswith("SPIKESORTING")]
+    sortings.sort(key=lambda row: row["start"])
+    assert lfp["start"] < first["complete"] and sortings[0]["start"] < lfp["complete"]
+    if gpus == "0":
+        assert {row["cpus"] for row in (first, second, *sortings)} == {"7"}
+        assert second["start"] < first["complete"]
+    else:
+        assert {row["cpus"] for row in (first, second)} == {"9"}
+        assert {row["cpus"] for row in sortings} == {"6"}
+        assert first["complete"] <= second["start"]
+        assert sortings[0]["start"] < second["complete"]
+
+
 def test_lint_finds_nothing():
     files = ("main_multi_backend.nf", "pipeline", "nextflow_local.config", "nextflow_slurm.config")
     lint = subprocess.run(

@@ -130,7 +130,7 @@ def test_spykingcircus2_caches_on_disk_what_memory_does_not_hold(mode, free_byte
     assert [change.split(":")[0] for change in changes] == ["cache_preprocessing.mode = folder"] * (mode != chosen)
 
 
-@pytest.mark.parametrize(("free_mb", "scratch_mb"), [(4000, 0), (3999, 2000)])
+@pytest.mark.parametrize(("free_mb", "scratch_mb"), [(2000, 0), (1999, 1000)])
 def test_the_forecast_has_the_cache_that_memory_does_not_hold(monkeypatch, free_mb, scratch_mb):
     module = "capsules.spikesorting.sorters.spykingcircus2.measure_free_memory"
     monkeypatch.setattr(module, lambda: free_mb * 10**6)
@@ -232,6 +232,32 @@ make_repeatable("lupin")({"seed": 4})
 assert three != draws()
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+@pytest.mark.parametrize("mode", ["memory", "folder", "no-cache"])
+def test_a_sorter_keeps_its_traces_in_half_precision(mode, tmp_path):
+    code = """
+import sys
+import numpy as np
+from spikeinterface import generate_recording
+from spikeinterface.sorters.internal import tridesclous2
+from capsules.spikesorting.sorters.components import cache_in_half_precision
+mode, folder = sys.argv[1:]
+recording = generate_recording(num_channels=4, durations=[3.0], seed=0)
+for _ in range(2):
+    cache_in_half_precision("tridesclous2")()
+options = {"folder": folder} if mode == "folder" else {}
+kept, description = tridesclous2.cache_preprocessing(recording, mode=mode, **options)
+assert description["mode"] == mode and kept.get_dtype() == "float32" and kept.get_traces().dtype == "float32"
+plain = recording.get_traces()
+np.testing.assert_allclose(kept.get_traces(), plain, rtol=0 if mode == "no-cache" else 2**-11, atol=1e-6)
+if mode != "no-cache":
+    assert kept.get_parent().get_dtype() == "float16"
+tridesclous2.clean_cache_preprocessing(description)
+"""
+    command = [sys.executable, "-c", code, mode, str(tmp_path / "cache")]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize("limit", rest_is_slow([200, 0, 10**6]))

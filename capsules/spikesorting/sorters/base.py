@@ -48,7 +48,7 @@ class Context:
     referenced: bool
     job_kwargs: dict[str, Any]
     cache_bytes: int
-    """Size of the traces as float32, which is how a sorter caches what it filtered."""
+    """Size of the traces in half precision, which is how a sorter caches what it filtered."""
     free_bytes: int
     """Free memory that processes can share."""
     cache_folder: str
@@ -113,6 +113,8 @@ class Sorter(Generic[P]):
     """The keyword arguments of SpikeInterface's `run_sorter`: every setting, and what depends on the recording."""
     find_changes: Callable[[dict[str, Any]], dict[str, Any]] = lambda arguments: {}
     """The arguments that differ from the defaults of the sorter's own table."""
+    patch: Callable[[], None] = lambda: None
+    """Patches the sorter's libraries for the rest of the process."""
     pin_seeds: Callable[[dict[str, Any]], dict[str, Any]] = lambda arguments: {}
     """Seeds the sorter's random draws; returns the seeds, for the record."""
     keeps_files: Callable[[dict[str, Any]], bool] = lambda arguments: False

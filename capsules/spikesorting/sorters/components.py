@@ -63,12 +63,24 @@ def make_component_arguments(params: SorterParams, context: Context) -> dict[str
 
 
 def estimate_cache(params: SorterParams, megabytes: float) -> float:
-    """MB on disk when the filtered traces are cached there: as float32 they are twice the size of the written ones."""
-    return 0.0 if cast(ComponentSettings, params.sorter).cache_preprocessing_mode == "no-cache" else 2 * megabytes
+    """MB on disk when the filtered traces are cached there, in half precision: as many as the written ones."""
+    return 0.0 if cast(ComponentSettings, params.sorter).cache_preprocessing_mode == "no-cache" else megabytes
 
 
 def keeps_files(arguments: dict[str, Any]) -> bool:
     return bool(arguments["debug"])
+
+
+def cache_in_half_precision(module: str) -> Callable[[], None]:
+    """Make the `patch` of a sorter whose module of SpikeInterface keeps the filtered traces."""
+
+    def patch() -> None:
+        # It imports SpikeInterface, and command lines and checks read this module.
+        from capsules.common.patches.half_precision_cache import keep_half_precision
+
+        keep_half_precision(import_module(f"spikeinterface.sorters.internal.{module}"))
+
+    return patch
 
 
 def make_repeatable(sums_in: str | None = None) -> Callable[[dict[str, Any]], dict[str, Any]]:

@@ -9,6 +9,7 @@ from capsules.parameters.model import param
 from capsules.spikesorting.sorters.base import Sorter, SorterParams
 from capsules.spikesorting.sorters.components import (
     ComponentSettings,
+    cache_in_half_precision,
     estimate_cache,
     keeps_files,
     make_component_arguments,
@@ -49,6 +50,7 @@ SORTER = Sorter(
     "lupin",
     LupinParams,
     make_component_arguments,
+    patch=cache_in_half_precision("lupin"),
     pin_seeds=make_repeatable("lupin"),
     keeps_files=keeps_files,
     threads=1,

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from capsules.common.tasks.free_memory import measure_free_memory
 from capsules.parameters.model import MotionPreset, OpenSection, Section, param
 from capsules.spikesorting.sorters.base import Context, Sorter, SorterParams
-from capsules.spikesorting.sorters.components import keeps_files, make_repeatable
+from capsules.spikesorting.sorters.components import cache_in_half_precision, keeps_files, make_repeatable
 
 
 class General(Section):
@@ -161,8 +161,8 @@ def _choose_cache(settings: CachePreprocessing, context: Context) -> dict[str, A
 
 
 def estimate_scratch(params: SpykingCircus2Params, megabytes: float) -> float:
-    """MB of the cache on disk: none when it fits into the memory of this machine."""
-    settings, cache_mb = params.sorter.cache_preprocessing, 2 * megabytes
+    """MB of the cache on disk, in half precision: none when it fits into the memory of this machine."""
+    settings, cache_mb = params.sorter.cache_preprocessing, megabytes
     on_disk = settings.mode == "folder" or cache_mb > settings.memory_limit * measure_free_memory() / 1e6
     return cache_mb if on_disk and settings.mode != "no-cache" else 0.0
 
@@ -173,6 +173,7 @@ SORTER = Sorter(
     "spykingcircus2",
     SpykingCircus2Params,
     make_arguments,
+    patch=cache_in_half_precision("spyking_circus2"),
     pin_seeds=make_repeatable(),
     keeps_files=keeps_files,
     threads=1,
