@@ -23,6 +23,8 @@ from capsules.preprocessing.params import MotionCorrection
 LONG_S = 2000.0
 """`dredge_ap` compares every bin of time with every other: 2 GB for this long, four times that for twice as long."""
 STRETCH_S = 1000.0
+RANGE_S = 300.0
+"""The interval of a longer recording's range is estimated from so many seconds in its middle."""
 MIN_PEAKS = 200
 """Half of fewer peaks gives no motion to compare."""
 
@@ -141,20 +143,34 @@ def estimate_range(
 
     Two estimates, each from every second peak, differ by twice the error of the estimate from all peaks; the range is
     the difference of two displacements. The interval covers the error from few or noisy peaks; it does not cover what
-    a method gets wrong with all peaks alike, such as windows that are too wide.
+    a method gets wrong with all peaks alike, such as windows that are too wide. The error is that of RANGE_S in the
+    middle, since the work grows with the square of the time.
     """
     range_um = float(np.ptp(_displacement_um(info["motion"])))
-    if len(info["peaks"]) < MIN_PEAKS:
+    recording, all_peaks, all_locations = _select_middle(recording, info["peaks"], info["peak_locations"])
+    if len(all_peaks) < MIN_PEAKS:
         return range_um, None
     halves = []
     for first in (0, 1):
-        peaks, locations = info["peaks"][first::2], info["peak_locations"][first::2]
+        peaks, locations = all_peaks[first::2], all_locations[first::2]
         halves.append(_displacement_um(_estimate(recording, peaks, locations, recipe)))
     # The last bin of time can be missing in one half.
     bins = min(map(len, halves))
     error_um = float(np.std(halves[0][:bins] - halves[1][:bins])) / 2
     margin_um = float(1.96 * np.sqrt(2) * error_um)
     return range_um, (max(0.0, range_um - margin_um), range_um + margin_um)
+
+
+def _select_middle(recording: BaseRecording, peaks: Array, locations: Array) -> tuple[BaseRecording, Array, Array]:
+    """RANGE_S in the middle of a longer recording, with its peaks."""
+    first = int((recording.get_total_duration() - RANGE_S) / 2 * recording.sampling_frequency)
+    if first <= 0:
+        return recording, peaks, locations
+    end = first + int(RANGE_S * recording.sampling_frequency)
+    inside = (peaks["sample_index"] >= first) & (peaks["sample_index"] < end)
+    chosen = peaks[inside]
+    chosen["sample_index"] -= first
+    return recording.frame_slice(first, end), chosen, locations[inside]
 
 
 def _estimate(recording: BaseRecording, peaks: Array, locations: Array, recipe: Recipe) -> Motion:

@@ -19,6 +19,7 @@ from capsules.common.patches.faster_preprocessing import (
     speed_up_gaussian_filter,
     speed_up_noise_levels,
 )
+from capsules.common.patches.motion_without_torch import leave_torch_out_of_dredge
 from capsules.common.recordings.motion import correct_motion
 from capsules.common.recordings.reading import load_recording
 from capsules.common.recordings.saturation import Frames, Saturation, join_frames, remove_frames
@@ -52,6 +53,7 @@ def run(task: PreprocessingTask) -> None:
     speed_up_gaussian_filter()
     speed_up_channel_labels()
     speed_up_noise_levels()
+    leave_torch_out_of_dredge()
     for warning in task.job.warnings:
         task.warn(warning)
     raw = load_recording(task.job, task.data)

@@ -62,6 +62,12 @@ for name in ("spyking_circus2", "lupin", "tridesclous2"):
     kept, _ = sorter.cache_preprocessing(generate_recording(num_channels=4, durations=[1.0]), mode="memory")
     assert kept.get_dtype() == "float32"
 """,
+    "motion_without_torch": """
+import inspect
+from spikeinterface.sortingcomponents.motion import dredge
+assert "import torch" in inspect.getsource(dredge.DredgeApRegistration.run)
+assert "import torch" in inspect.getsource(dredge.xcorr_windows)
+""",
     "progress": """
 import inspect
 from spikeinterface.core import job_tools
