@@ -47,16 +47,16 @@ def _without_torch(plain: Callable[..., Any]) -> Callable[..., Any]:
         max_bins = int(max_disp_um // bin_um)
         searched = raster_a if raster_b is None else raster_b
         depths = len(raster_a)
-        found = []
+        windowed = []
         for window, domain in zip(windows, get_window_domains(windows), strict=True):
             low, high = max(0, domain.start - max_bins), min(depths, domain.stop + max_bins)
             padding = max(low - domain.start + max_bins, domain.stop + max_bins - high)
             left, right = padding + domain.start - low, padding + high - domain.stop
             shifts = -np.arange(-left, right + 1) * bin_um
-            found.append(
+            windowed.append(
                 correlate_histograms(raster_a[domain], searched[low:high], window[domain], shifts, padding, max_dt_bins)
             )
-        displacements, correlations = zip(*found, strict=True)
+        displacements, correlations = zip(*windowed, strict=True)
         return np.stack(displacements), np.stack(correlations), max_disp_um
 
     return correlate_windows
