@@ -5,7 +5,7 @@ LINT_NEXTFLOW := 25.04.4
 # the pipeline, do not come last.
 SPREAD := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test setup-dev setup-web setup-docs test-quick test-faults test-full setup-cluster test-cluster bench bench-gpu truth truth-full lint generate docs clean
+.PHONY: help setup demo test setup-dev setup-web setup-docs test-quick test-faults test-full setup-cluster test-cluster bench bench-full bench-gpu truth truth-full lint generate docs clean
 help:        ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' Makefile | column -t -l 2
 setup:       ## .venv with the pinned packages, Nextflow and compiled code (once)
@@ -41,6 +41,8 @@ test-cluster: setup-dev setup-cluster  ## the two-probe demo and what goes wrong
 	$(PY) -m pytest -q -m cluster --durations=20 tests/cluster
 bench: setup  ## seconds, memory and bytes, for docs/benchmarks.md (half an hour)
 	@$(PY) -m tests.bench
+bench-full: setup  ## 384 channels x 600 s through the whole pipeline (an hour, 50 GB of disk)
+	@$(PY) -m tests.bench.full $(ARGS)
 # Without setup: a machine without network has its packages already (PY=python3); ARGS="--small" is for the CPU.
 bench-gpu:   ## the same on a machine with a GPU, without Nextflow: docs/gpu.md (8 minutes)
 	@$(PY) -m tests.bench.gpu $(ARGS)

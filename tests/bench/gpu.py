@@ -10,29 +10,28 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 import numpy as np
 
 from capsules.common.files import write_json
 from capsules.common.tasks.resources import numba_cache_folder
 from capsules.spikesorting.sorters.kilosort4 import reduce_memory
-from tests.bench.measure import Cost, cost, python, table
+from tests.bench.gpu_machine import describe, find_machine, other_process, pinned, share_cores
+from tests.bench.gpu_tables import Row, numbers, preprocessing_table, say, seconds, sorting_table
+from tests.bench.measure import cost, python, table
 from tests.bench.memory import NO_MINIMUM
 from tests.bench.postprocessing import sorted_by_truth
 from tests.bench.sessions import BENCH, Session, empty_folder, session
-from tests.demo import ROOT
-from tests.score import WELL_FOUND, compare
+from tests.score import compare
 
 PARTS = {
     "preprocessing": "preprocessing on all cores, by the capsule and by hand",
@@ -56,14 +55,6 @@ SORTING_CORES = 4
 FREE_GB = 1.0
 STEP = "CUDA ran out of memory: "
 """How the change of each step begins in `stage.json`."""
-FIND_GPU = """
-import json, torch
-gpu = torch.cuda.get_device_properties(0) if torch.cuda.is_available() else None
-found = {"gpu": gpu and gpu.name, "gpu_memory_gb": gpu and round(gpu.total_memory / 1e9, 1)}
-print(json.dumps(found | {"torch": torch.__version__, "cuda": torch.version.cuda}))
-"""
-
-Row = dict[str, Any]
 Command = Sequence[str | Path]
 
 
@@ -116,21 +107,6 @@ def read_options() -> argparse.Namespace:
         help=f"GPU memory that another process leaves free, in GB, for part memory [default: {FREE_GB:g}]",
     )
     return parser.parse_args()
-
-
-def find_machine() -> Row:
-    """The GPU that torch sees, and the cores; torch is asked in another process, so that it uses no GPU memory here."""
-    found = json.loads(subprocess.run([sys.executable, "-c", FIND_GPU], check=True, capture_output=True).stdout)
-    return found | {"cores": len(os.sched_getaffinity(0))}
-
-
-def describe(machine: Row) -> str:
-    gpu = (
-        f"{machine['gpu']} with {machine['gpu_memory_gb']} GB"
-        if machine["gpu"]
-        else "no GPU, so Kilosort4 is on the CPU"
-    )
-    return f"{gpu}, {machine['cores']} cores, torch {machine['torch']}"
 
 
 def compile_code(small: Session) -> str:
@@ -408,50 +384,6 @@ class Bench:
         return json.loads(found[0].read_text()) if found else {}
 
 
-def share_cores(counts: Sequence[int], cores: Sequence[int]) -> list[list[tuple[int, list[int]]]]:
-    """Share the cores among runs: waves of runs that run side by side, each as its index and its cores.
-
-    A run begins at an even place, because neighbours are often the two halves of one physical core.
-    """
-    waves: list[list[tuple[int, list[int]]]] = []
-    place = len(cores)
-    for index, count in enumerate(counts):
-        if place + count > len(cores):
-            waves.append([])
-            place = 0
-        waves[-1].append((index, list(cores[place : place + count])))
-        place += count + count % 2
-    return waves
-
-
-@contextmanager
-def pinned(cores: Sequence[int]) -> Iterator[None]:
-    """Let this thread, and the processes that it starts, run on these cores alone."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
-@contextmanager
-def other_process(free_gb: float) -> Iterator[float]:
-    """Another process that uses all of the GPU's memory but `free_gb`; yields how many GB are free then."""
-    process = subprocess.Popen(
-        [*map(str, python("tests.bench.hold_gpu_memory", str(free_gb)))],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        yield float(process.stdout.readline())
-    finally:
-        process.communicate()
-
-
 def same_spikes(one: Path, other: Path) -> bool:
     """Whether two saved sortings have the same units and spikes."""
     import spikeinterface as si
@@ -459,40 +391,6 @@ def same_spikes(one: Path, other: Path) -> bool:
     first, second = si.load(one), si.load(other)
     same_units = list(first.unit_ids) == list(second.unit_ids)
     return same_units and np.array_equal(first.to_spike_vector(), second.to_spike_vector())
-
-
-def numbers(ran: Cost) -> Row:
-    return {"wall_s": round(ran.wall_s, 1), "cpu_s": round(ran.cpu_s, 1), "others_cores": round(ran.others_cores, 1)}
-
-
-def say(value: bool | None) -> str:
-    return {True: "yes", False: "no", None: "unknown"}[value]
-
-
-def seconds(row: Row) -> tuple[str, ...]:
-    """Way, cores, wall and CPU seconds, as cells of a table."""
-    shown = (row.get(key) for key in ("wall_s", "cpu_s"))
-    return (row["way"], str(row["cores"]), *("-" if value is None else f"{value:.1f}" for value in shown))
-
-
-def preprocessing_table(rows: list[Row]) -> str:
-    """Both ways by cores, and the capsule's wall time as a fraction of the script's."""
-    hand = {row["cores"]: row.get("wall_s") for row in rows if row["way"] == "by hand"}
-
-    def ratio(row: Row) -> str:
-        ours, theirs = row.get("wall_s"), hand.get(row["cores"])
-        return f"{ours / theirs:.2f}" if row["way"] == "capsule" and ours and theirs else ""
-
-    heads = ("way", "cores", "wall, s", "CPU, s", "others' cores", "capsule / by hand, wall")
-    return table(heads, *((*seconds(row), str(row.get("others_cores", "-")), ratio(row)) for row in rows))
-
-
-def sorting_table(rows: list[Row]) -> str:
-    """Seconds, units and scores of each way."""
-    names = ("units", "true_units", "well_found", "mean_accuracy")
-    heads = ("way", "cores", "wall, s", "CPU, s", "units", "true units", "well found", "mean accuracy")
-    shown = table(heads, *((*seconds(row), *(str(row.get(name, "-")) for name in names)) for row in rows))
-    return f"{shown}\n\nWell found: accuracy >= {WELL_FOUND}."
 
 
 if __name__ == "__main__":
