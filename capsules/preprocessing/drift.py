@@ -16,13 +16,11 @@ from spikeinterface.preprocessing.motion import motion_options_preset
 from spikeinterface.sortingcomponents import motion
 from spikeinterface.sortingcomponents.peak_selection import select_peaks
 
+from capsules.common.recordings.dredge_stretches import DREDGE_PRESETS, choose_batching
 from capsules.common.recordings.peaks import complete_settings, detect_peaks, localize_peaks
 from capsules.common.recordings.saturation import Frames, remove_frames
 from capsules.preprocessing.params import MotionCorrection
 
-LONG_S = 2000.0
-"""`dredge_ap` compares every bin of time with every other: 2 GB for this long, four times that for twice as long."""
-STRETCH_S = 1000.0
 RANGE_S = 300.0
 """The interval of a longer recording's range is estimated from so many seconds in its middle."""
 MIN_PEAKS = 200
@@ -73,16 +71,9 @@ def make_recipe(
     if chosen["bin_s"] is None:
         del chosen["bin_s"]
     preset = deepcopy(cast(dict[str, Any], motion_options_preset[params.preset]))
-    if preset["estimate_motion_kwargs"].get("batching_mode") == "offline":
-        # The preset `dredge` (0.105.3) has the mode's former name, which the method rejects.
-        preset["estimate_motion_kwargs"]["batching_mode"] = "full"
     estimate = preset["estimate_motion_kwargs"] | chosen
-    long = recording.get_total_duration() > LONG_S and estimate["method"] == "dredge_ap"
-    if long and "batching_mode" not in chosen:
-        estimate |= {"batching_mode": "online", "chunk_len_s": STRETCH_S}
-        record_change(
-            f"the motion is estimated in parts of {STRETCH_S:g} s: the whole recording would need too much memory"
-        )
+    if params.preset in DREDGE_PRESETS:
+        estimate |= choose_batching(chosen, recording.get_total_duration(), record_change)
     return Recipe(
         preset["detect_kwargs"] | params.detect_kwargs.model_dump(),
         preset["select_kwargs"] | params.select_kwargs.model_dump(),

@@ -86,6 +86,7 @@ def _make_context(task: SortingTask, recording: BaseRecording, params: SorterPar
     preprocessing = task.input_facts(PreprocessingFacts)
     return Context(
         num_channels=recording.get_num_channels(),
+        duration_s=recording.get_total_duration(),
         motion_applied=bool(preprocessing.motion_applied),
         referenced=bool(preprocessing.referenced),
         job_kwargs=resources.job_kwargs(task.n_jobs, params.job_kwargs, pool_engine="process"),

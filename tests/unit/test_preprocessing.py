@@ -245,7 +245,7 @@ def test_written_traces_are_looked_at(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "given", "mode"), [(1900, {}, None), (2100, {}, "online"), (2100, {"batching_mode": "full"}, "full")]
+    ("seconds", "given", "mode"), [(1900, {}, "full"), (2100, {}, "online"), (2100, {"batching_mode": "full"}, "full")]
 )
 def test_the_drift_of_a_long_recording_is_estimated_in_stretches(seconds, given, mode):
     from spikeinterface.core import generate_recording

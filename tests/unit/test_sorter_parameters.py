@@ -104,6 +104,7 @@ def test_changes_are_the_arguments_that_differ_from_kilosorts_defaults():
 def context(changes, **settings):
     usual = {
         "num_channels": 32,
+        "duration_s": 60.0,
         "motion_applied": False,
         "referenced": False,
         "cache_bytes": 10**9,
@@ -128,6 +129,25 @@ def test_spykingcircus2_caches_on_disk_what_memory_does_not_hold(mode, free_byte
     folder = {"folder": "sorter/cache"} if chosen == "folder" else {}
     assert arguments["cache_preprocessing"] == {"mode": chosen, "memory_limit": 0.5} | folder
     assert [change.split(":")[0] for change in changes] == ["cache_preprocessing.mode = folder"] * (mode != chosen)
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "settings", "batching", "count"),
+    [(2000, {}, "full", 0), (2001, {}, "online", 1), (2001, {"batching_mode": "full"}, "full", 0)],
+)
+@pytest.mark.parametrize("preset", ["dredge", "dredge_fast", "rigid_fast"])
+def test_spykingcircus2_estimates_the_motion_of_a_long_recording_in_stretches(
+    preset, duration_s, settings, batching, count
+):
+    from spikeinterface.preprocessing.motion import motion_options_preset
+
+    assert motion_options_preset[preset]["estimate_motion_kwargs"]["method"] == "dredge_ap"
+    correction = {"preset": preset, "estimate_motion_kwargs": settings}
+    params = SORTERS["spykingcircus2"].params.model_validate({"sorter": {"motion_correction": correction}})
+    changes = []
+    arguments = SORTERS["spykingcircus2"].make_arguments(params, context(changes, duration_s=duration_s))
+    assert arguments["motion_correction"]["estimate_motion_kwargs"]["batching_mode"] == batching
+    assert len([change for change in changes if "in parts of 1000 s" in change]) == count
 
 
 @pytest.mark.parametrize(("free_mb", "scratch_mb"), [(2000, 0), (1999, 1000)])

@@ -44,6 +44,7 @@ class Context:
     """What a sorter's settings depend on besides its parameters."""
 
     num_channels: int
+    duration_s: float
     motion_applied: bool
     referenced: bool
     job_kwargs: dict[str, Any]

@@ -5,6 +5,7 @@ https://spikeinterface.readthedocs.io/en/stable/how_to/customize_a_sorter.html
 
 from typing import Any, ClassVar, Literal
 
+from capsules.common.recordings.dredge_stretches import DREDGE_PRESETS, choose_batching
 from capsules.common.tasks.free_memory import measure_free_memory
 from capsules.parameters.model import MotionPreset, OpenSection, Section, param
 from capsules.spikesorting.sorters.base import Context, Sorter, SorterParams
@@ -144,8 +145,19 @@ def make_arguments(params: SpykingCircus2Params, context: Context) -> dict[str, 
         del settings["detection"]["exclude_sweep_ms"]
     if not context.corrects_drift(params):
         settings["apply_motion_correction"] = False
+    if settings["apply_motion_correction"]:
+        settings["motion_correction"] = _choose_motion(settings["motion_correction"], context)
     settings["cache_preprocessing"] = _choose_cache(params.sorter.cache_preprocessing, context)
     return settings | {"job_kwargs": context.job_kwargs, "verbose": params.job_kwargs.progress_bar}
+
+
+def _choose_motion(chosen: dict[str, Any], context: Context) -> dict[str, Any]:
+    """The settings of the drift correction, for which a long recording is taken in stretches."""
+    if chosen["preset"] not in DREDGE_PRESETS:
+        return chosen
+    estimate = chosen.get("estimate_motion_kwargs") or {}
+    what = "the sorter's motion"
+    return chosen | {"estimate_motion_kwargs": choose_batching(estimate, context.duration_s, context.change, what)}
 
 
 def _choose_cache(settings: CachePreprocessing, context: Context) -> dict[str, Any]:
