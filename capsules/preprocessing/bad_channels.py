@@ -11,6 +11,7 @@ from capsules.common.errors import Skip
 from capsules.common.facts import PreprocessingFacts
 from capsules.common.facts import Saturation as SaturationFact
 from capsules.common.files import write_json
+from capsules.common.recordings.fused import fuse
 from capsules.common.recordings.job import electrode_names
 from capsules.common.recordings.saturation import (
     RAILED_FRACTION,
@@ -20,7 +21,6 @@ from capsules.common.recordings.saturation import (
     remove_frames,
 )
 from capsules.common.tasks.task import Task
-from capsules.preprocessing.fused import fuse
 from capsules.preprocessing.params import PreprocessingParams
 from capsules.preprocessing.steps import split_by_shank
 

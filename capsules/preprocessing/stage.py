@@ -20,6 +20,7 @@ from capsules.common.patches.faster_preprocessing import (
     speed_up_noise_levels,
 )
 from capsules.common.patches.motion_without_torch import leave_torch_out_of_dredge
+from capsules.common.recordings.fused import fuse
 from capsules.common.recordings.motion import correct_motion
 from capsules.common.recordings.reading import load_recording
 from capsules.common.recordings.saturation import Frames, Saturation, join_frames, remove_frames
@@ -38,7 +39,6 @@ from capsules.preprocessing.bad_channels import (
     remove_bad_channels,
     report_labels,
 )
-from capsules.preprocessing.fused import fuse
 from capsules.preprocessing.params import PreprocessingParams
 from capsules.preprocessing.traces import TraceWriter
 

@@ -11,10 +11,10 @@ from scipy.signal import butter, sosfiltfilt
 from spikeinterface import NumpyRecording
 from spikeinterface.preprocessing import common_reference, highpass_filter, phase_shift
 
+from capsules.common.recordings.fused import FusedRecording, UnknownStepError, fuse
 from capsules.common.recordings.medians import take_median
 from capsules.preprocessing import steps
 from capsules.preprocessing.artifacts import blank_frames
-from capsules.preprocessing.fused import FusedRecording, UnknownStepError, fuse
 from capsules.preprocessing.params import PreprocessingParams
 
 RATE_HZ = 30000.0
@@ -115,7 +115,7 @@ def test_a_short_recording_is_that_of_spikeinterface(raw):
 def test_long_requests_are_computed_in_parts(raw, monkeypatch):
     fused = fuse(chain(raw))
     whole = fused.get_traces()
-    monkeypatch.setattr("capsules.preprocessing.fused.BLOCK_VALUES", 1)
+    monkeypatch.setattr("capsules.common.recordings.fused.BLOCK_VALUES", 1)
     assert np.abs(fused.get_traces() - whole).max() < TOLERANCE
 
 

@@ -54,13 +54,14 @@ assert "pca_data_per_unit[unit_id] = {" in inspect.getsource(quality_metrics.Com
 assert "nbrs.kneighbors(" in inspect.getsource(pca_metrics.nearest_neighbors_metrics)
 assert "lda.fit_transform(" in inspect.getsource(pca_metrics.d_prime_metric)
 """,
-    "half_precision_cache": """
+    "faster_sorters": """
 from importlib import import_module
 from spikeinterface import generate_recording
 for name in ("spyking_circus2", "lupin", "tridesclous2"):
     sorter = import_module(f"spikeinterface.sorters.internal.{name}")
     kept, _ = sorter.cache_preprocessing(generate_recording(num_channels=4, durations=[1.0]), mode="memory")
     assert kept.get_dtype() == "float32"
+    assert sorter.whiten.__module__.startswith("spikeinterface.")
 """,
     "motion_without_torch": """
 import inspect

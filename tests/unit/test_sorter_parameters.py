@@ -261,11 +261,11 @@ import sys
 import numpy as np
 from spikeinterface import generate_recording
 from spikeinterface.sorters.internal import tridesclous2
-from capsules.spikesorting.sorters.components import cache_in_half_precision
+from capsules.spikesorting.sorters.components import speed_up
 mode, folder = sys.argv[1:]
 recording = generate_recording(num_channels=4, durations=[3.0], seed=0)
 for _ in range(2):
-    cache_in_half_precision("tridesclous2")()
+    speed_up("tridesclous2")()
 options = {"folder": folder} if mode == "folder" else {}
 kept, description = tridesclous2.cache_preprocessing(recording, mode=mode, **options)
 assert description["mode"] == mode and kept.get_dtype() == "float32" and kept.get_traces().dtype == "float32"

@@ -71,14 +71,14 @@ def keeps_files(arguments: dict[str, Any]) -> bool:
     return bool(arguments["debug"])
 
 
-def cache_in_half_precision(module: str) -> Callable[[], None]:
-    """Make the `patch` of a sorter whose module of SpikeInterface keeps the filtered traces."""
+def speed_up(module: str) -> Callable[[], None]:
+    """Make the `patch` of a sorter, by its module in `spikeinterface.sorters.internal`."""
 
     def patch() -> None:
         # It imports SpikeInterface, and command lines and checks read this module.
-        from capsules.common.patches.half_precision_cache import keep_half_precision
+        from capsules.common.patches.faster_sorters import speed_up_sorter
 
-        keep_half_precision(import_module(f"spikeinterface.sorters.internal.{module}"))
+        speed_up_sorter(import_module(f"spikeinterface.sorters.internal.{module}"))
 
     return patch
 

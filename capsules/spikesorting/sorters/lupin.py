@@ -9,11 +9,11 @@ from capsules.parameters.model import param
 from capsules.spikesorting.sorters.base import Sorter, SorterParams
 from capsules.spikesorting.sorters.components import (
     ComponentSettings,
-    cache_in_half_precision,
     estimate_cache,
     keeps_files,
     make_component_arguments,
     make_repeatable,
+    speed_up,
 )
 
 
@@ -50,7 +50,7 @@ SORTER = Sorter(
     "lupin",
     LupinParams,
     make_component_arguments,
-    patch=cache_in_half_precision("lupin"),
+    patch=speed_up("lupin"),
     pin_seeds=make_repeatable("lupin"),
     keeps_files=keeps_files,
     threads=1,

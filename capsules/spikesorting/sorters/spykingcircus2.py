@@ -9,7 +9,7 @@ from capsules.common.recordings.dredge_stretches import DREDGE_PRESETS, choose_b
 from capsules.common.tasks.free_memory import measure_free_memory
 from capsules.parameters.model import MotionPreset, OpenSection, Section, param
 from capsules.spikesorting.sorters.base import Context, Sorter, SorterParams
-from capsules.spikesorting.sorters.components import cache_in_half_precision, keeps_files, make_repeatable
+from capsules.spikesorting.sorters.components import keeps_files, make_repeatable, speed_up
 
 
 class General(Section):
@@ -185,7 +185,7 @@ SORTER = Sorter(
     "spykingcircus2",
     SpykingCircus2Params,
     make_arguments,
-    patch=cache_in_half_precision("spyking_circus2"),
+    patch=speed_up("spyking_circus2"),
     pin_seeds=make_repeatable(),
     keeps_files=keeps_files,
     threads=1,

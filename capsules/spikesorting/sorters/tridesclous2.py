@@ -7,11 +7,11 @@ from capsules.parameters.model import param
 from capsules.spikesorting.sorters.base import Sorter, SorterParams
 from capsules.spikesorting.sorters.components import (
     ComponentSettings,
-    cache_in_half_precision,
     estimate_cache,
     keeps_files,
     make_component_arguments,
     make_repeatable,
+    speed_up,
 )
 
 
@@ -42,7 +42,7 @@ SORTER = Sorter(
     "tridesclous2",
     Tridesclous2Params,
     make_component_arguments,
-    patch=cache_in_half_precision("tridesclous2"),
+    patch=speed_up("tridesclous2"),
     pin_seeds=make_repeatable("tridesclous2"),
     keeps_files=keeps_files,
     threads=1,

@@ -26,7 +26,7 @@ from spikeinterface.preprocessing.normalize_scale import ScaleRecording
 from spikeinterface.preprocessing.phase_shift import PhaseShiftRecording
 from spikeinterface.preprocessing.silence_periods import SilencedPeriodsRecording
 
-from capsules.preprocessing import compiled
+from capsules.common.recordings import fused_steps
 
 MIN_MARGIN_S = 0.025
 """A high-pass of 300 Hz rings for less than this. SpikeInterface's default of 5 ms leaves errors of a raw count at the
@@ -72,7 +72,7 @@ class _Chain:
     silenced : list of (int, int)
         Periods in samples that become zero.
     operator : int
-        NO_REFERENCE, MEDIAN or AVERAGE of `compiled`.
+        NO_REFERENCE, MEDIAN or AVERAGE of `fused_steps`.
     gain : float
         What the referenced samples are multiplied by.
     """
@@ -144,11 +144,11 @@ def _read_gain(recording: Step) -> tuple[float, Step]:
 
 def _read_reference(recording: Step) -> tuple[int, Step]:
     if not _is(recording, CommonReferenceRecording):
-        return compiled.NO_REFERENCE, recording
+        return fused_steps.NO_REFERENCE, recording
     settings = recording._kwargs
     _require(settings["reference"] == "global" and settings["groups"] is None and settings["ref_channel_ids"] is None)
     _require(recording.get_dtype() == "float32")
-    return {"median": compiled.MEDIAN, "average": compiled.AVERAGE}[settings["operator"]], recording._parent
+    return {"median": fused_steps.MEDIAN, "average": fused_steps.AVERAGE}[settings["operator"]], recording._parent
 
 
 def _read_silence(recording: Step) -> tuple[list[tuple[int, int]], Step]:
@@ -183,7 +183,7 @@ class FusedRecording(BasePreprocessor):
     SpikeInterface's steps. Elsewhere they differ by less than a quarter of a raw count before rounding from what the
     steps give without chunks.
 
-    It is for threads: no other process reads it.
+    With processes, each computes its own chunks: they get it when they are forked.
 
     Parameters
     ----------
@@ -242,11 +242,11 @@ class _FusedSegment(BasePreprocessorSegment):
         """Compute the samples of a block, which is as far from the recording's ends as the margin."""
         chain = self.chain
         # The reference is that of all channels; without one, those that are wanted are enough.
-        used = columns if chain.operator == compiled.NO_REFERENCE else np.arange(len(chain.channels))
+        used = columns if chain.operator == fused_steps.NO_REFERENCE else np.arange(len(chain.channels))
         filtered = _buffer("filtered", (end - start, len(used)))
         self._filter(start, end, used, filtered)
-        wanted = np.arange(len(used)) if chain.operator == compiled.NO_REFERENCE else columns
-        compiled.subtract_reference(filtered, chain.operator, wanted, chain.gain, self.dtype == "int16", out)
+        wanted = np.arange(len(used)) if chain.operator == fused_steps.NO_REFERENCE else columns
+        fused_steps.subtract_reference(filtered, chain.operator, wanted, chain.gain, self.dtype == "int16", out)
         for silent_start, silent_end in chain.silenced:
             out[max(0, silent_start - start) : max(0, silent_end - start)] = 0
 
@@ -259,11 +259,11 @@ class _FusedSegment(BasePreprocessorSegment):
         for column in range(0, len(used), ROWS):
             indices = used[column : column + ROWS]
             rows = _buffer("rows", (len(indices), length))
-            compiled.gather_channels(raw, self.chain.channels[indices], self.taper, rows)
+            fused_steps.gather_channels(raw, self.chain.channels[indices], self.taper, rows)
             spectra = scipy.fft.rfft(rows, axis=1, overwrite_x=True)
-            compiled.multiply_spectra(spectra, responses, self.kinds[indices])
+            fused_steps.multiply_spectra(spectra, responses, self.kinds[indices])
             shifted = scipy.fft.irfft(spectra, n=length, axis=1, overwrite_x=True)
-            compiled.scatter_channels(shifted, margin, column, filtered)
+            fused_steps.scatter_channels(shifted, margin, column, filtered)
 
     def _respond(self, length: int) -> npt.NDArray[np.complex64]:
         """What each frequency is multiplied by, for a transform of so many samples; (different shifts, frequencies)."""
