@@ -172,7 +172,10 @@ EQUAL_BUT = {
     "kilosort4": {"torch_device": ("cpu", "auto")},
     "kilosort25": {"delete_tmp_files": (True, ["matlab_files"]), "delete_recording_dat": (True, False)},
     "lupin": {"seed": (0, None), "save_array": (False, True)},
-    "spykingcircus2": {"matching": ({"matching_kwargs": {}}, {})},
+    "spykingcircus2": {
+        "matching": ({"matching_kwargs": {}}, {}),
+        "motion_correction": ({"estimate_motion_kwargs": {"batching_mode": "full"}}, {}),
+    },
     "tridesclous2": {"seed": (0, None), "save_array": (False, True)},
 }
 """Sorter -> argument -> (what we pass on purpose, SpikeInterface's default); the rest is the same."""
