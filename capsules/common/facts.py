@@ -40,6 +40,14 @@ class Saturation(BaseModel):
     excluded_s: list[tuple[float, float]]
 
 
+class Artifacts(BaseModel):
+    """Periods that were detected (s); what else preprocessing records of artifacts is for people."""
+
+    model_config = ConfigDict(extra="allow")
+
+    detected_s: list[tuple[float, float]] = []
+
+
 class MotionRange(BaseModel):
     """The range of the estimated motion (um), and its 95 % interval where there are enough peaks."""
 
@@ -72,6 +80,7 @@ class PreprocessingFacts(Facts):
     bad_channels: dict[str, list[str]] | None = None
     bad_electrodes: dict[str, str] | None = None
     saturation: Saturation | None = None
+    artifacts: Artifacts | None = None
     motion: MotionRange | None = None
     peaks: DetectedPeaks | None = None
 

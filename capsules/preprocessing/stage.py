@@ -13,7 +13,7 @@ from spikeinterface.preprocessing import apply_preprocessing_pipeline, save_moti
 from spikeinterface.preprocessing.astype import AstypeRecording
 
 from capsules.common.errors import Skip, SpikeRelayError
-from capsules.common.facts import DetectedPeaks, MotionRange, PreprocessingFacts
+from capsules.common.facts import Artifacts, DetectedPeaks, MotionRange, PreprocessingFacts
 from capsules.common.patches.faster_preprocessing import (
     speed_up_channel_labels,
     speed_up_gaussian_filter,
@@ -152,7 +152,7 @@ def _report_artifacts(task: PreprocessingTask, filtered: BaseRecording, saturate
         blanked_s = _total_s(blanked, rate_hz)
         facts["blanked_s"] = round(blanked_s, 4)
         task.change(f"{blanked_s:.2f} s of the traces are set to zero in {len(blanked)} periods, as `artifacts` asks")
-    task.fact(artifacts=facts)
+    task.leave(PreprocessingFacts(artifacts=Artifacts.model_validate(facts)))
     return blanked
 
 

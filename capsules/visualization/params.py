@@ -31,9 +31,14 @@ class Drift(Section):
     detection: DriftDetection = param(DriftDetection(), "Which peaks are drawn.")
     localization: DriftLocalization = param(DriftLocalization(), "How the peaks are localised on the probe.")
     n_skip: int = param(
-        30, "Above 100,000 peaks, only every n-th is drawn, with n as small as possible; this is the largest n.", ge=1
+        30,
+        "Above 100,000 peaks, only every n-th is drawn, with n as small as possible; this is the largest n. Above n "
+        "times 100,000 peaks, the density of all is drawn.",
+        ge=1,
     )
-    alpha: float = param(0.6, "Opacity of a point, from 0 to 1.", ge=0, le=1)
+    alpha: float = param(
+        0.6, "Opacity of a point, from 0 to 1; where density is drawn, it makes all cells more opaque.", ge=0, le=1
+    )
     vmin: float | None = param(
         None,
         "Amplitude at the lower end of the colour map; null: the 1st percentile, or 0 without negative amplitudes.",
@@ -51,7 +56,10 @@ class Drift(Section):
 class Motion(Section):
     cmap: str = param("Greys_r", "Matplotlib colour map of the amplitudes.")
     scatter_decimate: int = param(
-        15, "Above 100,000 peaks, only every n-th is drawn, with n as small as possible; this is the largest n.", ge=1
+        15,
+        "Above 100,000 peaks, only every n-th is drawn, with n as small as possible; this is the largest n. Above n "
+        "times 100,000 peaks, the density of all is drawn.",
+        ge=1,
     )
     figsize: list[Inches] = param([15, 10], "Width and height of the figure.", unit="in", min_length=2, max_length=2)
 

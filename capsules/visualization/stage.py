@@ -2,78 +2,122 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from typing import Any, cast
 
-import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
-from spikeinterface import BaseRecording, BaseSorting, load, load_sorting_analyzer
+from spikeinterface import BaseRecording, BaseSorting, SortingAnalyzer, load, load_sorting_analyzer
+from spikeinterface.core.motion import Motion
 from spikeinterface.preprocessing import load_motion_info
 
 from capsules.common.facts import CurationFacts, PreprocessingFacts
 from capsules.common.files import write_json
-from capsules.common.recordings.peaks import complete_settings, detect_peaks
-from capsules.common.recordings.reading import load_recording
+from capsules.common.recordings.reading import load_lfp_segments, load_recording
 from capsules.common.recordings.saturation import remove_frames
 from capsules.common.tasks.spikeinterface_jobs import set_job_kwargs
 from capsules.common.tasks.task import Task
 from capsules.common.units.metrics import REASONS, get_labels, get_metrics_table, write_table
-from capsules.visualization import channel_figures, figures, unit_figures
+from capsules.visualization import channel_figures, drift_figures, trace_figures, unit_figures
+from capsules.visualization.channel_figures import ChannelStatistics
 from capsules.visualization.checks import check_recording
+from capsules.visualization.layout import set_style
+from capsules.visualization.lfp import LfpPower, measure_lfp
 from capsules.visualization.params import VisualizationParams
+from capsules.visualization.peaks import describe_peaks, detect_drift_peaks, scale_amplitudes
 from capsules.visualization.pictures import Gallery
+from capsules.visualization.recording_data import (
+    DriftImage,
+    Peaks,
+    collect_recording_data,
+    image_drift,
+    list_periods,
+    motion_error_um,
+)
+from capsules.visualization.spike_statistics import SpikeStatistics
 from capsules.visualization.unit_data import collect_unit_data
 
 CAPTIONS = {
-    "quality_control/channels": "Contacts of the probe by position; colour is the channel's label. Channels in the "
-    "brain should be good",
+    "quality_control/channels": "Contacts of the probe by position; colour and marker are the channel's label. "
+    "Channels in the brain should be good",
     "quality_control/rms": "RMS of each channel over depth. Channels far from their neighbours are dead or noisy",
     "quality_control/psd": "Power spectral density over frequency: above, each channel by depth; below, the median "
     "channel. Narrow peaks at 50 or 60 Hz and multiples are line noise",
-    "visualization/drift_map": "Drift map: depth of detected peaks over time; colour is amplitude. Horizontal bands "
-    "are stable units; slanted bands mean the probe moved",
-    "visualization/motion": "Estimated motion: above, depth of the peaks it was estimated from, over time; below, the "
-    "displacement of each depth over time. The lower axis spans at least the distance between two contacts",
     "visualization/units": "Units by their estimated position on the probe; area is firing rate. Open circles are bad "
     "units",
-    "quality_control/firing": "Firing rate of each unit over time; colour is the rate. A row that starts or ends "
-    "abruptly is a unit that appeared or was lost",
-    "quality_control/unit_yield": "Left, number of units with each label; right, distributions of the main metrics, "
-    "bad units in grey",
+    "quality_control/firing": "Firing over time, from top to bottom: saturated periods, artifacts, gaps; rate of all "
+    "units together; rate by depth; rate of each unit. Changes of all units at the time of a period are not neural; a "
+    "row that starts or ends abruptly is a unit that appeared or was lost",
+    "quality_control/unit_yield": "Number of units with each label, and distributions of the main metrics; bad units "
+    "are grey. A metric by which many units are rejected has its grey bars apart from the others",
+    "visualization/unit_summaries": "Each unit: template on its main channel; autocorrelogram from -20 to 20 ms in "
+    "bins of 0.5 ms, refractory period in red; amplitudes over time, darker where there are more spikes. Bars in the "
+    "red band are refractory period violations; amplitudes that are cut off mean missed spikes",
 }
-SUMMARY_CAPTION = (
-    "Each unit: left, template on its main channel over time; right, autocorrelogram over lag. A gap at lag 0 is the "
-    "refractory period"
+DRIFT_CAPTION = (
+    "Drift map: depth of detected peaks over time; colour is amplitude; where there are too many peaks for points, "
+    "opacity is their number. Horizontal bands are stable units; slanted bands mean the probe moved"
+)
+MOTION_CAPTION = (
+    "Estimated motion: above, depth of the peaks it was estimated from, over time; below, displacement over time at "
+    "each depth, {band}. The lower axis spans at least the distance between two contacts, so that a smaller motion "
+    "looks small"
 )
 
 VisualizationTask = Task[VisualizationParams]
 
 
+@dataclass(frozen=True)
+class Units:
+    """The sorted units, their labels by curation and their metrics."""
+
+    analyzer: SortingAnalyzer
+    statistics: SpikeStatistics
+    labels: dict[str, np.ndarray]
+    metrics: pd.DataFrame
+
+    @property
+    def depths_um(self) -> np.ndarray | None:
+        locations = self.analyzer.get_extension("unit_locations")
+        return None if locations is None else np.asarray(locations.get_data()[:, 1])
+
+    @property
+    def bad(self) -> np.ndarray:
+        return unit_figures.is_bad(self.labels.get("default_qc"), self.statistics.units)
+
+
 def run(task: VisualizationTask) -> None:
     set_job_kwargs(task, task.params.job_kwargs)
-    mpl.use("Agg")
-    # Otherwise an svg's ids are random.
-    mpl.rcParams["svg.hashsalt"] = task.id
-    # Otherwise matplotlib reads a name with two $ in it as a formula.
-    mpl.rcParams["text.parse_math"] = False
+    set_style(task.id)
     for folder in ("visualization", "quality_control"):
         (task.out / folder).mkdir()
     gallery = Gallery(task.out, task.params.output_format)
     raw = load_recording(task.job, task.data)
-    traces = _load_traces(task)
-    labels = _channel_labels(task, raw)
-    noise_uv = _show_channels(task, gallery, raw, traces, labels)
+    traces, labels = _load_traces(task), _channel_labels(task, raw)
+    units = _load_units(task) if _has_result(task, "postprocessing", "units") else None
+    facts = task.input_facts(PreprocessingFacts)
+    statistics = _show_channels(task, gallery, raw, traces, labels)
+    lfp = _show_lfp(task, gallery, raw, labels)
     _show_traces(task, gallery, raw, traces)
-    if traces is not None:
-        _show_drift(task, gallery, traces)
-    units = _show_units(task, gallery, raw) if _has_result(task, "postprocessing", "units") else None
-    preprocessing, curation = task.input_facts(PreprocessingFacts), task.input_facts(CurationFacts)
-    checks = check_recording(preprocessing, curation, raw.get_num_channels(), noise_uv)
+    drift, motion = (None, None) if traces is None else _show_drift(task, gallery, traces, units)
+    shown = None if units is None else _show_units(task, gallery, raw, units)
+    checks = check_recording(
+        facts, task.input_facts(CurationFacts), raw.get_num_channels(), _noise_uv(statistics.get("preprocessed"))
+    )
     write_json(task.out / "quality_control" / "checks.json", checks)
-    content = {"probe": _probe(raw, labels), "checks": checks, "units": units, "pictures": gallery.pictures}
+    duration_s = (raw if traces is None else traces).get_total_duration()
+    content = {
+        "probe": _probe(raw, labels),
+        "checks": checks,
+        "recording": collect_recording_data(statistics, facts, duration_s, drift, motion, lfp),
+        "units": shown,
+        "pictures": gallery.pictures,
+    }
     write_json(task.out / "report.json", content)
     task.fact(
-        figures=sorted(picture["file"] for picture in gallery.pictures),
+        figures=sorted(gallery.files),
         checks_out_of_range=[check["name"] for check in checks if not check["within"]],
     )
 
@@ -103,8 +147,8 @@ def _channel_labels(task: VisualizationTask, raw: BaseRecording) -> list[str]:
 
 def _show_channels(
     task: VisualizationTask, gallery: Gallery, raw: BaseRecording, traces: BaseRecording | None, labels: list[str]
-) -> float | None:
-    """Draw bad channels, RMS and spectra; return the preprocessed noise (median over the channels, uV) if known."""
+) -> dict[str, ChannelStatistics]:
+    """Draw bad channels, RMS and spectra; return the statistics of the raw and the preprocessed channels."""
     recordings = {"raw": raw} | ({} if traces is None else {"preprocessed": traces})
     excluded = _saturated_frames(task, raw)
     statistics = {
@@ -112,16 +156,52 @@ def _show_channels(
         for title, recording in recordings.items()
     }
     if raw.has_probe():
-        _add(gallery, channel_figures.draw_probe(raw.get_channel_locations(), labels), "quality_control/channels")
+        _add(
+            gallery, channel_figures.draw_probe(raw.get_channel_locations(), labels), "quality_control/channels", False
+        )
     _add(gallery, channel_figures.draw_rms(statistics, labels), "quality_control/rms")
     _add(gallery, channel_figures.draw_spectra(statistics), "quality_control/psd")
-    if traces is None or statistics["preprocessed"].physical_unit != "uV":
+    return statistics
+
+
+def _noise_uv(preprocessed: ChannelStatistics | None) -> float | None:
+    """The preprocessed noise, median over the channels, if known in uV."""
+    if preprocessed is None or preprocessed.physical_unit != "uV":
         return None
-    return float(np.median(statistics["preprocessed"].noise))
+    return float(np.median(preprocessed.noise))
 
 
-def _add(gallery: Gallery, figure: Figure, name: str) -> None:
-    gallery.add(figure, name, CAPTIONS[name])
+def _show_lfp(task: VisualizationTask, gallery: Gallery, raw: BaseRecording, labels: list[str]) -> LfpPower | None:
+    """Draw the LFP's power over depth, from the LF stream or else from the raw band."""
+    try:
+        lfp = _measure_lfp(task, raw, labels)
+    # Readers raise any kind of error on broken data; job dispatch warns of an LF stream that cannot be read.
+    except Exception as error:  # noqa: BLE001
+        lfp = f"the LFP cannot be read: {type(error).__name__}: {error}"
+    if isinstance(lfp, str):
+        task.change(f"no LFP power: {lfp}")
+        return None
+    caption = (
+        f"LFP power over depth by frequency band, from the {lfp.source}; left, in dB; right, relative to each band's "
+        f"median. Power drops at the surface of the brain: {lfp.surface_reason}"
+    )
+    gallery.add(channel_figures.draw_lfp(lfp), "quality_control/lfp", caption)
+    return lfp
+
+
+def _measure_lfp(task: VisualizationTask, raw: BaseRecording, labels: list[str]) -> LfpPower | str:
+    """The LFP's power, or the reason why it is missing."""
+    stream = load_lfp_segments(task.job, task.data)
+    good = np.isin(labels, ("dead", "noise", "saturated"), invert=True)
+    if stream is None:
+        return measure_lfp([raw], "wide band", good, labels.count("out"))
+    if stream[0].get_num_channels() != len(good):
+        good = np.ones(stream[0].get_num_channels(), dtype=bool)
+    return measure_lfp(stream, "LF stream", good, labels.count("out"))
+
+
+def _add(gallery: Gallery, figure: Figure, name: str, in_report: bool = True) -> None:
+    gallery.add(figure, name, CAPTIONS[name], in_report)
 
 
 def _saturated_frames(task: VisualizationTask, raw: BaseRecording) -> dict[str, list[tuple[int, int]]]:
@@ -148,74 +228,109 @@ def _show_traces(task: VisualizationTask, gallery: Gallery, raw: BaseRecording, 
         titles = " and ".join(snippets).capitalize()
         caption = f"{titles} traces, {settings.snippet_duration_s:g} s from {start_s:.1f} s on"
         caption += ": channels by depth over time; each pixel is the sample farthest from the channel's median"
-        figure = figures.draw_traces(snippets, settings.snippet_duration_s)
+        figure = trace_figures.draw_traces(snippets, settings.snippet_duration_s)
         gallery.add(figure, f"visualization/traces_{index + 1}", caption)
 
 
-def _show_drift(task: VisualizationTask, gallery: Gallery, traces: BaseRecording) -> None:
+def _show_drift(
+    task: VisualizationTask, gallery: Gallery, traces: BaseRecording, units: Units | None
+) -> tuple[DriftImage | None, Motion | None]:
     """Draw the drift map, which is the peaks of the preprocessed traces, and the estimated motion."""
     folder = task.input("preprocessing", "motion")
     info = load_motion_info(folder) if folder.exists() else None
-    rate_hz = traces.sampling_frequency
-    peaks, locations = _drift_map_peaks(task, traces, info)
-    if len(peaks) == 0:
+    facts, motion = task.input_facts(PreprocessingFacts), None if info is None else cast(Motion, info["motion"])
+    physical_unit = "uV" if traces.has_scaleable_traces() else "counts"
+    duration_s = traces.get_total_duration()
+    # Applied motion is not in the traces any more.
+    over = None if facts.motion_applied else motion
+    peaks = detect_drift_peaks(task, traces, info)
+    if len(peaks.seconds) == 0:
         task.warn("no drift map: no peak was detected")
     else:
-        amplitudes = scale_amplitudes(traces, peaks)
-        figure = figures.draw_drift_map(peaks, locations["y"], amplitudes, rate_hz, task.params.drift)
-        _add(gallery, figure, "visualization/drift_map")
-    if info is not None:
-        amplitudes = scale_amplitudes(traces, info["peaks"])
-        pitch_um = figures.contact_pitch_um(traces)
-        figure = figures.draw_motion(info, amplitudes, rate_hz, task.params.motion, pitch_um)
-        _add(gallery, figure, "visualization/motion")
+        side = _unit_depths(units)
+        figure = drift_figures.draw_drift_map(peaks, duration_s, task.params.drift, physical_unit, over, side)
+        caption = DRIFT_CAPTION + describe_peaks(peaks, duration_s)
+        if over is not None:
+            caption += "; the lines are the estimated motion, which should follow the bands"
+        if side is not None:
+            caption += "; right, depth and amplitude of the sorted units"
+        gallery.add(figure, "visualization/drift_map", caption)
+    complete = peaks
+    if info is not None and motion is not None:
+        complete = Peaks(
+            info["peaks"]["sample_index"] / traces.sampling_frequency,
+            info["peak_locations"]["y"],
+            scale_amplitudes(traces, info["peaks"]),
+        )
+        error_um = motion_error_um(facts.motion)
+        figure = drift_figures.draw_motion(
+            complete,
+            duration_s,
+            motion,
+            task.params.motion,
+            physical_unit,
+            error_um=error_um,
+            pitch_um=drift_figures.contact_pitch_um(traces),
+        )
+        band = "without its uncertainty, for which there are too few peaks"
+        if error_um is not None:
+            band = "with its 95 % interval, from estimates of two halves of the peaks"
+        gallery.add(figure, "visualization/motion", MOTION_CAPTION.format(band=band))
+    if len(complete.seconds) == 0:
+        return None, motion
+    return image_drift(complete, duration_s, traces.get_channel_locations()[:, 1]), motion
 
 
-def _drift_map_peaks(
-    task: VisualizationTask, traces: BaseRecording, info: dict[str, Any] | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Peaks and their locations: those that preprocessing kept if its settings are the same, else new ones."""
-    settings = task.params.drift
-    localization = {"method": "center_of_mass", **settings.localization.model_dump()}
-    detection = {"method": "locally_exclusive", **settings.detection.model_dump()}
-    detection["radius_um"] = settings.localization.radius_um
-    facts = task.input_facts(PreprocessingFacts)
-    if (
-        info is not None
-        and facts.peaks is not None
-        and not facts.motion_applied
-        and facts.peaks.settings == complete_settings(detection, localization)
-    ):
-        source, peaks, locations = "preprocessing", info["peaks"], info["peak_locations"]
-    else:
-        source = "visualization"
-        peaks, locations = detect_peaks(traces, detection, localization)
-    task.fact(peaks=len(peaks), peaks_found_by=source)
-    return peaks, locations
+def _unit_depths(units: Units | None) -> drift_figures.UnitDepths | None:
+    """What the side of the drift map shows; None without units, or without their depths and amplitudes."""
+    if units is None or units.depths_um is None or units.statistics.amplitudes is None:
+        return None
+    medians = [float(np.median(np.abs(values))) if len(values) else np.nan for values in units.statistics.amplitudes]
+    known = np.isfinite(units.depths_um) & np.isfinite(medians)
+    if not known.any():
+        return None
+    return drift_figures.UnitDepths(units.depths_um[known], np.array(medians)[known], units.bad[known])
 
 
-def scale_amplitudes(traces: BaseRecording, peaks: np.ndarray) -> np.ndarray:
-    """The peaks' amplitudes in microvolts, or in counts when the recording has no gains."""
-    gains = traces.get_channel_gains()[peaks["channel_index"]] if traces.has_scaleable_traces() else 1.0
-    return np.asarray(peaks["amplitude"] * gains)
-
-
-def _show_units(task: VisualizationTask, gallery: Gallery, raw: BaseRecording) -> dict[str, Any]:
-    """Draw the units' figures, write their table, and return what the report shows of each."""
+def _load_units(task: VisualizationTask) -> Units:
+    """The units of postprocessing, with the labels of curation where it completed."""
     # An extension is read when it is used: waveforms and principal components, the largest, are not.
     analyzer = load_sorting_analyzer(task.input("postprocessing", "postprocessed.zarr"), load_extensions=False)
     curated = _has_result(task, "curation", "labels")
     labels = get_labels(cast(BaseSorting, load(task.input("curation", "curated")))) if curated else {}
-    metrics, qc = get_metrics_table(analyzer), labels.get("default_qc")
+    return Units(analyzer, SpikeStatistics(analyzer), labels, get_metrics_table(analyzer))
+
+
+def _show_units(task: VisualizationTask, gallery: Gallery, raw: BaseRecording, units: Units) -> dict[str, Any]:
+    """Draw the units' figures, write their table, and return what the report shows of each."""
+    analyzer, statistics, labels, metrics = units.analyzer, units.statistics, units.labels, units.metrics
+    qc = labels.get("default_qc")
     write_table(labels, metrics, task.out / "quality_control" / "metrics.csv")
-    if analyzer.has_extension("unit_locations"):
-        _add(gallery, unit_figures.draw_locations(analyzer, qc), "visualization/units")
-    _add(gallery, unit_figures.draw_firing(analyzer), "quality_control/firing")
+    if units.depths_um is not None:
+        figure = unit_figures.draw_locations(analyzer, statistics.mean_rates_hz, qc)
+        _add(gallery, figure, "visualization/units", False)
+    periods = list_periods(task.input_facts(PreprocessingFacts))
+    _add(gallery, unit_figures.draw_firing(statistics, units.depths_um, periods), "quality_control/firing")
     counted = {name: values for name, values in labels.items() if name not in (*REASONS, "decoder_probability")}
     _add(gallery, unit_figures.draw_yield(metrics, counted), "quality_control/unit_yield")
-    for page, figure in enumerate(unit_figures.draw_summaries(analyzer, qc), start=1):
-        gallery.add(figure, f"visualization/unit_summaries_{page}", SUMMARY_CAPTION)
-    return collect_unit_data(analyzer, labels, metrics, [str(channel) for channel in raw.channel_ids])
+    # The report has a page for each unit, and a table with the same drawings.
+    for page, figure in enumerate(unit_figures.draw_summaries(analyzer, statistics, qc), start=1):
+        name = "visualization/unit_summaries"
+        gallery.add(figure, f"{name}_{page}", CAPTIONS[name], in_report=False)
+    file = task.input("postprocessing", "merge_candidates.json")
+    candidates = json.loads(file.read_text()) if file.exists() else []
+    contacts = [str(channel) for channel in raw.channel_ids]
+    shown = collect_unit_data(analyzer, statistics, labels, metrics, contacts, candidates)
+    return shown | {"query": _query(task)}
+
+
+def _query(task: VisualizationTask) -> str | None:
+    """The curation query as it was applied; None when curation did not complete or has no query."""
+    record = task.input_record("curation")
+    if record is None or record["status"] != "ok" or record["params"] is None:
+        return None
+    query = record["params"].get("query")
+    return query if query and query.strip() else None
 
 
 def _probe(raw: BaseRecording, labels: list[str]) -> dict[str, Any] | None:

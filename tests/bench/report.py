@@ -9,7 +9,7 @@ from tests.bench.measure import GB, cost, python, table
 from tests.bench.postprocessing import sorted_by_truth
 from tests.bench.sessions import session
 
-WANTED_S, WANTED_GB = 25, 1.0
+WANTED_S, WANTED_GB = 12, 0.5
 SAMPLED_EVERY_S = 0.1
 """The report is there in half a second."""
 

@@ -49,24 +49,22 @@ def seen(curated, data, tmp_path_factory, module_patch):
     import matplotlib.figure
     import spikeinterface as si
 
-    from capsules.visualization import figures
+    from capsules.visualization import drift_figures, peaks, trace_figures
 
-    # Points are left out above so many peaks only.
-    module_patch.setattr(figures, "MOST_POINTS", 1)
     spy = Spy(module_patch)
     spy.watch(si, "set_global_job_kwargs")
-    spy.watch(stage, "detect_peaks")
+    spy.watch(peaks, "detect_peaks")
     spy.watch(progress, "show_progress")
-    spy.watch(figures, "draw_drift_map")
-    spy.watch(figures, "draw_motion")
-    spy.watch(figures, "draw_traces")
+    spy.watch(drift_figures, "draw_drift_map")
+    spy.watch(drift_figures, "draw_motion")
+    spy.watch(trace_figures, "draw_traces")
     spy.watch(matplotlib.axes.Axes, "scatter")
     sizes = {}
     add = Gallery.add
 
-    def keep_size(gallery, figure, name, caption):
+    def keep_size(gallery, figure, name, *arguments, **named):
         sizes[name.split("/")[1]] = list(figure.get_size_inches())
-        add(gallery, figure, name, caption)
+        add(gallery, figure, name, *arguments, **named)
 
     module_patch.setattr(Gallery, "add", keep_size)
     task = task_for("visualization", changed_section(PARAMS, PREFIX), tmp_path_factory.mktemp("shown"), data)
@@ -76,13 +74,27 @@ def seen(curated, data, tmp_path_factory, module_patch):
 
 
 def scatter_of(spy, cmap_owner):
-    """The call that drew the drift map (it has limits of colour) or the motion figure (it has none)."""
-    calls = [call for call in spy.calls["scatter"] if "cmap" in call]
-    return next(call for call in calls if ("vmin" in call) == (cmap_owner == "drift"))
+    """The call that drew the peaks of the drift map, or after it of the motion figure."""
+    drift, motion = [call for call in spy.calls["scatter"] if "cmap" in call][:2]
+    return drift if cmap_owner == "drift" else motion
 
 
-def points(spy, owner):
-    return len(scatter_of(spy, owner)["x"])
+def most_points(spy, function, most_skipped):
+    """Whether a figure, drawn again, has points for so many times MOST_POINTS peaks, and a density for one more."""
+    from capsules.visualization import drift_figures
+    from capsules.visualization.recording_data import Peaks
+
+    count = len(spy.calls[function][0]["peaks"].seconds) // most_skipped * most_skipped
+    images = []
+    for extra in (0, 1):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(drift_figures, "MOST_POINTS", count // most_skipped)
+            all_peaks = spy.calls[function][0]["peaks"]
+            chosen = np.arange(count + extra) % len(all_peaks.seconds)
+            peaks = Peaks(all_peaks.seconds[chosen], all_peaks.depths_um[chosen], all_peaks.amplitudes[chosen])
+            figure = getattr(drift_figures, function)(**(spy.calls[function][0] | {"peaks": peaks}))
+        images.append(len(figure.axes[0].images))
+    return images == [0, 1]
 
 
 def argument(function, path):
@@ -105,18 +117,14 @@ EVIDENCE = {
     "drift.localization.ms_before": argument("detect_peaks", "localization.ms_before"),
     "drift.localization.ms_after": argument("detect_peaks", "localization.ms_after"),
     "drift.localization.radius_um": argument("detect_peaks", "localization.radius_um"),
-    "drift.n_skip": lambda spy, task, sizes, value: (
-        points(spy, "drift") == len(range(0, len(spy.calls["draw_drift_map"][0]["peaks"]), value))
-    ),
+    "drift.n_skip": lambda spy, task, sizes, value: most_points(spy, "draw_drift_map", value),
     "drift.alpha": drawn("drift", "alpha"),
     "drift.vmin": drawn("drift", "vmin"),
     "drift.vmax": drawn("drift", "vmax"),
     "drift.cmap": drawn("drift", "cmap"),
     "drift.figsize": lambda spy, task, sizes, value: sizes["drift_map"] == value,
     "motion.cmap": drawn("motion", "cmap"),
-    "motion.scatter_decimate": lambda spy, task, sizes, value: (
-        points(spy, "motion") == len(range(0, len(spy.calls["draw_motion"][0]["info"]["peaks"]), value))
-    ),
+    "motion.scatter_decimate": lambda spy, task, sizes, value: most_points(spy, "draw_motion", value),
     "motion.figsize": lambda spy, task, sizes, value: sizes["motion"] == value,
 }
 
@@ -143,7 +151,10 @@ def test_equal_figures_are_equal_files(form, curated, data, tmp_path):
         stage.run(task)
         written.append({file.name: file.read_bytes() for file in task.out.rglob(f"*.{form}")})
         shown = json.loads((task.out / "report.json").read_text())
-        assert shown["units"]["ids"] and len(shown["pictures"]) == len(written[-1])
+        hidden = {"channels", "units", "unit_summaries_1"}
+        assert shown["units"]["ids"] and len(shown["pictures"]) == len(
+            {Path(file).stem for file in written[-1]} - hidden
+        )
     assert written[0] == written[1]
     assert {Path(file).stem for file in written[0]} >= {"traces_1", "motion", "psd", "rms", "firing", "unit_yield"}
 
@@ -171,6 +182,12 @@ def test_a_recording_is_shown_as_far_as_it_came(left, curated, data, tmp_path):
     assert "no units: postprocessing failed" in task.record["changes"]
     shown = json.loads((task.out / "report.json").read_text())
     assert shown["units"] is None
+    recording = shown["recording"]
+    assert (recording["duration_s"], recording["channels"], recording["start_s"]) == (4.0, 16, 0.0)
+    assert len(recording["channels_noise"]["raw_uv"]) == 16
+    for part in ("drift", "motion"):
+        assert (recording[part] is not None) == (left == "traces")
+    assert (recording["channels_noise"]["preprocessed_uv"] is not None) == (left == "traces")
     assert ("dead" in shown["probe"]["labels"]) == (left == "skipped")
 
 
@@ -185,7 +202,39 @@ def test_units_are_shown_without_labels_when_curation_failed(curated, data, tmp_
     assert {Path(figure).stem for figure in task.record["facts"]["figures"]} >= {"firing", "unit_yield"}
     assert "no labels: curation failed" in task.record["changes"]
     units = json.loads((task.out / "report.json").read_text())["units"]
-    assert units["labels"] == {} and units["metrics"]["num_spikes"]
+    assert units["labels"] == {} and units["query"] is None and units["metrics"]["num_spikes"]
+
+
+def test_an_lf_stream_that_cannot_be_read_costs_only_its_figure(curated, data, tmp_path):
+    reader = {"name": "spikeinterface", "kwargs": {"file_or_folder_path": "no such folder"}}
+    task = task_for(
+        "visualization", PARAMS(), tmp_path, data, lfp_reader=reader | {"path_arguments": ["file_or_folder_path"]}
+    )
+    task.inputs = curated
+    stage.run(task)
+    (change,) = [change for change in task.record["changes"] if change.startswith("no LFP power")]
+    assert "cannot be read" in change
+    assert json.loads((task.out / "report.json").read_text())["recording"]["lfp"] is None
+    assert "quality_control/lfp.png" not in task.record["facts"]["figures"]
+
+
+def test_the_query_is_the_one_that_curation_applied(curated, data, tmp_path):
+    inputs = tmp_path / "inputs"
+    shutil.copytree(curated, inputs, symlinks=True)
+    file = inputs / "curation_r" / "stage.json"
+    record = json.loads(file.read_text()) | {"params": {"query": "snr > 5"}}
+    file.write_text(json.dumps(record))
+    (inputs / "postprocessing_r" / "merge_candidates.json").write_text(
+        json.dumps([{"units": ["0", "1"], "correlation": 0.95, "distance_um": 20.0, "refractory_ratio": None}])
+    )
+    task = task_for("visualization", PARAMS(), tmp_path, data)
+    task.inputs = inputs
+    stage.run(task)
+    units = json.loads((task.out / "report.json").read_text())["units"]
+    assert units["query"] == "snr > 5"
+    (merge,) = units["merges"]
+    assert (merge["units"], merge["similarity"], merge["dip"]) == ([0, 1], 0.95, None)
+    assert [0, 1] in units["pairs"]["index"]
 
 
 def test_a_recording_that_cannot_be_read_is_skipped(data, tmp_path):
@@ -226,7 +275,7 @@ def test_peaks_kept_by_preprocessing_are_drawn_when_they_are_the_same(kept, take
 
 
 def test_the_shortest_snippet_is_one_sample(truth):
-    from capsules.visualization.figures import draw_traces
+    from capsules.visualization.trace_figures import draw_traces
 
     (image,) = draw_traces({"raw": (truth[0], 0.5)}, 1e-9).axes[0].images
     assert image.get_array().shape == (truth[0].get_num_channels(), 1)

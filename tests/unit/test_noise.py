@@ -95,7 +95,7 @@ def test_kept_peaks_are_in_microvolts_of_the_written_traces(written):
     import spikeinterface as si
     import spikeinterface.preprocessing as spre
 
-    from capsules.visualization.stage import scale_amplitudes
+    from capsules.visualization.peaks import scale_amplitudes
 
     _, task, plain_uv = written
     peaks = spre.load_motion_info(task.out / "motion")["peaks"]

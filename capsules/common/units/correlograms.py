@@ -55,3 +55,40 @@ def count_own_lags(
 ) -> None:
     """Add the lags between the spikes of the same unit to its autocorrelogram; `counts` is (units, bins)."""
     count_lags(counts[:, np.newaxis], samples, units, longest, bin_size, middle, own=True)
+
+
+@numba.njit(nogil=True)
+def count_pair_lags(
+    counts: Integers, samples: Integers, starts: Integers, pairs: Integers, longest: int, bin_size: int
+) -> None:
+    """Add the lags of the spikes of one unit around those of another, for chosen pairs of units.
+
+    The work grows with the spikes of the pairs, not with all spikes that fall into the window.
+
+    Parameters
+    ----------
+    counts : array, (pairs, bins)
+        Changed. Bin 0 begins with lag -`longest`.
+    samples : array, (spikes,)
+        Unit after unit, each in order of time.
+    starts : array, (units + 1,)
+        Where each unit's spikes begin in `samples`, and the end of the last.
+    pairs : array, (pairs, 2)
+        Indices of the reference unit and of the other; twice the same unit counts its autocorrelogram.
+    longest : int
+        Lags from -`longest` up to this are counted, without the last, in samples.
+    bin_size : int
+        In samples.
+    """
+    for pair in range(len(pairs)):
+        reference, other = pairs[pair]
+        first = starts[other]
+        for spike in range(starts[reference], starts[reference + 1]):
+            while first < starts[other + 1] and samples[first] < samples[spike] - longest:
+                first += 1
+            for neighbour in range(first, starts[other + 1]):
+                lag = samples[neighbour] - samples[spike]
+                if lag >= longest:
+                    break
+                if neighbour != spike:
+                    counts[pair, (lag + longest) // bin_size] += 1
