@@ -180,7 +180,7 @@ STAGES: dict[str, Stage] = {
                 Part("report.html", "report.html"),
                 Part("summary.txt"),
             ),
-            libraries=("jinja2", "plotly", "spikeinterface"),
+            libraries=("jinja2", "spikeinterface"),
             output=Output(10, 0.1, 0),
         ),
     )

@@ -11,13 +11,10 @@ import pandas as pd
 from spikeinterface import BaseSorting
 from spikeinterface.curation.curation_model import Curation
 
-from capsules.common.units.metric_names import metric_of_column
+from capsules.common.units.metric_names import metrics_that_need_more_data
 from capsules.curation.verdicts import Answer, Verdict, evaluate
 
 GOOD, BAD, UNDETERMINED = "good", "bad", "undetermined"
-INSUFFICIENT = frozenset({"sliding_rp_violation"})
-"""Quality metrics that are undefined when a unit does not pass their test at any level: insufficient evidence, however
-long the recording; the same ones as in SpikeInterface's `bombcell_label_units`."""
 CURATION_LABELS = {"quality": "default_qc", "quality_reason": "default_qc_reason", "suspicion": "suspicious_reason"}
 """Label in `curation.json` -> the property that it comes from. The names differ, since `spikerelay curate` adds the
 labels to the properties."""
@@ -49,23 +46,13 @@ def label_units(
     min_spikes : int
         A unit with fewer is not good.
     """
-    leave_out = _metrics_that_need_more_data(metrics) if undefined == "leave_out" else set()
+    leave_out = metrics_that_need_more_data(map(str, metrics.columns)) if undefined == "leave_out" else set()
     when_unknown = BAD if undefined == "reject" else UNDETERMINED
     answers = evaluate(query, metrics, leave_out)
     return [
         _label(answer, int(count), min_spikes, when_unknown)
         for answer, count in zip(answers, spike_counts, strict=True)
     ]
-
-
-def _metrics_that_need_more_data(metrics: pd.DataFrame) -> set[str]:
-    """The metrics that are undefined only where a recording is too short or a unit has too few spikes.
-
-    Template metrics are not among them: the shape of a template decides whether they are defined.
-    """
-    known = metric_of_column()
-    columns = map(str, metrics.columns)
-    return {name for name in columns if known.get(name, ("",))[0] == "quality_metrics"} - INSUFFICIENT
 
 
 def _label(answer: Answer, spikes: int, min_spikes: int, when_unknown: str) -> Label:

@@ -6,10 +6,14 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from capsules.common.tasks.resources import use_numba_cache
 
 MATCHED = 0.5
 """Least agreement of two matched units: the spikes of both over the spikes of either."""
+LISTED = 0.05
+"""Least agreement that is listed: the report draws it as a matrix."""
 
 
 def compare_sorters(sortings: dict[str, dict[str, Path]]) -> dict[str, Any]:
@@ -25,7 +29,8 @@ def compare_sorters(sortings: dict[str, dict[str, Path]]) -> dict[str, Any]:
     dict
         Recording -> `units` (sorter -> how many), `agreed_by_all` (units that every sorter detected) and `pairs`: for
         every two sorters how many units are `matched`, their `mean_agreement`, and `matches`, each with both units
-        and their agreement. Source: `compare_multiple_sorters` of SpikeInterface.
+        and their agreement; `agreements` lists every two units with an agreement of at least LISTED. Source:
+        `compare_multiple_sorters` of SpikeInterface.
     """
     compared = {recording: folders for recording, folders in sortings.items() if len(folders) > 1}
     if compared:
@@ -56,10 +61,16 @@ def _pair(comparison: Any, names: tuple[str, str]) -> dict[str, Any]:
         for unit, other in comparison.hungarian_match_12.items()
         if other not in (-1, "")
     ]
+    units, others = scores.index, scores.columns
+    listed = [
+        {"units": [str(units[row]), str(others[column])], "agreement": round(float(scores.iat[row, column]), 3)}
+        for row, column in np.argwhere(scores.to_numpy() >= LISTED)
+    ]
     mean = sum(match["agreement"] for match in matches) / len(matches) if matches else None
     return {
         "sorters": list(names),
         "matched": len(matches),
         "mean_agreement": None if mean is None else round(mean, 3),
         "matches": matches,
+        "agreements": listed,
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
+import statistics
 import sys
 from collections import Counter
 from pathlib import Path
@@ -18,6 +20,14 @@ from capsules.results.status import LAYOUT_VERSION
 from capsules.results.summary import align_columns, format_cell
 
 LOST = "no status: job dispatch or results was lost; see nextflow/trace.txt, and run the same command with -resume"
+
+MEASURES = (
+    ("units", "Units", ""),
+    ("good_units", "Good units", ""),
+    ("noise_uv", "Noise", "µV"),
+    ("drift_um", "Drift", "µm"),
+)
+"""Key of a session's entry, title, unit."""
 
 
 def main() -> int:
@@ -74,8 +84,15 @@ def _counts(recordings: dict[str, Any]) -> dict[str, Any]:
         "recordings": {state: states[state] for state in ("ok", "skipped", "failed")},
         # Null where no recording has any: without a curation query no unit is labelled good.
         **{name: sum(filter(None, values)) if any(values) else None for name, values in counts.items()},
+        **{name: _median(recordings, name) for name in ("noise_uv", "drift_um")},
         "seconds": round(sum(times), 1),
     }
+
+
+def _median(recordings: dict[str, Any], name: str) -> float | None:
+    """The median over a session's recordings of what their entries have under this name."""
+    values = [entry[name] for entry in recordings.values() if entry.get(name) is not None]
+    return round(statistics.median(values), 2) if values else None
 
 
 def _first_reason(status: dict[str, Any]) -> str | None:
@@ -89,9 +106,46 @@ def _first_reason(status: dict[str, Any]) -> str | None:
 
 
 def page(document: dict[str, Any], notes: list[str]) -> str:
-    """sessions.html: a table with a link to each session's report; everything that comes from the data is escaped."""
-    template = html_environment().from_string((PARTS / "sessions.html.jinja").read_text())
-    return template.render(document=document, notes=notes, style=Markup((PARTS / "page.css").read_text()))
+    """sessions.html: each session with a link to its report, and trends; everything from the data is escaped."""
+    sessions = document["sessions"]
+    return (
+        html_environment()
+        .get_template("sessions.html.jinja")
+        .render(
+            document=document,
+            notes=notes,
+            sentence=_describe(sessions),
+            columns=MEASURES,
+            shares={name: _shares(sessions, name) for name, _, _ in MEASURES},
+            groups=group_sessions(list(sessions)),
+            style=Markup((PARTS / "page.css").read_text()),
+        )
+    )
+
+
+def _describe(sessions: dict[str, Any]) -> str:
+    """How the run went, as one sentence."""
+    failed = sum(entry["status"] == "failed" for entry in sessions.values())
+    units, good = (sum(entry[name] or 0 for entry in sessions.values()) for name in ("units", "good_units"))
+    return f"{len(sessions)} sessions, {failed} of them failed: {units} units, {good} of them good."
+
+
+def _shares(sessions: dict[str, Any], name: str) -> dict[str, float]:
+    """Each session's value as a share of the largest, in percent."""
+    largest = max((entry[name] or 0 for entry in sessions.values()), default=0)
+    return {id: round(100 * (entry[name] or 0) / largest, 1) if largest else 0 for id, entry in sessions.items()}
+
+
+def group_sessions(names: list[str]) -> dict[str, list[str]]:
+    """Group sessions by the part of their names before the first `_`, `-` or blank, in the sheet's order.
+
+    These are the days of an animal where the names start with the animal's. A group has at least two sessions; the
+    others are left out.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(re.split(r"[_\- ]", name, maxsplit=1)[0], []).append(name)
+    return {start: members for start, members in groups.items() if len(members) > 1}
 
 
 def summary(document: dict[str, Any], notes: list[str]) -> str:

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
-from collections import Counter
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from capsules.common.contract import RECORDING_STAGES
+from capsules.common.units.metric_names import metrics_that_need_more_data
+from capsules.results import findings
+from capsules.results.methods import write_methods
 
 PARTS = Path(__file__).with_name("page")
+SCRIPTS = ("core", "data", "plot", "query", "recording", "explore", "table", "curation", "unit", "overview", "main")
+"""The page's scripts in `page/js`, in the order in which they need each other; the page has them as one."""
 MAX_MEGABYTES = 14
 """Above this, the unit pages of the later recordings are left out, so that a browser opens the file at once."""
+OWN_MEGABYTES = 0.5
+"""Room for the page without its content."""
+SHOWN_PARTS = ("probe", "recording", "units", "settings")
+"""What the page's scripts draw of a recording's content."""
+CHARTS = {
+    "motion": "motion",
+    "lfp": "lfp",
+    "rms": "channels_noise",
+}
+"""Figure -> the part of `recording` that the page draws as a chart with the same content: the figure is only linked."""
 
 
 def render(
@@ -43,23 +57,45 @@ def render(
     facts
         `planned` (sorting -> stage -> GB), `versions` (software -> version) and `ended` (time, or None).
     """
-    script, plotly = (PARTS / "page.js").read_text(), get_plotlyjs() if content else None
-    drawn = {id: {name: shown[name] for name in ("probe", "units")} for id, shown in content.items()}
-    template = html_environment().from_string((PARTS / "page.html.jinja").read_text())
-    return template.render(
-        status=status,
-        counts=_counts(status),
-        content=content,
-        params=params,
-        agreement=agreement,
-        recording_stages=RECORDING_STAGES,
-        style=Markup((PARTS / "page.css").read_text()),
-        script=Markup(script),
-        plotly=Markup(plotly) if content else None,
-        scripts=Markup(" ".join(map(_script_hash, filter(None, (script, plotly))))),
-        page_data=Markup(embed(drawn)),
-        **facts,
+    script = read_script()
+    paragraphs, papers = write_methods(status, params, facts["versions"])
+    return (
+        html_environment()
+        .get_template("page.html.jinja")
+        .render(
+            status=status,
+            content=content,
+            params=params,
+            agreement=agreement,
+            recording_stages=RECORDING_STAGES,
+            sentence=findings.describe_run(status),
+            findings=findings.collect_findings(status, content),
+            warnings=findings.collect_warnings(status),
+            not_computed=findings.collect_not_computed(status, params["notes"]),
+            charts={id: list_charts(shown) for id, shown in content.items()},
+            attention={id: findings.attention_line(id, entry, content) for id, entry in status["recordings"].items()},
+            table=compare_recordings(status, content),
+            methods=paragraphs,
+            papers=papers,
+            style=Markup((PARTS / "page.css").read_text()),
+            script=Markup(script),
+            script_hash=Markup(_script_hash(script)),
+            embedded={id: Markup(compress(shown_parts(shown))) for id, shown in content.items()},
+            run_data=Markup(embed({"agreement": agreement, "sorters": _sorters(status)})),
+            **facts,
+        )
     )
+
+
+def _sorters(status: dict[str, Any]) -> dict[str, list[str]]:
+    """Sorting -> its recording and its sorter."""
+    return {id: [entry["recording"], entry["sorter"]] for id, entry in status["recordings"].items()}
+
+
+@cache
+def read_script() -> str:
+    """The page's scripts as one; strict mode holds for all of it."""
+    return "\n".join((PARTS / "js" / f"{name}.js").read_text() for name in SCRIPTS)
 
 
 def _script_hash(script: str) -> str:
@@ -70,34 +106,103 @@ def _script_hash(script: str) -> str:
 
 def html_environment() -> jinja2.Environment:
     """The environment of the pages' templates: values are escaped, and none may be missing."""
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PARTS), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
+    )
     # jinja2's `tojson` is for scripts, and shows < as \u003c.
     environment.filters["as_json"] = partial(json.dumps, ensure_ascii=False)
+    environment.filters["range_of"] = findings.describe_range
     return environment
+
+
+def add_settings(content: dict[str, dict[str, Any]], params: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Add what the page needs to evaluate a curation query as curation does: `settings` of each sorting."""
+    curation = params.get("params", {}).get("curation") or {}
+    undefined = curation.get("undefined_metric", "leave_out")
+    settings = {"undefined_metric": undefined, "min_spikes": curation.get("min_spikes", 50)}
+    return {
+        id: shown | {"settings": settings | {"leave_out": _leave_out(shown, undefined)}}
+        for id, shown in content.items()
+    }
+
+
+def _leave_out(shown: dict[str, Any], undefined: str) -> list[str]:
+    metrics = (shown.get("units") or {}).get("metrics", {})
+    return sorted(metrics_that_need_more_data(metrics)) if undefined == "leave_out" else []
+
+
+def list_charts(shown: dict[str, Any]) -> list[str]:
+    """The files of the figures whose content the page draws as a chart."""
+    recording = shown.get("recording") or {}
+    files = [picture["file"] for picture in shown["pictures"]]
+    return [file for file in files if recording.get(CHARTS.get(Path(file).stem, ""))]
+
+
+def shown_parts(shown: dict[str, Any]) -> dict[str, Any]:
+    """What the page's scripts draw of a recording."""
+    return {name: shown.get(name) for name in SHOWN_PARTS}
 
 
 def shrink_to_limit(content: dict[str, dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Leave out the units of the sortings that would make the report too large; return these sortings as well."""
-    room = MAX_MEGABYTES * 1e6 - len(get_plotlyjs())
-    room -= sum(len(picture["data"]) for shown in content.values() for picture in shown["pictures"])
+    room = (MAX_MEGABYTES - OWN_MEGABYTES) * 1e6
+    room -= sum(
+        len(picture["data"])
+        for shown in content.values()
+        for picture in shown["pictures"]
+        if picture["file"] not in list_charts(shown)
+    )
     kept, left_out = {}, []
     for id, shown in content.items():
-        size = len(json.dumps(shown["units"]))
+        size = len(compress(shown_parts(shown)))
         fits = size <= room
-        room -= size if fits else 0
         kept[id] = shown if fits else shown | {"units": None}
+        room -= size if fits else len(compress(shown_parts(kept[id])))
         left_out += [] if fits else [id]
     return kept, left_out
 
 
-def _counts(status: dict[str, Any]) -> str:
-    states = Counter(entry["status"] for entry in status["recordings"].values())
-    stages = [entry["stages"].values() for entry in status["recordings"].values()]
-    warned = sum(any(stage["warnings"] for stage in reached) for reached in stages)
-    parts = [f"{states[state]} {state}" for state in ("ok", "skipped", "failed") if states[state]]
-    return ", ".join([f"{len(status['recordings'])} recordings", *parts, f"{warned} with warnings"])
+def compare_recordings(status: dict[str, Any], content: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The columns of the table over all recordings: `title`, `unit`, and of each recording value and share of the most.
+
+    A column without any value is left out.
+    """
+    entries = status["recordings"]
+    checks = {id: {check["name"]: check for check in shown.get("checks", [])} for id, shown in content.items()}
+    columns: list[tuple[str, str, dict[str, Any]]] = [
+        (title, unit, {id: entry.get(name) for id, entry in entries.items()})
+        for title, unit, name in (
+            ("Sorted", "", "sorted_units"),
+            ("Units", "", "units"),
+            ("Good", "", "good_units"),
+            ("Undetermined", "", "undetermined_units"),
+            ("Suspicious", "", "suspicious_good_units"),
+            ("Noise", "uV", "noise_uv"),
+            ("Drift", "um", "drift_um"),
+        )
+    ]
+    bad = {id: checks.get(id, {}).get("bad channels", {}).get("value") for id in entries}
+    seconds = {id: sum(stage["seconds"] or 0 for stage in entry["stages"].values()) for id, entry in entries.items()}
+    columns += [("Bad channels", "%", bad), ("Time", "min", {id: value / 60 for id, value in seconds.items()})]
+    return [
+        {"title": title, "unit": unit, "values": values, "shares": _shares(values)}
+        for title, unit, values in columns
+        if any(value is not None for value in values.values())
+    ]
+
+
+def _shares(values: dict[str, Any]) -> dict[str, float]:
+    """Each value as a share of the largest, in percent."""
+    largest = max((value for value in values.values() if value is not None), default=0)
+    return {id: round(100 * (value or 0) / largest, 1) if largest else 0 for id, value in values.items()}
 
 
 def embed(content: Any) -> str:
     """Write JSON for a script element: no string in it can end the element."""
     return json.dumps(content).replace("<", "\\u003c")
+
+
+def compress(content: Any) -> str:
+    """Write JSON as base64 of its gzip, which the page inflates: packed numbers take a third less."""
+    # Without the time, equal content gives equal bytes.
+    return base64.b64encode(gzip.compress(json.dumps(content).encode(), 6, mtime=0)).decode()

@@ -16,8 +16,8 @@ from capsules.common.tasks.failure_mark import find_results_folder
 from capsules.common.tasks.task import Record, Task
 from capsules.common.untrusted.places import is_inside
 from capsules.results.agreement import compare_sorters
-from capsules.results.report import render, shrink_to_limit
-from capsules.results.status import Records, status_document
+from capsules.results.report import add_settings, render, shrink_to_limit
+from capsules.results.status import Records, add_noise, status_document
 from capsules.results.summary import summary
 
 
@@ -29,6 +29,8 @@ def run(task: Task[None]) -> None:
         for failure in json.loads((task.inputs / "failures.json").read_text())
     }
     status = status_document(task.jobs, params["sorters"], records, failures)
+    whole = report_content(task.inputs, records)
+    add_noise(status, whole)
     write_json(task.out / "status.json", status)
     for place in find_stale_places(task.inputs, status, find_results_folder()):
         task.change(f"{place.name} of an earlier run removed from {place.parent.name}/: this run did not make it")
@@ -37,7 +39,7 @@ def run(task: Task[None]) -> None:
     write_json(task.out / "params.json", params)
     agreement = compare_sorters(curated_sortings(task, params["sorters"], status))
     write_json(task.out / "sorter_agreement.json", agreement)
-    content, left_out = shrink_to_limit(report_content(task.inputs, records))
+    content, left_out = shrink_to_limit(add_settings(whole, params))
     for id in left_out:
         task.change(f"the unit pages of {id} are left out of the report: it would be too large")
     figures = {id: [picture["file"] for picture in shown["pictures"]] for id, shown in content.items()}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import product
-from typing import Any
+from typing import Any, ClassVar
+
+import numpy as np
 
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
-from capsules.common.facts import CurationFacts, facts_of
+from capsules.common.facts import CurationFacts, Facts, PreprocessingFacts, facts_of
 from capsules.common.recordings.job import Job
 from capsules.common.tasks.task import Record
 
@@ -22,6 +24,14 @@ NEXT_STEP = {
     "failed": "read logs in nextflow/failed/, correct the cause and run the same command with -resume",
     "killed": "give the task more memory or time (see nextflow/trace.txt) and run the same command with -resume",
 }
+
+
+class SortedUnits(Facts):
+    """How many units a sorter detected, before duplicates are removed."""
+
+    stage: ClassVar[str] = "spikesorting"
+
+    units: int | None = None
 
 
 def status_document(
@@ -86,12 +96,34 @@ def _stages(
         if state in ("skipped", "failed") and entry["status"] == "ok":
             next_step = NEXT_STEP[str(kind)] if state == "failed" else None
             entry.update(status=state, stage=stage, reason=reason, next_step=next_step)
+    sorted_units = facts_of(_completed(records, ("spikesorting", id)), SortedUnits).units
+    motion = facts_of(_completed(records, key("preprocessing")), PreprocessingFacts).motion
+    if sorted_units is not None:
+        entry["sorted_units"] = sorted_units
+    if motion is not None:
+        entry["drift_um"] = motion.range_um
     curation = records.get(("curation", id))
     if curation is not None and curation["status"] == "ok":
         counts = facts_of(curation, CurationFacts)
         for count in ("units", "good_units", "undetermined_units", "suspicious_good_units"):
             entry[count] = getattr(counts, count)
     return entry
+
+
+def _completed(records: Records, key: tuple[str, str]) -> Record | None:
+    """The record of a stage that completed."""
+    record = records.get(key)
+    return record if record is not None and record["status"] == "ok" else None
+
+
+def add_noise(status: dict[str, Any], content: Mapping[str, dict[str, Any]]) -> None:
+    """Add `noise_uv`, the median over the channels after preprocessing, where it is in microvolts."""
+    for id, entry in status["recordings"].items():
+        noise = (content.get(id, {}).get("recording") or {}).get("channels_noise") or {}
+        # Removed channels have none.
+        values = [value for value in noise.get("preprocessed_uv") or () if value is not None]
+        if values and noise.get("physical_unit") == "uV":
+            entry["noise_uv"] = round(float(np.median(values)), 2)
 
 
 def _needed(stage: str) -> list[str]:

@@ -11,8 +11,11 @@ from tests.bench import (
     postprocessing,
     preprocessing,
     report,
+    report_page,
 )
 
-for bench in (end_to_end, many_sessions, preprocessing, postprocessing, report, nwb, editor, disk, memory, neuropixels):
+SPEED = (end_to_end, many_sessions, preprocessing, postprocessing, report, report_page, nwb, editor)
+
+for bench in (*SPEED, disk, memory, neuropixels):
     print(f"\n{(bench.__doc__ or '').splitlines()[0]}\n", flush=True)
     bench.main()

@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from capsules.curation.labels import INSUFFICIENT, label_units
+from capsules.common.units.metric_names import INSUFFICIENT
+from capsules.curation.labels import label_units
 from capsules.curation.query import MAX_DEPTH, QueryError, metric_names, parse
 from capsules.curation.verdicts import Verdict, evaluate
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import TypedDict, cast
 
 METRIC_EXTENSIONS = ("quality_metrics", "template_metrics")
+INSUFFICIENT = frozenset({"sliding_rp_violation"})
+"""Quality metrics that are undefined when a unit does not pass their test at any level: insufficient evidence, however
+long the recording; the same ones as in SpikeInterface's `bombcell_label_units`."""
 LIBRARY_NAMES = Path(__file__).parents[3] / "pipeline" / "library_names.json"
 """The names in the installed libraries; `make generate` writes it."""
 METRICS = "metrics"
@@ -48,3 +52,12 @@ def metric_of_column() -> dict[str, tuple[str, str]]:
         for metric, columns in metrics.items()
         for column in columns
     }
+
+
+def metrics_that_need_more_data(columns: Iterable[str]) -> set[str]:
+    """The columns that are undefined only where a recording is too short or a unit has too few spikes.
+
+    Template metrics are not among them: the shape of a template decides whether they are defined.
+    """
+    known = metric_of_column()
+    return {name for name in columns if known.get(name, ("",))[0] == "quality_metrics"} - INSUFFICIENT
