@@ -112,7 +112,42 @@ def open_unit(page, index):
     expect(page.locator("#unit-title")).to_contain_text(f"Unit {page.evaluate(f'sortings[0].ids[{index}]')}")
 
 
+@pytest.fixture(scope="module")
+def analyzed():
+    """The content that visualization makes of a small analyzer."""
+    import spikeinterface as si
+
+    from capsules.common.units.metrics import get_metrics_table
+    from capsules.visualization.spike_statistics import SpikeStatistics
+    from capsules.visualization.unit_data import collect_unit_data
+
+    recording, sorting = si.generate_ground_truth_recording(durations=[10.0], num_channels=16, num_units=4, seed=1)
+    analyzer = si.create_sorting_analyzer(sorting, recording, format="memory", sparse=True)
+    names = ["random_spikes", "waveforms", "templates", "noise_levels", "spike_amplitudes", "spike_locations"]
+    names += ["unit_locations", "template_similarity"]
+    analyzer.compute({name: {} for name in names} | {"quality_metrics": {"metric_names": ["num_spikes", "snr"]}})
+    contacts = [str(channel) for channel in recording.channel_ids]
+    labels = {"default_qc": np.array(["good", "bad"] * 2)}
+    x, y = recording.get_channel_locations().T
+    return report_content(4, seed=0, channels=16, pictures=1) | {
+        "probe": {"ids": contacts, "x": x.tolist(), "y": y.tolist(), "labels": ["good"] * 16},
+        "units": collect_unit_data(analyzer, SpikeStatistics(analyzer), labels, get_metrics_table(analyzer), contacts),
+    }
+
+
 # --- the file
+
+
+def test_what_visualization_writes_is_drawn(analyzed, visit, tmp_path):
+    (tmp_path / "report.html").write_text(page_of({"first": analyzed}))
+    page, seen = visit(tmp_path / "report.html")
+    ready(page)
+    assert order(page) == analyzed["units"]["ids"]
+    open_unit(page, 2)
+    page.wait_for_function("document.querySelectorAll('dialog#unit canvas').length >= 6")
+    snr = page.locator("dialog#unit tr", has_text="snr").first.inner_text()
+    assert f"{analyzed['units']['metrics']['snr'][2]:.3g}"[:3] in snr
+    assert seen.console == []
 
 
 def test_it_asks_for_nothing_and_complains_of_nothing(opened, file):
