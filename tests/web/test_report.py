@@ -33,6 +33,12 @@ PARAMS = {
 }
 UNITS = 30
 FIRST = '[data-units="first"]'
+VIEWS = [
+    pytest.param((width, scheme), marks=[pytest.mark.slow] * ((width, scheme) != (1440, "light")))
+    for width in (1440, 390, 2560)
+    for scheme in ("light", "dark")
+]
+"""Width of the window and colour scheme; `make test` takes the first."""
 
 
 def jobs(*ids):
@@ -84,10 +90,13 @@ def ready(page):
     page.evaluate("sortings.forEach(({ id }) => explorerOf(id))")
 
 
-@pytest.fixture
-def opened(file, tab):
-    """The report in a page, and what is Seen of it."""
+@pytest.fixture(params=VIEWS, ids=lambda view: "-".join(map(str, view)))
+def opened(file, tab, request):
+    """The report in a page of each width and scheme, and what is Seen of it."""
     page, seen = tab
+    width, scheme = request.param
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
     page.goto("about:blank")
     seen.console.clear()
     seen.requests.clear()
