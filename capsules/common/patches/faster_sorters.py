@@ -1,18 +1,22 @@
-"""SpikeInterface's own sorters (0.105.3): their filter in one step, and what they keep of it in half precision."""
+"""SpikeInterface's own sorters (0.105.3): their filter in one step, what they keep of it, and the drift's peaks."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from spikeinterface.preprocessing.astype import AstypeRecording
+from spikeinterface.sortingcomponents.peak_localization.method_list import peak_localization_methods
 
 from capsules.common.recordings.fused import fuse
+from capsules.common.recordings.grid_convolution import GridConvolution
 
 
 def speed_up_sorter(module: Any) -> None:
-    """Replace both for a sorter's module, which calls SpikeInterface's functions by its own names."""
+    """Replace all of this for a sorter's module, which calls SpikeInterface's functions by its own names."""
     fuse_before_whitening(module)
     keep_half_precision(module)
+    # For the drift; SpikeInterface copies the traces of all channels around each peak.
+    peak_localization_methods["grid_convolution"] = GridConvolution
 
 
 def fuse_before_whitening(module: Any) -> None:
