@@ -17,10 +17,12 @@ import pytest
 from capsules.commands.inspect import inspect_folder
 from capsules.common.contract import STAGES
 from capsules.common.errors import SpikeRelayError, printable
+from capsules.common.recordings.fused import FusedRecording
 from capsules.common.recordings.job import ID, Reader
 from capsules.common.recordings.reading import open_reader
 from capsules.common.recordings.session_metadata import read_metadata
 from capsules.common.units.metrics import write_table
+from capsules.common.untrusted import distrust
 from capsules.common.untrusted.distrust import ForeignCode, distrust_files, load_saved
 from capsules.job_dispatch.jobs import clean_id
 from capsules.job_dispatch.loaders import LOADERS, openephys
@@ -435,3 +437,11 @@ def test_spreadsheets_compute_nothing_of_a_table(tmp_path):
 )
 def test_a_terminal_is_not_steered(text, shown):
     assert printable(text) == shown
+
+
+def test_of_our_own_classes_only_the_fused_recording_is_looked_up():
+    """A sorter's workers get it as a description."""
+    assert distrust._extractor_class(distrust.FUSED) is FusedRecording
+    for name in ("capsules.common.recordings.fused._FusedSegment", "capsules.common.tasks.task.Task", "fuse"):
+        with pytest.raises(ForeignCode, match=name.split(".")[-1]):
+            distrust._extractor_class(name)

@@ -56,6 +56,8 @@ EVALUATING = {
 
 MAX_DESCRIPTION = 50_000_000
 """Bytes of a description: that of a recording with thousands of channels has the position of each."""
+FUSED = "capsules.common.recordings.fused.FusedRecording"
+"""Our own recording, in what a sorter describes to its workers. It computes, and its parent is looked up likewise."""
 
 
 class ForeignCode(SpikeRelayError):
@@ -83,10 +85,10 @@ def _check_unpickling(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _extractor_class(name: str) -> type[BaseExtractor]:
-    """The class that a description names, if it is one of SpikeInterface's own that only reads data."""
+    """The class that a description names, if it is one of SpikeInterface's own, or of ours, that only reads data."""
     module, _, last = str(name).rpartition(".")
     kind = None
-    if module.split(".")[0] == "spikeinterface" and last not in EVALUATING:
+    if (module.split(".")[0] == "spikeinterface" and last not in EVALUATING) or name == FUSED:
         kind = getattr(import_module(module), last, None)
     # Of the extractors of sortings, Phy's and Klusta's run their parameter files.
     allowed = BaseRecording if module.startswith("spikeinterface.extractors") else BaseExtractor
