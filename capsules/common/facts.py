@@ -94,6 +94,14 @@ class SpikesortingFacts(Facts):
     sorter_version: str
 
 
+class SortedUnits(Facts):
+    """How many units a sorter detected, before duplicates are removed."""
+
+    stage: ClassVar[str] = "spikesorting"
+
+    units: int | None = None
+
+
 class PostprocessingFacts(Facts):
     """What the NWB export, which has no traces, needs to know of them and of the sorter."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import product
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
-from capsules.common.facts import CurationFacts, Facts, PreprocessingFacts, facts_of
+from capsules.common.facts import CurationFacts, PreprocessingFacts, SortedUnits, facts_of
 from capsules.common.recordings.job import Job
 from capsules.common.tasks.task import Record
 
@@ -24,14 +24,6 @@ NEXT_STEP = {
     "failed": "read logs in nextflow/failed/, correct the cause and run the same command with -resume",
     "killed": "give the task more memory or time (see nextflow/trace.txt) and run the same command with -resume",
 }
-
-
-class SortedUnits(Facts):
-    """How many units a sorter detected, before duplicates are removed."""
-
-    stage: ClassVar[str] = "spikesorting"
-
-    units: int | None = None
 
 
 def status_document(

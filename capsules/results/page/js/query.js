@@ -13,7 +13,7 @@ class QueryError extends Error {}
 
 function tokens(text) {
   const pattern = /\s+|(0[xX](?:_?[0-9a-fA-F])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+|(?:\d(?:_?\d)*)?\.\d(?:_?\d)*(?:[eE][+-]?\d(?:_?\d)*)?|\d(?:_?\d)*\.?(?:[eE][+-]?\d(?:_?\d)*)?)|([\p{ID_Start}_][\p{ID_Continue}]*)|(<=|>=|==|!=|[<>()+-])/uy;
-  const found = [];
+  const pieces = [];
   let at = 0;
   while (at < text.length) {
     pattern.lastIndex = at;
@@ -23,12 +23,12 @@ function tokens(text) {
     if (number !== undefined) {
       const next = text[pattern.lastIndex];
       if (next !== undefined && /[\p{ID_Continue}.]/u.test(next)) throw new QueryError(`"${whole}${next}" is not a number`);
-      found.push({ kind: "number", text: whole, value: numberOf(whole) });
-    } else if (name !== undefined) found.push({ kind: ["and", "or", "not"].includes(name) ? name : RESERVED.has(name) ? "reserved" : "name", text: name.normalize("NFKC") });
-    else if (sign !== undefined) found.push({ kind: sign, text: sign });
+      pieces.push({ kind: "number", text: whole, value: numberOf(whole) });
+    } else if (name !== undefined) pieces.push({ kind: ["and", "or", "not"].includes(name) ? name : RESERVED.has(name) ? "reserved" : "name", text: name.normalize("NFKC") });
+    else if (sign !== undefined) pieces.push({ kind: sign, text: sign });
     at = pattern.lastIndex;
   }
-  return found;
+  return pieces;
 }
 
 function numberOf(text) {

@@ -169,13 +169,13 @@ function drawPlace(place, sorting, unit) {
 // --- neighbours: similar units and merge candidates, each with its cross-correlogram and evidence
 
 function neighbours(sorting, unit) {
-  const found = new Map();
+  const byUnit = new Map();
   for (const merge of sorting.merges[unit]) {
     const other = merge.units[0] === unit ? merge.units[1] : merge.units[0];
-    found.set(other, { other, similarity: merge.similarity, merge });
+    byUnit.set(other, { other, similarity: merge.similarity, merge });
   }
-  for (const [other, similarity] of sorting.units.similar?.[unit] ?? []) if (!found.has(other)) found.set(other, { other, similarity, merge: null });
-  return [...found.values()];
+  for (const [other, similarity] of sorting.units.similar?.[unit] ?? []) if (!byUnit.has(other)) byUnit.set(other, { other, similarity, merge: null });
+  return [...byUnit.values()];
 }
 
 function evidence({ similarity, merge }, sorting, unit, other) {
@@ -191,10 +191,10 @@ function showNeighbours(sorting, unit) {
   const list = part("similar");
   for (const place of list.querySelectorAll(".plot")) plots.get(place)?.dispose();
   if (!sorting.units.similar) return list.replaceChildren(element("li", {}, notComputed("template_similarity")));
-  const found = neighbours(sorting, unit);
-  if (!found.length) return list.replaceChildren(element("li", {}, "There is no other unit."));
+  const similar = neighbours(sorting, unit);
+  if (!similar.length) return list.replaceChildren(element("li", {}, "There is no other unit."));
   const { decisions } = open.explorer;
-  list.replaceChildren(...found.map((neighbour) => {
+  list.replaceChildren(...similar.map((neighbour) => {
     const { other, merge } = neighbour;
     const place = element("div", { class: "plot" });
     const counts = sorting.crossCorrelogram(unit, other);
