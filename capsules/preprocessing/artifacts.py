@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from spikeinterface import BaseRecording, get_random_data_chunks
+from spikeinterface import BaseRecording
 from spikeinterface.preprocessing import detect_artifact_periods
 from spikeinterface.preprocessing.silence_periods import SilencedPeriodsRecording
 
 from capsules.common.recordings.clock import Clock
+from capsules.common.recordings.medians import take_medians, transpose
+from capsules.common.recordings.random_chunks import read_random_chunks
 from capsules.common.recordings.saturation import Frames, join_frames
 from capsules.preprocessing.artifact_times import Periods
 from capsules.preprocessing.params import Artifacts
@@ -30,8 +32,8 @@ def detect_artifacts(recording: BaseRecording, settings: Artifacts) -> Frames | 
     count = recording.get_num_channels()
     indices = np.unique(np.linspace(0, count - 1, min(count, MAX_CHANNELS)).astype(int))
     recording = recording.select_channels(recording.channel_ids[indices])
-    sample = get_random_data_chunks(recording, seed=0)
-    if np.median(np.abs(sample - np.median(sample, axis=0))) == 0:
+    sample = transpose(np.concatenate(read_random_chunks(recording, seed=0)))
+    if np.median(take_medians(np.abs(sample - take_medians(sample)[:, np.newaxis]))) == 0:
         return None
     periods = detect_artifact_periods(
         recording,

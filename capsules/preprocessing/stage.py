@@ -14,6 +14,7 @@ from spikeinterface.preprocessing.astype import AstypeRecording
 
 from capsules.common.errors import Skip, SpikeRelayError
 from capsules.common.facts import Artifacts, DetectedPeaks, MotionRange, PreprocessingFacts
+from capsules.common.patches.faster_grid_weights import speed_up_grid_weights
 from capsules.common.patches.faster_preprocessing import (
     speed_up_channel_labels,
     speed_up_gaussian_filter,
@@ -53,6 +54,7 @@ def run(task: PreprocessingTask) -> None:
     speed_up_gaussian_filter()
     speed_up_channel_labels()
     speed_up_noise_levels()
+    speed_up_grid_weights()
     leave_torch_out_of_dredge()
     for warning in task.job.warnings:
         task.warn(warning)

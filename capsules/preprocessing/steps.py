@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from spikeinterface import BaseRecording, ChannelsAggregationRecording, get_random_data_chunks
+from spikeinterface import BaseRecording, ChannelsAggregationRecording
 from spikeinterface.preprocessing.astype import AstypeRecording
 from spikeinterface.preprocessing.clip import ClipRecording
 from spikeinterface.preprocessing.common_reference import CommonReferenceRecording
@@ -14,6 +14,7 @@ from spikeinterface.preprocessing.highpass_spatial_filter import HighpassSpatial
 from spikeinterface.preprocessing.normalize_scale import ScaleRecording
 from spikeinterface.preprocessing.phase_shift import PhaseShiftRecording
 
+from capsules.common.recordings.random_chunks import read_random_chunks
 from capsules.preprocessing.params import PreprocessingParams
 
 HEADROOM_BITS = 2
@@ -108,9 +109,7 @@ def choose_steps_per_count(recording: BaseRecording, limits: tuple[float, float]
     if by_range == 2**MOST_STEP_BITS:
         return by_range
     size = min(round(recording.sampling_frequency / 5), recording.get_num_samples())
-    chunks = get_random_data_chunks(
-        recording, return_in_uV=False, concatenated=False, num_chunks_per_segment=10, chunk_size=size, seed=0
-    )
+    chunks = read_random_chunks(recording, num_chunks_per_segment=10, chunk_size=size, seed=0)
     largest = max(float(np.abs(chunk).max()) for chunk in chunks)
     return max(by_range, count_steps(largest) if np.isfinite(largest) else 1)
 

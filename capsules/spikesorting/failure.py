@@ -16,7 +16,7 @@ class FailureLog:
     """SpikeInterface's log of a sorter that failed."""
 
     printed: str = ""
-    """What the sorter's executable printed; empty for a sorter in Python."""
+    """What the sorter printed: of an executable its only message, of a sorter in Python its progress."""
     trace: str = ""
     """Python's traceback."""
 
@@ -37,7 +37,8 @@ def find_cause(error: Exception, log: FailureLog, mark: str) -> str:
     """
     if mark and mark in log.printed:
         return " ".join(log.printed.rpartition(mark)[2].split())
-    text = log.printed or log.trace or str(error).strip() or type(error).__name__
+    printed = log.printed if mark else ""
+    text = printed or log.trace or str(error).strip() or type(error).__name__
     return text.splitlines()[-1].strip()
 
 

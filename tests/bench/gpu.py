@@ -26,10 +26,10 @@ from capsules.common.files import write_json
 from capsules.common.tasks.resources import numba_cache_folder
 from capsules.spikesorting.sorters.kilosort4 import reduce_memory
 from tests.bench.gpu_machine import describe, find_machine, other_process, pinned, share_cores
-from tests.bench.gpu_tables import Row, numbers, preprocessing_table, say, seconds, sorting_table
+from tests.bench.gpu_tables import Row, numbers, preprocessing_table, rates_table, say, seconds, sorting_table
 from tests.bench.measure import cost, python, table
 from tests.bench.memory import NO_MINIMUM
-from tests.bench.postprocessing import sorted_by_truth
+from tests.bench.postprocessing import put_truth, sorted_by_truth
 from tests.bench.sessions import BENCH, Session, empty_folder, session
 from tests.score import compare
 
@@ -37,6 +37,7 @@ PARTS = {
     "preprocessing": "preprocessing on all cores, by the capsule and by hand",
     "kilosort4": "Kilosort4 by the capsule and bare",
     "postprocessing": "postprocessing of the capsule's sorting on all cores",
+    "hour": "preprocessing and postprocessing of a longer recording on all cores, and of an hour by their rates",
     "fewer-cores": "preprocessing on fewer cores",
     "repeat": "Kilosort4 by the capsule once more: the same spikes?",
     "memory": "CUDA out of memory: the steps of the capsule",
@@ -46,10 +47,14 @@ ON_GPU = ("repeat", "memory")
 """They check, and time nothing: they run next to `fewer-cores` when there are cores enough."""
 RECORDING = {"channels": 384, "units": 150, "duration_s": 60}
 SMALL = {"channels": 16, "units": 5, "duration_s": 30}
+LONGER = 5
+"""The recording of part `hour` is so many times as long."""
 LIMIT_S = 450.0
 SMALL_LIMIT_S = 3600.0
 COMPILING_S = 180
-CORES = (1, 4, 16)
+CORES = (1, 2, 4, 8, 16)
+BY_HAND_CORES = (1, 4, 16)
+"""Every count has the capsule, these also the script."""
 SORTING_CORES = 4
 """Kilosort4 works on the GPU; all of its runs have the same cores, also those next to other work."""
 FREE_GB = 1.0
@@ -112,7 +117,7 @@ def read_options() -> argparse.Namespace:
 def compile_code(small: Session) -> str:
     """Compile what preprocessing and postprocessing compile, unless `make setup` or an earlier run has."""
     folder = Path(os.environ.get("NUMBA_CACHE_DIR") or numba_cache_folder())
-    if folder.is_dir() and any(folder.iterdir()):
+    if any(folder.rglob("fused_steps.*")):
         return "from an earlier run"
     try:
         inputs = sorted_by_truth(small, motion="compute")
@@ -144,7 +149,14 @@ class Bench:
     def runs_on_fewer_cores(self) -> list[tuple[int, str]]:
         """Cores and way of each run of `fewer-cores`, the largest first."""
         counts = [count for count in reversed(CORES) if count < min(CORES[-1], len(self.cores))]
-        return [(count, way) for count in counts for way in ("capsule", "by hand")]
+        ways = {True: ("capsule", "by hand"), False: ("capsule",)}
+        return [(count, way) for count in counts for way in ways[count in BY_HAND_CORES]]
+
+    def share_fewer_cores(self) -> list[list[tuple[int, list[int]]]]:
+        """The waves of the runs of `fewer-cores`; the checks' cores are left to them where there are others enough."""
+        counts = [count for count, _ in self.runs_on_fewer_cores()]
+        spare = len(self.cores) - SORTING_CORES >= max(counts, default=0)
+        return share_cores(counts, self.cores[:-SORTING_CORES] if spare and self.machine["gpu"] else self.cores)
 
     @property
     def sorting_cores(self) -> list[int]:
@@ -157,6 +169,7 @@ class Bench:
             "preprocessing": self.preprocess_on_all_cores,
             "kilosort4": self.sort_both_ways,
             "postprocessing": self.postprocess,
+            "hour": self.measure_rates,
             "fewer-cores": self.preprocess_on_fewer_cores,
             "repeat": self.sort_again,
             "memory": self.run_out_of_memory,
@@ -179,8 +192,7 @@ class Bench:
 
     def has_spare_cores(self) -> bool:
         """Whether the sorting's cores are free while `fewer-cores` runs, and the GPU does the checks' work."""
-        waves = share_cores([count for count, _ in self.runs_on_fewer_cores()], self.cores)
-        used = {core for wave in waves for _, cores in wave for core in cores}
+        used = {core for wave in self.share_fewer_cores() for _, cores in wave for core in cores}
         return self.machine["gpu"] is not None and not used & set(self.sorting_cores)
 
     def perform_all(self, names: list[str], functions: dict[str, Callable[[], str]]) -> None:
@@ -242,7 +254,7 @@ class Bench:
     def preprocess_on_fewer_cores(self) -> str:
         """Both ways on each count of cores, side by side as far as there are cores."""
         runs = self.runs_on_fewer_cores()
-        for wave in share_cores([count for count, _ in runs], self.cores):
+        for wave in self.share_fewer_cores():
             with ThreadPoolExecutor() as pool:
                 for done in as_completed(pool.submit(self.preprocess, *runs[index], cores) for index, cores in wave):
                     self.record("fewer-cores", done.result())
@@ -279,6 +291,22 @@ class Bench:
         heads = ("way", "cores", "wall, s", "CPU, s", "peak resident, GB")
         peak = record.get("peak_memory_mb", 0) / 1024
         return table(heads, (*seconds(row), f"{peak:.2f}"))
+
+    def measure_rates(self) -> str:
+        """Both stages, with the true units in place of a sorter's, of this recording and of a longer one."""
+        cores = self.cores[: CORES[-1]]
+        longer = session(**self.size | {"duration_s": self.size["duration_s"] * LONGER})
+        for measured, times in ((self.measured, 1), (longer, LONGER)):
+            duration_s = self.size["duration_s"] * times
+            inputs, output = empty_folder("gpu_hour"), empty_folder("gpu_hour_postprocessing")
+            preprocessing = measured.stage("preprocessing", inputs, *NO_MINIMUM, n_jobs=len(cores))
+            self.record("hour", self.time("preprocessing", preprocessing, cores) | {"duration_s": duration_s})
+            put_truth(measured, inputs)
+            arguments = ("--inputs", str(inputs))
+            postprocessing = measured.stage("postprocessing", output, *arguments, n_jobs=len(cores))
+            self.record("hour", self.time("postprocessing", postprocessing, cores) | {"duration_s": duration_s})
+        shutil.rmtree(longer.data)
+        return rates_table(self.parts["hour"])
 
     def sort_again(self) -> str:
         first = self.find_sorting()

@@ -42,3 +42,16 @@ def sorting_table(rows: list[Row]) -> str:
     heads = ("way", "cores", "wall, s", "CPU, s", "units", "true units", "well found", "mean accuracy")
     shown = table(heads, *((*seconds(row), *(str(row.get(name, "-")) for name in names)) for row in rows))
     return f"{shown}\n\nWell found: accuracy >= {WELL_FOUND}."
+
+
+def rates_table(rows: list[Row]) -> str:
+    """Each stage's time by the recording's length; the last row of a stage is an hour by the line through both."""
+    shown = []
+    for stage in dict.fromkeys(row["way"] for row in rows):
+        measured = [(row["duration_s"], row["wall_s"]) for row in rows if row["way"] == stage and "wall_s" in row]
+        shown += [(stage, f"{duration_s}", f"{wall_s:.1f}") for duration_s, wall_s in measured]
+        if len(measured) == 2:
+            (short_s, first_s), (long_s, second_s) = measured
+            rate = (second_s - first_s) / (long_s - short_s)
+            shown.append((stage, "3600, by the rate", f"{second_s + rate * (3600 - long_s):.0f}"))
+    return table(("stage", "recording, s", "wall, s"), *shown)

@@ -1,4 +1,7 @@
-"""What a scientist would write by hand in place of the sorting capsule: Kilosort4 with its own defaults."""
+"""What a scientist would write by hand in place of the sorting capsule: Kilosort4 with its own defaults.
+
+The traces are referenced already: `do_CAR` is off, as in the capsule.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ def sort(traces: Path, output: Path) -> None:
         "n_chan": channels,
     }
     settings = {"n_chan_bin": channels, "fs": recording.sampling_frequency}
-    run_kilosort(settings, probe=probe, filename=file, results_dir=output / "kilosort4")
+    run_kilosort(settings, probe=probe, filename=file, results_dir=output / "kilosort4", do_CAR=False)
     se.read_kilosort(output / "kilosort4").save(folder=output / "spikesorted")
 
 

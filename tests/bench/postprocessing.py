@@ -53,10 +53,16 @@ def main() -> None:
 
 def sorted_by_truth(measured: Session, motion: str = "skip") -> Path:
     """A folder with the traces as preprocessing writes them and the true units in place of a sorter's."""
-    import spikeinterface as si
-
     folder = empty_folder("postprocessing_inputs")
     cost(*measured.stage("preprocessing", folder, *NO_MINIMUM, "--motion", motion))
+    put_truth(measured, folder)
+    return folder
+
+
+def put_truth(measured: Session, folder: Path) -> None:
+    """Write the true units into a folder of results, as a sorter's."""
+    import spikeinterface as si
+
     id = json.loads(measured.job.read_text())["id"]
     target = folder / f"spikesorting_{id}"
     # Without the properties of the generated units: their main channels are named as in another recording.
@@ -66,7 +72,6 @@ def sorted_by_truth(measured: Session, motion: str = "skip") -> Path:
     record = {"stage": "spikesorting", "id": id, "status": "ok", "reason": None, "versions": {}}
     record["facts"] = {"sorter": "spykingcircus2", "sorter_version": "1"}
     (target / "stage.json").write_text(json.dumps(record))
-    return folder
 
 
 def capsule(measured: Session, inputs: Path, name: str) -> Cost:

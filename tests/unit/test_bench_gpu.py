@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import gpu
+from tests.bench.gpu_tables import rates_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,7 +20,7 @@ def test_the_target_runs_the_module_and_passes_the_options_on():
     (line,) = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
     shown = subprocess.run(line, shell=True, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for part in gpu.PARTS:
-        assert f"{part}:" in " ".join(shown.split()), part
+        assert f"{part}:" in "".join(shown.split()), part
 
 
 @pytest.mark.parametrize(
@@ -38,9 +39,32 @@ def test_runs_side_by_side_share_no_core(available, sizes):
         assert set(used) <= set(cores)
 
 
-@pytest.mark.parametrize(("name", "available", "spare"), [("a GPU", 16, True), ("a GPU", 8, False), (None, 16, False)])
+@pytest.mark.parametrize(
+    ("name", "available", "spare"), [("a GPU", 16, True), ("a GPU", 8, True), ("a GPU", 4, False), (None, 16, False)]
+)
 def test_checks_run_next_to_the_timings_when_their_cores_are_free(name, available, spare, tmp_path):
     assert make_bench(tmp_path, name, available).has_spare_cores() is spare
+
+
+def test_each_count_of_cores_is_timed_and_the_checks_keep_theirs(tmp_path):
+    bench = make_bench(tmp_path, available=16)
+    runs = bench.runs_on_fewer_cores()
+    assert [count for count, way in runs if way == "capsule"] == [8, 4, 2, 1]
+    assert [count for count, way in runs if way == "by hand"] == [4, 1]
+    used = {core for wave in bench.share_fewer_cores() for _, cores in wave for core in cores}
+    assert used == set(range(12))
+
+
+def test_an_hour_is_the_line_through_two_recordings():
+    rows = [
+        {"way": "preprocessing", "duration_s": 60, "wall_s": 10.0},
+        {"way": "postprocessing", "duration_s": 60, "wall_s": 20.0},
+        {"way": "preprocessing", "duration_s": 300, "wall_s": 34.0},
+        {"way": "postprocessing", "duration_s": 300, "failure": "no disk"},
+    ]
+    shown = rates_table(rows)
+    assert "| preprocessing | 3600, by the rate | 364 |" in " ".join(shown.split())
+    assert shown.count("by the rate") == 1
 
 
 def test_a_run_that_fails_or_takes_too_long_leaves_its_reason(tmp_path):

@@ -8,11 +8,12 @@ import spikeinterface as si
 from spikeinterface import NumpyRecording
 from spikeinterface.core.node_pipeline import ExtractDenseWaveforms, PeakRetriever, run_node_pipeline
 from spikeinterface.preprocessing import gaussian_filter
-from spikeinterface.preprocessing.detect_bad_channels import detect_bad_channels_ibl
+from spikeinterface.preprocessing.detect_bad_channels import detect_bad_channels_ibl, shrinking_median_filter
 from spikeinterface.preprocessing.filter_gaussian import GaussianFilterRecordingSegment
 from spikeinterface.sortingcomponents.peak_localization.grid import LocalizeGridConvolution
 
-from capsules.common.patches import faster_preprocessing
+from capsules.common.patches import faster_grid_weights, faster_preprocessing
+from capsules.common.recordings import medians
 from capsules.common.recordings.grid_convolution import GridConvolution, NoWaveforms
 
 RATE_HZ = 30000.0
@@ -96,3 +97,26 @@ def test_the_localization_by_convolution_with_a_grid(dtype, settings):
         difference = np.abs(theirs[axis] - ours[axis])
         # A template that is exactly at the threshold counts or not.
         assert np.quantile(difference, 0.99) < 1e-3 and difference.max() < 5
+
+
+@pytest.mark.parametrize("settings", [{}, {"sigma_3d": 20.0, "z_list_um": np.array([0.0, 30.0])}])
+def test_the_weights_of_the_grid(settings):
+    rng = np.random.default_rng(0)
+    contacts, templates = rng.uniform(0, 200, (48, 2)), rng.uniform(-50, 250, (500, 2))
+    distances = np.linalg.norm(contacts[:, np.newaxis] - templates, axis=2)
+    theirs, depths_um = faster_grid_weights._plain_weights(distances, **settings)
+    ours, same_depths_um = faster_grid_weights._weigh(distances, **settings)
+    assert (depths_um == same_depths_um).all() and ours.dtype == theirs.dtype
+    np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-7)
+
+
+def test_other_weights_are_those_of_spikeinterface():
+    distances = np.random.default_rng(0).uniform(0, 100, (8, 20))
+    theirs, _ = faster_grid_weights._plain_weights(distances, mode="gaussian_2d")
+    assert (faster_grid_weights._weigh(distances, mode="gaussian_2d")[0] == theirs).all()
+
+
+@pytest.mark.parametrize("size", [1, 4, 11])
+def test_the_smoothing_by_a_median(size):
+    values = np.random.default_rng(0).normal(size=40).astype("float32")
+    assert (medians.smooth_by_median(values, size) == shrinking_median_filter(values, size)).all()

@@ -47,6 +47,11 @@ assert "np.nanpercentile(" in inspect.getsource(LocalizeGridConvolution.compute)
 assert "with ProcessPoolExecutor(" in inspect.getsource(ComputePrincipalComponents._fit_by_channel_local)
 assert correlograms._compute_correlograms_one_segment_numba.targetoptions["parallel"]
 """,
+    "faster_grid_weights": """
+import inspect
+from spikeinterface.postprocessing import localization_tools
+assert "dist_3d = np.sqrt(distances**2" in inspect.getsource(localization_tools.get_convolution_weights)
+""",
     "faster_metrics": """
 import inspect
 from spikeinterface.metrics.quality import pca_metrics, quality_metrics

@@ -12,9 +12,8 @@ import scipy.fft
 from spikeinterface import get_chunk_with_margin
 from spikeinterface.core import recording_tools
 from spikeinterface.preprocessing import filter_gaussian
-from spikeinterface.preprocessing.detect_bad_channels import shrinking_median_filter
 
-from capsules.common.recordings.medians import take_medians, transpose
+from capsules.common.recordings.medians import smooth_by_median, take_medians, transpose
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -99,7 +98,7 @@ def _label_channels(
     reference, rows = take_medians(centred), transpose(centred)
     reference -= reference.mean()
     similarity = rows @ reference / np.sum(reference**2)
-    trend = shrinking_median_filter(similarity, n_neighbors)
+    trend = smooth_by_median(similarity, n_neighbors)
     power = _estimate_high_power(rows, fs, int(welch_window_ms * fs / 1000), nyquist_threshold * fs / 2)
     labels = np.zeros(len(rows), dtype=int)
     labels[similarity - trend < dead_channel_thr] = 1

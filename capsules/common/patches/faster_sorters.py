@@ -7,6 +7,7 @@ from typing import Any
 from spikeinterface.preprocessing.astype import AstypeRecording
 from spikeinterface.sortingcomponents.peak_localization.method_list import peak_localization_methods
 
+from capsules.common.patches.faster_grid_weights import speed_up_grid_weights
 from capsules.common.recordings.fused import fuse
 from capsules.common.recordings.grid_convolution import GridConvolution
 
@@ -17,6 +18,7 @@ def speed_up_sorter(module: Any) -> None:
     keep_half_precision(module)
     # For the drift; SpikeInterface copies the traces of all channels around each peak.
     peak_localization_methods["grid_convolution"] = GridConvolution
+    speed_up_grid_weights()
 
 
 def fuse_before_whitening(module: Any) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from spikeinterface.core.job_tools import fix_job_kwargs
 from spikeinterface.sortingcomponents.motion import dredge
 from spikeinterface.sortingcomponents.motion.motion_utils import get_window_domains
 
-from capsules.common.recordings.motion_correlations import correlate_histograms
+from capsules.common.recordings import motion_correlations
 
 
 def leave_torch_out_of_dredge() -> None:
@@ -47,19 +48,31 @@ def _without_torch(plain: Callable[..., Any]) -> Callable[..., Any]:
         max_bins = int(max_disp_um // bin_um)
         searched = raster_a if raster_b is None else raster_b
         depths = len(raster_a)
-        windowed = []
+        compared = []
         for window, domain in zip(windows, get_window_domains(windows), strict=True):
             low, high = max(0, domain.start - max_bins), min(depths, domain.stop + max_bins)
             padding = max(low - domain.start + max_bins, domain.stop + max_bins - high)
             left, right = padding + domain.start - low, padding + high - domain.stop
-            shifts = -np.arange(-left, right + 1) * bin_um
-            windowed.append(
-                correlate_histograms(raster_a[domain], searched[low:high], window[domain], shifts, padding, max_dt_bins)
+            compared.append(
+                motion_correlations.Window(
+                    _by_time(raster_a[domain]),
+                    _by_time(searched[low:high]),
+                    np.asarray(window[domain], np.float32),
+                    -np.arange(-left, right + 1) * bin_um,
+                    padding,
+                )
             )
-        displacements, correlations = zip(*windowed, strict=True)
-        return np.stack(displacements), np.stack(correlations), max_disp_um
+        displacements, correlations = motion_correlations.correlate_windows(
+            compared, max_dt_bins, fix_job_kwargs({})["n_jobs"]
+        )
+        return displacements, correlations, max_disp_um
 
     return correlate_windows
+
+
+def _by_time(raster: Any) -> motion_correlations.Floats:
+    """(bins of time, depths), with the depths of a bin next to each other."""
+    return np.ascontiguousarray(np.asarray(raster, np.float32).T)
 
 
 def _run(

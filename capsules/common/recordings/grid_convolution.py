@@ -40,7 +40,8 @@ class GridConvolution(LocalizeGridConvolution):
 
     def __init__(self, recording: BaseRecording, parents: list[PipelineNode], **settings: Any):
         LocalizeGridConvolution.__init__(self, recording, parents=parents, **settings)
-        parts = [_near(self.weights, near) for near in self.nearest_template_mask]
+        weighted = self.weights_sparsity_mask.any(axis=0)
+        parts = [_near(self.weights, weighted, near) for near in self.nearest_template_mask]
         self.near_channels, self.near_templates, self.near_weights = map(_join, zip(*parts, strict=True))
 
     def compute(self, traces: npt.NDArray[Any], *inputs: npt.NDArray[Any]) -> npt.NDArray[np.void]:
@@ -67,8 +68,17 @@ class GridConvolution(LocalizeGridConvolution):
         return locations
 
 
-def _near(weights: Floats, near: npt.NDArray[np.bool_]) -> tuple[Integers, Integers, Floats]:
+def _near(
+    weights: Floats, weighted: npt.NDArray[np.bool_], near: npt.NDArray[np.bool_]
+) -> tuple[Integers, Integers, Floats]:
     """The channels that the templates near a channel have weights on, those templates, and the weights of both.
+
+    Parameters
+    ----------
+    weights : array, (layers, channels, templates)
+    weighted : array, (channels, templates)
+        Whether a template has a weight on a channel in any layer.
+    near : array, (templates,)
 
     Returns
     -------
@@ -76,9 +86,9 @@ def _near(weights: Floats, near: npt.NDArray[np.bool_]) -> tuple[Integers, Integ
     weights : array, (channels * layers * templates,)
     """
     templates = np.flatnonzero(near)
-    own = weights[:, :, templates]
-    channels = np.flatnonzero(own.any(axis=(0, 2)))
-    return channels, templates, own[:, channels].transpose(1, 0, 2).ravel()
+    channels = np.flatnonzero(weighted[:, templates].any(axis=1))
+    own = weights[:, channels[:, np.newaxis], templates]
+    return channels, templates, own.transpose(1, 0, 2).ravel()
 
 
 def _join(parts: Sequence[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], Integers]:

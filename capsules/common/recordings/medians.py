@@ -98,3 +98,12 @@ def transpose(traces: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
             for sample in range(start, min(start + TILE, traces.shape[0])):
                 rows[channel, sample] = traces[sample, channel]
     return rows
+
+
+@numba.njit(nogil=True)
+def smooth_by_median(values: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
+    """The median of each value and its neighbours, `size` in all and fewer at both ends; (values,)."""
+    smoothed, half = np.empty_like(values), size // 2
+    for index in range(values.size):
+        smoothed[index] = np.median(values[max(0, index - half) : index + half + 1])
+    return smoothed

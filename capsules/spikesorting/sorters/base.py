@@ -141,4 +141,4 @@ class Sorter(Generic[P]):
     estimate_scratch: Callable[[P, float], float] = lambda params, megabytes: 0
     """MB that it writes and removes again, by its parameters and the MB of the traces."""
     error_mark: str = ""
-    """What its executable prints before its error message; empty: the last line is the message."""
+    """What its executable prints before its error message; empty for a sorter in Python, whose traceback has it."""
