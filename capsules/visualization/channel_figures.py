@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.signal import welch  # type: ignore[attr-defined]  # scipy fills this namespace at run time
 from spikeinterface import BaseRecording
+from spikeinterface.core.job_tools import fix_job_kwargs
 from spikeinterface.core.time_series_tools import get_random_sample_slices
 
+from capsules.common.recordings.medians import take_medians, transpose
 from capsules.visualization.layout import BLUE, GREY, ORANGE, RED, WIDTH_IN, add_colour_bar, make_figure
 from capsules.visualization.lfp import LfpPower
 
 CHUNKS, CHUNK_S = 10, 0.5
 """Number and length of the snippets that the statistics are computed from, the same ones each time."""
+MOST_THREADS = 4
+"""Snippets that are in memory at once: each takes 100 MB at 384 channels."""
 PSD_COLUMNS = 300
 """Cells of a map of spectra: fewer than its pixels, so that each is visible."""
 MAINS_HZ = (50, 60)
@@ -68,22 +73,25 @@ def measure_channels(recording: BaseRecording) -> ChannelStatistics:
     slices = get_random_sample_slices(
         recording, num_chunks_per_segment=CHUNKS, chunk_duration=None, chunk_size=size, seed=0
     )
-    squares, deviations, powers = [], [], []
-    # One snippet in memory at a time.
-    for segment, start, end in slices:
+
+    def measure(snippet: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        segment, start, end = snippet
         traces = recording.get_traces(segment_index=segment, start_frame=start, end_frame=end, return_in_uV=scaled)
-        centred = (traces - np.median(traces, axis=0)).astype("float32")
-        squares.append((centred**2).mean(axis=0))
-        deviations.append(np.median(np.abs(centred), axis=0))
-        frequencies, power = welch(centred, rate, nperseg=size, axis=0)
-        powers.append(power)
+        rows = transpose(traces)
+        rows -= take_medians(rows)[:, np.newaxis]
+        _, power = welch(rows, rate, nperseg=size, axis=1)
+        return (rows**2).mean(axis=1), take_medians(np.abs(rows)), power.T
+
+    # Few snippets in memory at a time.
+    with ThreadPoolExecutor(min(fix_job_kwargs({})["n_jobs"], MOST_THREADS)) as pool:
+        squares, deviations, powers = zip(*pool.map(measure, slices), strict=True)
     return ChannelStatistics(
         ids=[str(channel) for channel in recording.channel_ids],
         rate_hz=float(rate),
         depths_um=_depths(recording),
         rms=np.sqrt(np.mean(squares, axis=0)),
         noise=np.mean(deviations, axis=0) / 0.6745,
-        frequencies_hz=frequencies,
+        frequencies_hz=np.fft.rfftfreq(size, 1 / rate),
         power=np.mean(powers, axis=0),
         physical_unit="uV" if scaled else "counts",
     )

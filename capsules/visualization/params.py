@@ -28,8 +28,14 @@ class DriftLocalization(Section):
 
 
 class Drift(Section):
-    detection: DriftDetection = param(DriftDetection(), "Which peaks are drawn.")
-    localization: DriftLocalization = param(DriftLocalization(), "How the peaks are localised on the probe.")
+    detection: DriftDetection | None = param(
+        None,
+        "Detects other peaks for the drift map. null: the peaks that preprocessing detected to estimate the motion are "
+        "drawn, all of them and at no cost; where it left none, peaks are detected with this section's defaults.",
+    )
+    localization: DriftLocalization | None = param(
+        None, "How other peaks are localised on the probe; null: as in the peaks of preprocessing, or its defaults."
+    )
     n_skip: int = param(
         30,
         "Above 100,000 peaks, only every n-th is drawn, with n as small as possible; this is the largest n. Above n "

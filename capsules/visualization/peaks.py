@@ -11,7 +11,7 @@ from spikeinterface import BaseRecording, concatenate_recordings
 from capsules.common.facts import PreprocessingFacts
 from capsules.common.recordings.peaks import complete_settings, detect_peaks
 from capsules.common.tasks.task import Task
-from capsules.visualization.params import VisualizationParams
+from capsules.visualization.params import DriftDetection, DriftLocalization, VisualizationParams
 from capsules.visualization.recording_data import Peaks
 
 VALUES = 250_000_000
@@ -32,18 +32,21 @@ def detect_drift_peaks(task: Task[VisualizationParams], traces: BaseRecording, i
     traces : BaseRecording
         The preprocessed traces.
     info : dict or None
-        SpikeInterface's `motion_info`, whose peaks are used if they were detected with the same settings.
+        SpikeInterface's `motion_info`, whose peaks are used unless other settings are asked for.
     """
-    settings = task.params.drift
-    localization = {"method": "center_of_mass", **settings.localization.model_dump()}
-    detection = {"method": "locally_exclusive", **settings.detection.model_dump()}
-    detection["radius_um"] = settings.localization.radius_um
+    asked = task.params.drift
+    localization = {"method": "center_of_mass", **(asked.localization or DriftLocalization()).model_dump()}
+    detection = {"method": "locally_exclusive", **(asked.detection or DriftDetection()).model_dump()}
+    detection["radius_um"] = localization["radius_um"]
     facts = task.input_facts(PreprocessingFacts)
+    # None when a selection of the peaks was saved.
+    known = None if facts.peaks is None else facts.peaks.settings
+    any_will_do = asked.detection is None and asked.localization is None
     if (
         info is not None
-        and facts.peaks is not None
+        and known is not None
         and not facts.motion_applied
-        and facts.peaks.settings == complete_settings(detection, localization)
+        and (any_will_do or known == complete_settings(detection, localization))
     ):
         detected, locations, starts, source = info["peaks"], info["peak_locations"], None, "preprocessing"
         samples = detected["sample_index"]

@@ -12,7 +12,7 @@ from capsules.common.recordings.peaks import complete_settings, detect_peaks
 from capsules.common.tasks.perform import perform
 from capsules.parameters.problems import problems_of
 from capsules.visualization import stage
-from capsules.visualization.params import PARAMS
+from capsules.visualization.params import PARAMS, DriftDetection, DriftLocalization
 from capsules.visualization.pictures import Gallery
 from tests.halves import rest_is_slow
 from tests.leaf_values import LEAVES, other_value
@@ -243,18 +243,29 @@ def test_a_recording_that_cannot_be_read_is_skipped(data, tmp_path):
     assert (task.record["status"], task.record["reason"]) == ("skipped", "the file is cut off")
 
 
+ASKED = {"detection": {"detect_threshold": 5}}
+
+
 @pytest.mark.parametrize(
-    ("kept", "taken"), rest_is_slow([({}, True), ({"detect_threshold": 6}, False), ({"motion_applied": True}, False)])
+    ("asked", "kept", "taken"),
+    rest_is_slow(
+        [
+            ({}, {"detect_threshold": 6}, True),
+            (ASKED, {"detect_threshold": 6}, False),
+            ({"localization": {}}, {"detect_threshold": 6}, False),
+            (ASKED, {}, True),
+            ({}, {"motion_applied": True}, False),
+        ]
+    ),
 )
-def test_peaks_kept_by_preprocessing_are_drawn_when_they_are_the_same(kept, taken, curated, data, tmp_path):
+def test_peaks_kept_by_preprocessing_are_drawn_unless_others_are_asked_for(asked, kept, taken, curated, data, tmp_path):
     """Settings that differ in one number, or traces that were moved since, are other peaks."""
     import spikeinterface as si
     import spikeinterface.preprocessing as spre
 
-    settings = PARAMS().drift
-    radius = settings.localization.radius_um
-    detection = {"method": "locally_exclusive", **settings.detection.model_dump(), "radius_um": radius}
-    localization = {"method": "center_of_mass", **settings.localization.model_dump()}
+    localization = {"method": "center_of_mass", **DriftLocalization().model_dump()}
+    radius = localization["radius_um"]
+    detection = {"method": "locally_exclusive", **DriftDetection().model_dump(), "radius_um": radius}
     traces = si.load(curated / "preprocessing_r" / "traces")
     peaks, places = detect_peaks(traces, detection, localization)
     inputs = tmp_path / "inputs"
@@ -267,7 +278,7 @@ def test_peaks_kept_by_preprocessing_are_drawn_when_they_are_the_same(kept, take
     record["facts"]["peaks"] = {"count": len(peaks), "settings": complete_settings(detection, localization)}
     record["facts"]["motion_applied"] = kept.get("motion_applied", False)
     file.write_text(json.dumps(record))
-    task = task_for("visualization", PARAMS(), tmp_path, data)
+    task = task_for("visualization", PARAMS.model_validate({"drift": asked}), tmp_path, data)
     task.inputs = inputs
     stage.run(task)
     assert task.record["facts"]["peaks_found_by"] == ("preprocessing" if taken else "visualization")

@@ -12,7 +12,7 @@ from capsules.common.facts import MotionRange, PreprocessingFacts
 from capsules.common.units.metric_names import metric_columns
 from capsules.visualization import lfp, peaks
 from capsules.visualization.metric_info import describe_metrics
-from capsules.visualization.params import PARAMS
+from capsules.visualization.params import DriftDetection, DriftLocalization
 from capsules.visualization.recording_data import (
     Peaks,
     Period,
@@ -242,10 +242,9 @@ def test_peaks_of_a_long_recording_are_from_slices_of_it(monkeypatch):
     monkeypatch.setattr(peaks, "VALUES", 4 * 15_000 * 16)
     starts = peaks.choose_slices(recording)
     assert starts.tolist() == [22_500, 82_500, 142_500, 202_500]
-    settings = PARAMS().drift
-    localization = {"method": "center_of_mass", **settings.localization.model_dump()}
+    localization = {"method": "center_of_mass", **DriftLocalization().model_dump()}
     noise = np.full(16, 8.0)
-    detection = {"method": "locally_exclusive", **settings.detection.model_dump(), "radius_um": 100.0}
+    detection = {"method": "locally_exclusive", **DriftDetection().model_dump(), "radius_um": 100.0}
     monkeypatch.setattr("capsules.common.recordings.peaks.estimate_noise_levels", lambda recording: noise)
     found, locations, samples = peaks._detect_in_slices(recording, starts, detection, localization)
     whole, _ = detect_peaks(recording, detection, localization)

@@ -18,6 +18,7 @@ from spikeinterface.postprocessing.principal_component import ComputePrincipalCo
 from spikeinterface.sortingcomponents import peak_localization
 from spikeinterface.sortingcomponents.peak_localization.method_list import peak_localization_methods
 
+from capsules.common.patches.faster_grid_weights import speed_up_grid_weights
 from capsules.common.recordings.grid_convolution import GridConvolution, NoWaveforms
 from capsules.common.units.channel_pca import fit_batch, project, take_channel
 from capsules.common.units.correlograms import count_lags, count_own_lags
@@ -30,6 +31,7 @@ Integers = npt.NDArray[np.integer[Any]]
 
 def speed_up_postprocessing() -> None:
     """Replace all functions of this module for the rest of this process."""
+    speed_up_grid_weights()
     speed_up_spike_locations()
     speed_up_amplitude_scalings()
     speed_up_principal_components()
