@@ -17,7 +17,7 @@ SAMPLED_EVERY_S = 0.1
 def main() -> None:
     """Run postprocessing and curation on the true units, then measure what shows them."""
     measured = session(channels=64, units=40, duration_s=300)
-    inputs = sorted_by_truth(measured)
+    inputs = sorted_by_truth(measured, motion="compute")
     for stage in ("postprocessing", "curation"):
         cost(*measured.stage(stage, inputs))
     shown = cost(*measured.stage("visualization", inputs), memory_every_s=SAMPLED_EVERY_S)

@@ -112,6 +112,7 @@ def test_given_times_are_blanked_by_the_recordings_clock(tmp_path):
     assert any("1 of 5 periods are outside this recording" in text for text in record["warnings"])
 
 
+@pytest.mark.slow
 def test_a_period_from_start_to_stop_and_a_cut_recording(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "laser.csv").write_text("start_s,stop_s\n3.0,3.5\n")

@@ -243,6 +243,7 @@ def test_a_file_whose_units_are_all_removed_has_none(run_folder, results, spiker
     assert read_nwb(results / "hand_curated" / IDS[0] / "day.nwb").units is None
 
 
+@pytest.mark.slow
 def test_a_label_of_the_run_is_changed_and_a_merged_units_empty_metrics_are_told(results, spikerelay, tmp_path):
     changes = labelled("default_qc", "bad") | {"merges": [{"unit_ids": ["1", "2"], "new_unit_id": "1"}]}
     file = edited(results, tmp_path / "mine.json", **changes)
@@ -268,6 +269,7 @@ def test_what_is_gone_or_cannot_be_written_is_told_in_a_line(results, spikerelay
         assert (code, f"{IDS[0]}.zarr is missing" in complaint, complaint.count("\n")) == (1, True, 1)
 
 
+@pytest.mark.slow
 def test_new_units_never_get_the_id_of_a_removed_one(results, spikerelay, tmp_path):
     import spikeinterface as si
 

@@ -104,7 +104,7 @@ def test_ids_durations_and_traces(name, split_segments, split_groups, folders, t
         assert not any(os.path.isabs(file) for file, _, _ in job.files)
 
 
-@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize("name", rest_is_slow(READ, 2))
 def test_a_moved_folder_loads(name, folders, tmp_path):
     jobs, _ = run(folders / name, tmp_path, **settings_of(name))
     moved = tmp_path / "moved"

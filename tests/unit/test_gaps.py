@@ -37,7 +37,7 @@ def in_samples(times, expected):
     return np.abs(np.asarray(times) - expected).max() * RATE
 
 
-@pytest.mark.parametrize("lf_stream", [True, False])
+@pytest.mark.parametrize("lf_stream", rest_is_slow([True, False]))
 def test_open_ephys(lf_stream, gaps, tmp_path):
     data = tmp_path / "data"
     open_ephys(data, gaps)

@@ -19,7 +19,7 @@ from tests.two_probes import CHANNELS, IDS, contents, job, linked_run, perform, 
 BACKENDS = ["zarr", "hdf5"]
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+@pytest.fixture(scope="module", params=rest_is_slow(BACKENDS))
 def exported(request, run_folder, tmp_path_factory):
     """Folder of the stages, with raw traces and units of both probes in `nwb_units_day/file.nwb`."""
     folder = linked_run(run_folder, tmp_path_factory.mktemp("nwb") / "run", "postprocessing_", "curation_")
