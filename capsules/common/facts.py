@@ -41,11 +41,12 @@ class Saturation(BaseModel):
 
 
 class Artifacts(BaseModel):
-    """Periods that were detected (s); what else preprocessing records of artifacts is for people."""
+    """Periods that were detected, and those that the user lists (s); what else preprocessing records is for people."""
 
     model_config = ConfigDict(extra="allow")
 
     detected_s: list[tuple[float, float]] = []
+    listed_s: list[tuple[float, float]] = []
 
 
 class MotionRange(BaseModel):

@@ -148,6 +148,7 @@ def _report_artifacts(task: PreprocessingTask, filtered: BaseRecording, saturate
     blanked = [*artifacts, *saturated] if settings.blank else []
     if settings.times is not None:
         facts["given"], listed = _read_listed_artifacts(task, settings.times, filtered.get_num_samples())
+        facts["listed_s"] = convert_to_seconds(listed, rate_hz)
         blanked += listed
     blanked = join_frames(blanked)
     if blanked:

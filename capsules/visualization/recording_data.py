@@ -64,9 +64,9 @@ class DriftImage:
 
 
 def list_periods(facts: PreprocessingFacts) -> list[Period]:
-    """Saturated periods, artifacts and gaps, in order."""
+    """Saturated periods, artifacts (detected and listed) and gaps, in order."""
     saturated = facts.saturation.excluded_s if facts.saturation else []
-    artifacts = facts.artifacts.detected_s if facts.artifacts else []
+    artifacts = [*facts.artifacts.detected_s, *facts.artifacts.listed_s] if facts.artifacts else []
     periods = [Period("saturation", start_s, end_s) for start_s, end_s in saturated]
     periods += [Period("artifact", start_s, end_s) for start_s, end_s in artifacts]
     if facts.clock is not None:

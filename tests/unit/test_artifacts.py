@@ -109,6 +109,8 @@ def test_given_times_are_blanked_by_the_recordings_clock(tmp_path):
     assert all(is_zero(traces, pulse - 0.0005, pulse + 0.003) for pulse in PULSES_S)
     assert (traces == 0).all(axis=1).sum() == pytest.approx(4 * 0.0035 * RATE, abs=8)
     assert record["facts"]["artifacts"]["given"] == {"periods": 5, "outside": 1}
+    listed_s = np.array(record["facts"]["artifacts"]["listed_s"])
+    assert listed_s.mean(axis=1) == pytest.approx(np.array(PULSES_S) + 0.00125, abs=0.001)
     assert any("1 of 5 periods are outside this recording" in text for text in record["warnings"])
 
 
