@@ -23,7 +23,7 @@ def main() -> int:
         prog=f"spikerelay {name}", description=f"{command.help[0].upper()}{command.help[1:]}."
     )
     command.add_arguments(parser)
-    arguments = parser.parse_args(words[len(name.split()) :])
+    arguments = command.parse(parser, words[len(name.split()) :])
     try:
         if command.uses_libraries:
             # Before SpikeInterface is imported: it hands its functions to numba then.

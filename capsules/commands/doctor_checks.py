@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Literal
 
 from capsules.commands.findings import Check, Finding, Places, nearest_folder, pins, run_python
+from capsules.common.installation import ROOT
 
-ROOT = Path(__file__).parents[2]
 BROKEN = (ImportError, OSError, AttributeError, RuntimeError, ValueError, TypeError, SystemError)
 """Errors of a half-installed library, on its import or later."""
 SETUP = "run `make setup`"

@@ -26,14 +26,14 @@ from capsules.resolve_params.machine.disk import (
     shown_size,
 )
 from capsules.resolve_params.machine.folders import data_problems
-from capsules.resolve_params.options import OPTIONS
+from capsules.resolve_params.options import chosen_options
 from capsules.resolve_params.params_file import differences
 from capsules.resolve_params.resolve import Resolved, guess_input, resolve
 from capsules.resolve_params.sheet import sessions_of
 
 
 def run(arguments: argparse.Namespace) -> int:
-    options = {name: value for name in OPTIONS if (value := getattr(arguments, name)) is not None}
+    options = chosen_options(arguments)
     data = str(arguments.data.absolute()) if arguments.data else os.environ.get("DATA_PATH")
     results = arguments.results or Path(os.environ.get("RESULTS_PATH") or "results")
     lines, good = plan_sessions(options, data, arguments.work.absolute(), results.absolute())

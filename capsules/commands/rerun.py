@@ -10,10 +10,10 @@ from typing import Any
 from capsules.common.contract import RUN_RECORD
 from capsules.common.errors import Rejected, printable
 from capsules.common.files import write_json
+from capsules.common.installation import ROOT
 from capsules.resolve_params.options import MACHINE_OPTIONS
 from capsules.results.published import read_record, status_of
 
-ROOT = Path(__file__).parents[2]
 PARAMS_FILE = "rerun_params.json"
 STANDARD_PROFILE = "standard"
 """Nextflow's name for no profile."""

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from capsules.common.errors import nearest
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Command:
         The function takes the parsed arguments and returns the exit code.
     uses_libraries : bool
         Whether the module imports SpikeInterface, whose compiled code is then cached.
+    parse : callable
+        Parses the words after the command.
     """
 
     help: str
@@ -35,6 +39,7 @@ class Command:
     module: str
     function: str = "run"
     uses_libraries: bool = True
+    parse: Callable[[argparse.ArgumentParser, Sequence[str]], argparse.Namespace] = argparse.ArgumentParser.parse_args
 
 
 def _doctor(parser: argparse.ArgumentParser) -> None:
@@ -46,18 +51,67 @@ def _params_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path)
 
 
-def _plan(parser: argparse.ArgumentParser) -> None:
+def _pipeline_options(parser: argparse.ArgumentParser) -> None:
     # pydantic, which a broken installation may lack, is imported with the options.
-    from capsules.resolve_params.options import LEAST, OPTIONS, SWITCHES
+    from capsules.resolve_params.options import HELP, LEAST, OPTIONS, SWITCHES
 
-    parser.add_argument("--data", type=Path, metavar="DIR", help="the data folder [default: $DATA_PATH]")
     for name in OPTIONS:
-        kind: dict[str, Any] = {"type": int} if name in LEAST else {}
+        kind: dict[str, Any] = {"type": int, "metavar": "N"} if name in LEAST else {"metavar": "VALUE"}
         if name in SWITCHES:
             kind = {"action": "store_true"}
-        parser.add_argument(f"--{name}", **kind, default=None, help="as on Nextflow's command line")
+        elif name == "set":
+            kind = {"action": "append", "metavar": "PATH=VALUE"}
+        elif name in ("params_file", "sessions"):
+            kind = {"metavar": "FILE"}
+        spellings = ["--params"] * (name == "params_file") + [f"--{name.replace('_', '-')}", f"--{name}"]
+        text = HELP.get(name, "as on Nextflow's command line")
+        parser.add_argument(*dict.fromkeys(spellings), dest=name, **kind, default=None, help=text)
+
+
+def _plan(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the data folder [default: $DATA_PATH]")
+    _pipeline_options(parser)
     parser.add_argument("-w", "--work", type=Path, default=Path("work"), metavar="DIR", help="as Nextflow's -w")
     parser.add_argument("--results", type=Path, metavar="DIR", help="the results folder [default: $RESULTS_PATH]")
+
+
+def _run(parser: argparse.ArgumentParser) -> None:
+    parser.allow_abbrev = False
+    parser.usage = f"{parser.prog} DATA [RESULTS] [OPTIONS] [-- NEXTFLOW OPTIONS]"
+    parser.add_argument(
+        "data",
+        type=Path,
+        nargs="?",
+        metavar="DATA",
+        help="the data folder; left out with --sessions [default: $DATA_PATH]",
+    )
+    parser.add_argument(
+        "results",
+        type=Path,
+        nargs="?",
+        metavar="RESULTS",
+        help="the results folder [default: $RESULTS_PATH, or a folder here that is named after the data]",
+    )
+    parser.add_argument(
+        "--profile",
+        metavar="NAMES",
+        help="slurm: tasks are jobs of a cluster; docker, apptainer, ...: tasks run in containers; separated by commas",
+    )
+    parser.add_argument("--resume", action="store_true", help="do only what the last run here into RESULTS did not do")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan, as `spikerelay plan` does; run nothing")
+    parser.add_argument("-w", "--work", type=Path, metavar="DIR", help="as Nextflow's -w [default: work]")
+    _pipeline_options(parser)
+
+
+def _parse_run(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    """DATA and RESULTS may have options between them; what follows `--` is Nextflow's."""
+    own = list(words[: words.index("--")] if "--" in words else words)
+    arguments, unknown = parser.parse_known_intermixed_args(own)
+    if unknown:
+        known = [flag for action in parser._actions for flag in action.option_strings]
+        parser.error(f"unknown argument {unknown[0]!r}{nearest(unknown[0].split('=')[0], known)}")
+    arguments.nextflow = list(words[len(own) + 1 :])
+    return arguments
 
 
 def _inspect(parser: argparse.ArgumentParser) -> None:
@@ -104,6 +158,7 @@ def _curate(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS = {
+    "run": Command("sort a data folder", "{} DATA [RESULTS]", _run, "run", uses_libraries=False, parse=_parse_run),
     "doctor": Command(
         "check whether this machine and this installation can run the pipeline, and say what to do",
         "{}",

@@ -194,5 +194,7 @@ SECTION_OF_STAGE = {stage.name: stage.section for stage in STAGES.values() if st
 
 RUN_RECORD = "nextflow/run.json"
 """Where the results folder says which data it belongs to, and with which options it was made."""
+COMMAND_RECORD = "nextflow/command.sh"
+"""The Nextflow command of a run that `spikerelay run` started."""
 LOCK = "nextflow/lock.json"
 """What the Nextflow that writes a results folder holds (`pipeline/hold_results.groovy`)."""

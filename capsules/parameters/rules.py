@@ -19,17 +19,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from capsules.common.errors import Rejected, SpikeRelayError
+from capsules.common.installation import ROOT
 from capsules.parameters import strict_json
 from capsules.parameters.model import get_dotted
 from capsules.parameters.problems import Problem, quote
 
-FILE = Path(__file__).parents[2] / "pipeline" / "params_rules.json"
+FILE = ROOT / "pipeline" / "params_rules.json"
 
 
 def rules(kind: str | None = None) -> list[dict[str, Any]]:

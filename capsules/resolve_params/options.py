@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import re
+import shlex
 from typing import Any
 
 from capsules.common.contract import SECTION_OF_STAGE
@@ -27,7 +29,20 @@ SWITCHES = ["overwrite", "release_intermediates", "skip_disk_check"]
 """Options without a value."""
 MACHINE_OPTIONS = ["n_jobs", "n_gpus", "max_cpus", "max_memory", "max_time", *cluster.OPTIONS]
 """Options about the machine or the cluster, which change no result."""
-OPTIONS = ["runmode", "sorter", "params_file", "sessions", *SWITCHES, *MACHINE_OPTIONS, *STEP_ARGS]
+OPTIONS = ["runmode", "sorter", "params_file", "sessions", *SWITCHES, *MACHINE_OPTIONS, *STEP_ARGS, "set"]
+HELP = {
+    "runmode": "full, or fast: without motion, LFP, spike locations and principal components",
+    "sorter": "the sorter, or several separated by commas; has no effect when the params file names one",
+    "params_file": "the params file",
+    "sessions": "a sheet of sessions (CSV), in place of a data folder",
+    "overwrite": "replace the results of other data, and move files that no run wrote aside",
+    "release_intermediates": "remove the work files at the end of the run",
+    "skip_disk_check": "run even if the disks seem too small",
+    "n_jobs": "the cores that the run uses [default: all]",
+    "n_gpus": "the GPUs that the sorting shares [default: all]",
+    "set": "a parameter by its path, e.g. preprocessing.motion_correction.preset=dredge; may be repeated",
+} | {f"{stage}_args": f"flags of {stage}, as one text" for stage in SECTION_OF_STAGE}
+"""The meaning of the options in the help of a command."""
 LEAST = {"n_jobs": 1, "n_gpus": 0, "max_cpus": 1} | cluster.COUNTS
 """Options that are counts -> the smallest valid count."""
 FORMS = {
@@ -36,6 +51,13 @@ FORMS = {
 }
 """Sizes and times as Nextflow reads them."""
 EXAMPLES = {"max_memory": "'16 GB'", "max_time": "'12 h'"}
+
+
+def chosen_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The pipeline's options on a command line, as Nextflow passes them on."""
+    options = {name: value for name in OPTIONS if (value := getattr(arguments, name)) is not None}
+    # On Nextflow's command line no option is repeated.
+    return options | ({"set": shlex.join(options["set"])} if "set" in options else {})
 
 
 def option_problems(options: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""One set of parameters from the defaults, the params file, `--runmode` and `--<step>_args`, in this order.
+"""One set of parameters from the defaults, the params file, `--runmode`, `--<step>_args` and `--set`, in this order.
 
 Every problem of the options, the file and the arguments is reported at once.
 """
@@ -6,15 +6,18 @@ Every problem of the options, the file and the arguments is reported at once.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from capsules.common.contract import SECTION_OF_STAGE
 from capsules.common.errors import Rejected, nearest
 from capsules.job_dispatch.formats import guess_format
 from capsules.parameters import flags, strict_json
+from capsules.parameters.assignments import parse_assignment
 from capsules.parameters.model import Section, get_dotted, set_dotted
 from capsules.parameters.problems import Problem, problems_of
 from capsules.resolve_params.options import RUNMODES, option_problems
@@ -26,6 +29,7 @@ INPUT = "job_dispatch.input"
 SORTER = "spikesorting.sorter"
 NO_SORTER = f"no sorter chosen: give --sorter, or set spikesorting.sorter; one of {', '.join(SORTERS)}"
 _ABSENT = object()
+Value = TypeVar("Value")
 
 
 @dataclass
@@ -111,28 +115,21 @@ def resolve(options: dict[str, Any], launch_folder: Path, container_engine: str 
     name = options.get("params_file")
     file = strict_json.Document({})
     if name is not None:
-        try:
-            file = read_params_file(launch_folder / str(name), str(name))
-        except Rejected as refusal:
-            problems += refusal.problems
+        file = _collect(problems, lambda: read_params_file(launch_folder / str(name), str(name)), file)
     overrides = _runmode_overrides(options) + _sorter_override(options, file.value)
-    sorters: list[str] = []
-    try:
-        sorters = _chosen_sorters(options, file.value)
-    except Rejected as refusal:
-        problems += refusal.problems
+    assignments: list[Override] = _collect(problems, lambda: _assignments(options.get("set")), [])
+    problems += _override_problems(assignments)
+    sorters: list[str] = _collect(problems, lambda: _chosen_sorters(options, file.value, assignments), [])
     for stage in SECTION_OF_STAGE:
         if stage == "spikesorting" and not sorters:
             # The meaning of its arguments depends on the sorter.
             problems += [] if problems else [NO_SORTER]
             continue
-        try:
-            overrides += _step_overrides(stage, options.get(f"{stage}_args"), sorters)
-        except Rejected as refusal:
-            problems += refusal.problems
+        overrides += _collect(problems, partial(_step_overrides, stage, options.get(f"{stage}_args"), sorters), [])
     problems += _override_problems(overrides)
     if problems:
         raise Rejected(list(dict.fromkeys(problems)))
+    overrides += assignments
     document = deepcopy(file.value)
     for override in overrides:
         set_dotted(document, override.dotted, override.value)
@@ -151,6 +148,15 @@ def resolve(options: dict[str, Any], launch_folder: Path, container_engine: str 
             f"{sorter} runs in its container image, by {container_engine}: not checked on this machine"
         )
     return resolved
+
+
+def _collect(problems: list[str], compute: Callable[[], Value], instead: Value) -> Value:
+    """What `compute` returns; where it is rejected, its problems are added to the others."""
+    try:
+        return compute()
+    except Rejected as refusal:
+        problems += refusal.problems
+        return instead
 
 
 def guess_input(resolved: Resolved, data: Path) -> None:
@@ -179,7 +185,28 @@ def _sorter_override(options: dict[str, Any], document: dict[str, Any]) -> list[
     return [Override(SORTER, sorter, "--sorter")]
 
 
-def _chosen_sorters(options: dict[str, Any], document: dict[str, Any]) -> list[str]:
+def _assignments(text: Any) -> list[Override]:
+    """The values that `--set` sets.
+
+    Raises
+    ------
+    Rejected
+        With every assignment that cannot be read.
+    """
+    overrides, problems = [], []
+    for word in _split("--set", str(text or "")):
+        try:
+            pairs = parse_assignment(PipelineParams, word)
+        except ValueError as error:
+            problems.append(f"--set: {error}")
+        else:
+            overrides += [Override(path, value, "--set") for path, value in pairs.items()]
+    if problems:
+        raise Rejected(problems)
+    return overrides
+
+
+def _chosen_sorters(options: dict[str, Any], document: dict[str, Any], assignments: list[Override]) -> list[str]:
     """The sorters that run, for which `--spikesorting_args` is parsed; empty without a valid name.
 
     Raises
@@ -187,14 +214,16 @@ def _chosen_sorters(options: dict[str, Any], document: dict[str, Any]) -> list[s
     Rejected
         When the arguments name an unknown sorter, or cannot be split into words.
     """
-    parser = flags.Parser(prog="--spikesorting_args", add_help=False)
+    option = "--spikesorting_args"
+    parser = flags.Parser(prog=option, add_help=False)
     parser.add_argument("--sorter")
-    name = parser.parse_known_args(_split("spikesorting", str(options.get("spikesorting_args") or "")))[0].sorter
+    name = parser.parse_known_args(_split(option, str(options.get("spikesorting_args") or "")))[0].sorter
     if name is not None and name not in SORTERS:
         known = list(SORTERS)
         text = f"--sorter: must be one of {', '.join(known)}; got {name!r}{nearest(name, known)}"
-        raise Rejected([f"--spikesorting_args: {text}"])
-    names = str(name or get_dotted(document, SORTER) or options.get("sorter") or "").split(",")
+        raise Rejected([f"{option}: {text}"])
+    assigned = next((override.value for override in reversed(assignments) if override.dotted == SORTER), None)
+    names = str(assigned or name or get_dotted(document, SORTER) or options.get("sorter") or "").split(",")
     return names if all(name in SORTERS for name in names) else []
 
 
@@ -209,16 +238,16 @@ def _step_overrides(stage: str, text: Any, sorters: list[str]) -> list[Override]
     if text in (None, ""):
         return []
     origin, path = f"--{stage}_args", SECTION_OF_STAGE[stage]
-    values = flags.parse(_parser(stage, sorters), _split(stage, str(text)))
+    values = flags.parse(_parser(stage, sorters), _split(origin, str(text)))
     return [Override(".".join((*path, dotted)), value.value, origin, value.flag) for dotted, value in values.items()]
 
 
-def _split(stage: str, text: str) -> list[str]:
-    """The words of an argument text, as a shell splits them."""
+def _split(option: str, text: str) -> list[str]:
+    """The words of an option's text, as a shell splits them."""
     try:
         return shlex.split(text)
     except ValueError as error:
-        raise Rejected([f"--{stage}_args: {error}: {text!r}"]) from None
+        raise Rejected([f"{option}: {error}: {text!r}"]) from None
 
 
 def _parser(stage: str, sorters: list[str]) -> flags.Parser:
@@ -247,8 +276,9 @@ def _override_problems(overrides: list[Override]) -> list[str]:
         document: dict[str, Any] = {}
         set_dotted(document, override.dotted, override.value)
         for problem in problems_of(PipelineParams, document):
-            inner = ".".join(map(str, problem.path[len(override.dotted.split(".")) :]))
-            problems.append(": ".join(part for part in (override.where, inner, problem.text) if part))
+            # A flag already says which parameter it sets.
+            path = problem.path[len(override.dotted.split(".")) :] if override.flag else problem.path
+            problems.append(f"{override.where}: {Problem(path, problem.text)}")
     return problems
 
 

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 from collections import Counter
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,13 @@ from capsules.common.tasks.versions import compute_code_fingerprint
 from capsules.preprocessing.artifact_times import digest_times_files
 from capsules.resolve_params.machine import cluster
 from capsules.resolve_params.machine.classifiers import prepare_models
-from capsules.resolve_params.machine.folders import data_problems, move_aside, prepare_results, results_problems
+from capsules.resolve_params.machine.folders import (
+    data_problems,
+    move_aside,
+    prepare_results,
+    record_command,
+    results_problems,
+)
 from capsules.resolve_params.params_file import differences
 from capsules.resolve_params.resolve import Resolved, guess_input, resolve
 from capsules.resolve_params.sheet import Session, sessions_of
@@ -71,7 +78,9 @@ def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
     """
     options, launch_folder = run["options"], Path(run["launch_folder"])
     owner = json.loads(run.get("results_held_by") or "null")
-    sessions, resolved_of = _check(run, options, launch_folder, owner)
+    sessions, resolved_of = check_run(
+        run, os.environ.get("DATA_PATH"), os.environ.get("RESULTS_PATH"), machine_problems
+    )
     results = Path(os.environ["RESULTS_PATH"])
     times_of = {file: resolved.params.preprocessing.artifacts.times for file, resolved in resolved_of.items()}
     digests = {
@@ -100,34 +109,49 @@ def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
         (results / RUN_RECORD).parent.mkdir(exist_ok=True)
         record = {"data": str((launch_folder / sheet).resolve()), "options": options}
         write_json(results / RUN_RECORD, record | {"nextflow_session": run.get("nextflow_session")})
+    record_command(results)
     return {"problems": [], "notes": sheet_notes(options, sessions), "sessions": documents}
 
 
-def _check(
-    run: dict[str, Any], options: dict[str, Any], launch_folder: Path, owner: dict[str, Any] | None
+def check_run(
+    run: dict[str, Any],
+    data: str | None,
+    results: str | None,
+    find_machine_problems: Callable[[dict[str, Any], Resolved], list[str]],
 ) -> tuple[list[Session], ResolvedOf]:
     """Check the sheet, every params file with the options, and all folders; nothing is written.
+
+    Parameters
+    ----------
+    run : dict
+        As for `resolve_run`.
+    data, results : str or None
+        The folders as the user named them.
+    find_machine_problems : callable
+        What is wrong with the options about the machine or the cluster.
 
     Raises
     ------
     Rejected
         With every problem.
     """
+    options, launch_folder = run["options"], Path(run["launch_folder"])
+    owner = json.loads(run.get("results_held_by") or "null")
     problems, sessions = [], []
     try:
-        sessions = sessions_of(options, launch_folder, os.environ.get("DATA_PATH"))
+        sessions = sessions_of(options, launch_folder, data)
     except Rejected as refusal:
         problems += refusal.problems
     resolved_of: ResolvedOf = {}
     for file in dict.fromkeys(session.params_file for session in sessions) or [options.get("params_file")]:
         try:
             resolved_of[file] = resolve(options | {"params_file": file}, launch_folder, run.get("container_engine"))
-            problems += machine_problems(options, resolved_of[file])
+            problems += find_machine_problems(options, resolved_of[file])
         except Rejected as refusal:
             problems += refusal.problems
     for session in sessions:
         problems += data_problems(session.data, session.source)
-    problems += results_problems(os.environ.get("RESULTS_PATH"), sessions, bool(options.get("overwrite")), owner)
+    problems += results_problems(results, sessions, bool(options.get("overwrite")), owner)
     if problems:
         raise Rejected(list(dict.fromkeys(problems)))
     return sessions, resolved_of

@@ -5,12 +5,9 @@ from __future__ import annotations
 import hashlib
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
-import capsules
 from capsules.common.contract import Stage
-
-PACKAGE = Path(capsules.__file__).parent
+from capsules.common.installation import PACKAGE, ROOT
 
 
 def read_library_versions(stage: Stage) -> dict[str, str]:
@@ -34,6 +31,6 @@ def compute_code_fingerprint(stage: Stage) -> str:
         files = (file for file in (PACKAGE / folder).rglob("*") if file.is_file() and "__pycache__" not in file.parts)
         for file in sorted(files):
             digest.update(str(file.relative_to(PACKAGE)).encode() + b"\0" + file.read_bytes() + b"\0")
-    for module in sorted((PACKAGE.parent / "pipeline" / "modules").glob("*.nf")):
+    for module in sorted((ROOT / "pipeline" / "modules").glob("*.nf")):
         digest.update(module.read_bytes())
     return digest.hexdigest()[:16]

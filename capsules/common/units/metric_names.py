@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 from typing import TypedDict, cast
+
+from capsules.common.installation import ROOT
 
 METRIC_EXTENSIONS = ("quality_metrics", "template_metrics")
 INSUFFICIENT = frozenset({"sliding_rp_violation"})
 """Quality metrics that are undefined when a unit does not pass their test at any level: insufficient evidence, however
 long the recording; the same ones as in SpikeInterface's `bombcell_label_units`."""
-LIBRARY_NAMES = Path(__file__).parents[3] / "pipeline" / "library_names.json"
+LIBRARY_NAMES = ROOT / "pipeline" / "library_names.json"
 """The names in the installed libraries; `make generate` writes it."""
 METRICS = "metrics"
 """Its key for the metrics: their columns and dependencies, and which need several channels."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import secrets
 import shutil
@@ -10,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from capsules.common.contract import LOCK, RUN_RECORD
+from capsules.common.contract import COMMAND_RECORD, LOCK, RUN_RECORD
 from capsules.common.errors import is_text
-from capsules.common.files import write_json
+from capsules.common.files import write_json, write_text
 from capsules.common.untrusted.places import (
     explain_overlap,
     find_foreign_names,
@@ -21,6 +22,9 @@ from capsules.common.untrusted.places import (
     make_unused_name,
 )
 from capsules.resolve_params.sheet import Session
+
+COMMAND_VARIABLE = "SPIKERELAY_COMMAND"
+"""Set by `spikerelay run`: the script that does the same as the command."""
 
 
 def data_problems(data: str | None, source: str = "DATA_PATH") -> list[str]:
@@ -146,3 +150,12 @@ def prepare_results(results: Path, data: Path, run: dict[str, Any], options: dic
     record: dict[str, Any] = {"data": str(data.resolve()), "options": options}
     record |= {name: run.get(name) for name in ("config_files", "profile", "nextflow_session")}
     write_json(results / RUN_RECORD, record)
+
+
+def record_command(results: Path) -> None:
+    """Write the script of `spikerelay run` into the results folder; a run that was started otherwise has none."""
+    file = results / COMMAND_RECORD
+    if script := os.environ.get(COMMAND_VARIABLE):
+        write_text(file, script)
+    else:
+        file.unlink(missing_ok=True)

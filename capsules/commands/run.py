@@ -1,0 +1,132 @@
+"""`spikerelay run`: start the workflow on a data folder."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from capsules.common.errors import Rejected, nearest, printable
+from capsules.common.installation import ROOT
+from capsules.resolve_params.machine import cluster
+from capsules.resolve_params.machine.folders import COMMAND_VARIABLE
+from capsules.resolve_params.options import SWITCHES, chosen_options
+from capsules.resolve_params.resolve import Resolved
+from capsules.resolve_params.stage import check_run
+
+LOCAL, SLURM = "nextflow_local.config", "nextflow_slurm.config"
+SHELL_SIGNALS = 128
+"""A shell's exit code of a process that a signal ended is this and the signal's number."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    options = chosen_options(arguments)
+    data, results = choose_folders(arguments.data, arguments.results, options.get("sessions"))
+    config, profiles = choose_profiles(arguments.profile)
+    if arguments.dry_run:
+        return _print_plan(options, data, arguments.work or Path("work"), results)
+    check_options(options, data, results, config, profiles)
+    words = ["-w", str(arguments.work.absolute())] if arguments.work else []
+    words += ["-profile", ",".join(profiles)] if profiles else []
+    words += ["-resume"] if arguments.resume else []
+    command = make_command(config, [*words, *_option_words(options), *arguments.nextflow])
+    folders = ({"DATA_PATH": data} if data else {}) | {"RESULTS_PATH": str(results)}
+    line = " ".join([*(f"{name}={shlex.quote(folder)}" for name, folder in folders.items()), shlex.join(command)])
+    print(printable(f"Results: {results}\n{line}\n"), flush=True)
+    script = f"#!/usr/bin/env bash\ncd {shlex.quote(str(Path.cwd()))}\n{line}\n"
+    return start(command, os.environ | folders | {COMMAND_VARIABLE: script}, results)
+
+
+def start(command: list[str], environment: dict[str, str], results: Path) -> int:
+    """Run Nextflow to its end, and return its exit code."""
+    process = subprocess.Popen(command, env=environment)
+    # The terminal sends Ctrl+C to Nextflow too, which then ends its tasks; a signal to this process alone is passed on.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN), signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        code = process.wait()
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])
+    return code if code >= 0 else SHELL_SIGNALS - code
+
+
+def choose_folders(data: Path | None, results: Path | None, sheet: str | None) -> tuple[str | None, Path]:
+    """The data folder (None with a sheet) and the results folder, as absolute paths.
+
+    Raises
+    ------
+    Rejected
+        When the data folder is missing, or named together with a sheet.
+    """
+    if sheet is not None:
+        if results is not None:
+            raise Rejected([f"--sessions {sheet} names the data folders: leave out DATA ({data})"])
+        data, results = None, data
+    elif data is None:
+        if not (variable := os.environ.get("DATA_PATH")):
+            raise Rejected(["DATA is missing: spikerelay run DATA [RESULTS], or --sessions FILE"])
+        data = Path(variable)
+    if results is None:
+        name = Path(sheet).stem if sheet is not None else Path(os.path.abspath(str(data))).name
+        results = Path(os.environ.get("RESULTS_PATH") or f"{name}_results")
+    return (os.path.abspath(data) if data else None), Path(os.path.abspath(results))
+
+
+def choose_profiles(names: str | None) -> tuple[Path, list[str]]:
+    """The configuration file, and the profiles in it, of `--profile`: `slurm` is a configuration, all others profiles.
+
+    Raises
+    ------
+    Rejected
+        When the configuration has no such profile.
+    """
+    chosen = [name for name in (names or "").split(",") if name]
+    config = ROOT / (SLURM if "slurm" in chosen else LOCAL)
+    profiles = [name for name in chosen if name != "slurm"]
+    known = re.findall(r"^    (\w+) \{$", config.read_text().partition("\nprofiles {")[2], re.MULTILINE)
+    if unknown := [name for name in profiles if name not in known]:
+        listed = ", ".join(["slurm", *known])
+        raise Rejected([f"--profile: must be of {listed}; got {unknown[0]!r}{nearest(unknown[0], ['slurm', *known])}"])
+    return config, profiles
+
+
+def check_options(options: dict[str, Any], data: str | None, results: Path, config: Path, profiles: list[str]) -> None:
+    """Check all that the first process of the run checks, except what only the cluster knows.
+
+    Raises
+    ------
+    Rejected
+        With every problem.
+    """
+
+    def find_machine_problems(options: dict[str, Any], _: Resolved) -> list[str]:
+        names = [name for name in cluster.OPTIONS if options.get(name) is not None]
+        return [] if config.name == SLURM else [f"--{name}: needs --profile slurm" for name in names]
+
+    engine = next((name.removesuffix("_all") for name in profiles), None)
+    run = {"options": options, "launch_folder": str(Path.cwd()), "container_engine": engine}
+    check_run(run, data, str(results), find_machine_problems)
+
+
+def make_command(config: Path, words: list[str]) -> list[str]:
+    """The command that runs the workflow with a configuration."""
+    return [str(ROOT / "nextflow"), "-C", str(config), "run", str(ROOT / "main_multi_backend.nf"), *words]
+
+
+def _option_words(options: dict[str, Any]) -> list[str]:
+    # Joined by =, since a separate value may begin with a dash.
+    return [f"--{name}" if name in SWITCHES else f"--{name}={value}" for name, value in options.items()]
+
+
+def _print_plan(options: dict[str, Any], data: str | None, work: Path, results: Path) -> int:
+    # It imports SpikeInterface, which a run needs in its tasks alone.
+    from capsules.commands.plan import plan_sessions
+
+    lines, good = plan_sessions(options, data, work.absolute(), results)
+    print(*map(printable, lines), sep="\n")
+    return 0 if good else 1
