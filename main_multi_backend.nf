@@ -20,6 +20,11 @@ def checked(resolved, gpus) {
 }
 
 workflow {
+    // Without a default in the configuration: the strict parser of 25.04 reads there the default, not the command line.
+    if (params.containsKey('help')) {
+        println(file("${projectDir}/pipeline/help.txt").text)
+        return
+    }
     gpus = "${params.n_gpus}".isInteger() ? "${params.n_gpus}".toInteger() : 0
     options = [options: params, launch_folder: "${workflow.launchDir}", container_engine: workflow.containerEngine]
     options += [resumed: workflow.resume, results_held_by: System.getProperty('spikerelay.results_held_by'), moved_aside: System.getProperty('spikerelay.moved_aside')]

@@ -8,9 +8,19 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from collections.abc import Iterator
+from importlib import metadata
 
-from capsules.commands.table import COMMANDS
+from capsules.commands.table import COMMANDS, GROUPS
 from capsules.common.errors import Rejected, SpikeRelayError, nearest, printable
+
+EXAMPLES = """\
+examples:
+  spikerelay inspect /data/session                          # which recordings are there?
+  spikerelay plan --data /data/session --sorter kilosort4   # what would a run do, and how long would it take?
+  spikerelay params show preprocessing.motion_correction    # what does this section of parameters do?
+  spikerelay COMMAND --help                                 # the arguments of a command
+"""
 
 
 def main() -> int:
@@ -19,11 +29,7 @@ def main() -> int:
     if name is None:
         return _explain(words)
     command = COMMANDS[name]
-    parser = argparse.ArgumentParser(
-        prog=f"spikerelay {name}", description=f"{command.help[0].upper()}{command.help[1:]}."
-    )
-    command.add_arguments(parser)
-    arguments = command.parse(parser, words[len(name.split()) :])
+    arguments = command.parse(make_parser(name), words[len(name.split()) :])
     try:
         if command.uses_libraries:
             # Before SpikeInterface is imported: it hands its functions to numba then.
@@ -40,22 +46,50 @@ def main() -> int:
         return _fail([f"{error.filename}: {error.strerror}" if error.filename else str(error)], 1)
 
 
+def make_parser(name: str) -> argparse.ArgumentParser:
+    """The parser of a command's arguments."""
+    command = COMMANDS[name]
+    parser = argparse.ArgumentParser(
+        prog=f"spikerelay {name}",
+        description=f"{command.help[0].upper()}{command.help[1:]}.",
+        epilog="\n  ".join(["examples:", *command.examples]) if command.examples else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(parser)
+    return parser
+
+
 def _explain(words: list[str]) -> int:
-    """Print the list of commands where no command was named; otherwise end with a mistake."""
-    listed = [f"spikerelay {command.usage.format(name):<22} {command.help}" for name, command in COMMANDS.items()]
-    text = (__doc__ or "").partition("\n")
+    """Print the list of commands or the version where no command was named; otherwise end with a mistake."""
     parser = argparse.ArgumentParser(
         prog="spikerelay",
         usage="spikerelay COMMAND [ARGUMENTS]",
-        description="\n".join([text[0], "", *listed, text[2].rstrip()]),
-        epilog="spikerelay COMMAND --help explains the arguments of a command.",
+        description="\n".join([(__doc__ or "").partition("\n")[0], *_list_commands()]),
+        epilog=EXAMPLES + (__doc__ or "").partition("\n")[2],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    if {"-h", "--help"} & set(words):
-        parser.parse_args(["--help"])
+    parser.add_argument("--version", action="version", version=f"spikerelay {_version()}")
+    if words[:1] == ["--version"] or {"-h", "--help"} & set(words):
+        parser.parse_args(["--version" if words[0] == "--version" else "--help"])
     if not words:
-        parser.error("a command is needed")
+        parser.error("a command is needed; `spikerelay --help` lists them")
     parser.error(f"unknown command {printable(words[0])!r}{nearest(words[0], list(COMMANDS))}")
+
+
+def _list_commands() -> Iterator[str]:
+    """The commands of each group, below its name."""
+    for group in GROUPS:
+        commands = {name: command for name, command in COMMANDS.items() if command.group == group}
+        yield from ("", f"{group}:") if commands else ()
+        for name, command in commands.items():
+            yield f"  spikerelay {command.usage.format(name):<19} {command.help}"
+
+
+def _version() -> str:
+    try:
+        return metadata.version("spikerelay")
+    except metadata.PackageNotFoundError:
+        return "of a folder that is not installed: run `make setup`"
 
 
 def _fail(lines: list[str], code: int) -> int:

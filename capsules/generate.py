@@ -17,6 +17,7 @@ from capsules.parameters.rules import rules
 from capsules.parameters.schema import draft07_schema, parameter_page
 from capsules.resolve_params.names.installed_names import collect_metrics, collect_names
 from capsules.resolve_params.params import PipelineParams
+from capsules.resolve_params.usage import workflow_help
 from capsules.spikesorting.sorters import SORTERS
 
 ROOT = Path(__file__).parent.parent
@@ -32,6 +33,7 @@ def generate_files() -> dict[Path, str]:
         ROOT / "pipeline" / "default_params.json": json.dumps(defaults, indent=4) + "\n",
         ROOT / "pipeline" / "default_params_schema.json": json.dumps(schema, indent=2) + "\n",
         ROOT / "pipeline" / "stages.json": json.dumps(workflow_data(), indent=1) + "\n",
+        ROOT / "pipeline" / "help.txt": workflow_help(),
         ROOT / "docs" / "parameters.md": parameter_page(PipelineParams),
         ROOT / "params_app" / "data.js": make_editor_data(schema, defaults, names),
     }

@@ -21,6 +21,8 @@ class Command:
 
     Attributes
     ----------
+    group : str
+        The heading in the help below which the command is listed, one of `GROUPS`.
     help : str
     usage : str
         The command's line in the help; `{}` is its name.
@@ -31,8 +33,11 @@ class Command:
         Whether the module imports SpikeInterface, whose compiled code is then cached.
     parse : callable
         Parses the words after the command.
+    examples : tuple of str
+        Lines of a shell, shown by the command's `--help`.
     """
 
+    group: str
     help: str
     usage: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
@@ -40,6 +45,11 @@ class Command:
     function: str = "run"
     uses_libraries: bool = True
     parse: Callable[[argparse.ArgumentParser, Sequence[str]], argparse.Namespace] = argparse.ArgumentParser.parse_args
+    examples: tuple[str, ...] = ()
+
+
+GROUPS = ("before a run", "a run", "after a run", "parameters", "this machine")
+"""In the order of the help; a group without commands is not listed."""
 
 
 def _doctor(parser: argparse.ArgumentParser) -> None:
@@ -51,11 +61,19 @@ def _params_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path)
 
 
+def _params_show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", help="dotted name, as in a params file [default: list the sections]")
+
+
+def _completion(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=["bash", "zsh"])
+
+
 def _pipeline_options(parser: argparse.ArgumentParser) -> None:
     # pydantic, which a broken installation may lack, is imported with the options.
-    from capsules.resolve_params.options import HELP, LEAST, OPTIONS, SWITCHES
+    from capsules.resolve_params.options import HELP, LEAST, SWITCHES
 
-    for name in OPTIONS:
+    for name, text in HELP.items():
         kind: dict[str, Any] = {"type": int, "metavar": "N"} if name in LEAST else {"metavar": "VALUE"}
         if name in SWITCHES:
             kind = {"action": "store_true"}
@@ -64,8 +82,7 @@ def _pipeline_options(parser: argparse.ArgumentParser) -> None:
         elif name in ("params_file", "sessions"):
             kind = {"metavar": "FILE"}
         spellings = ["--params"] * (name == "params_file") + [f"--{name.replace('_', '-')}", f"--{name}"]
-        text = HELP.get(name, "as on Nextflow's command line")
-        parser.add_argument(*dict.fromkeys(spellings), dest=name, **kind, default=None, help=text)
+        parser.add_argument(*dict.fromkeys(spellings), dest=name, **kind, default=None, help=text.replace("%", "%%"))
 
 
 def _plan(parser: argparse.ArgumentParser) -> None:
@@ -158,43 +175,139 @@ def _curate(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS = {
-    "run": Command("sort a data folder", "{} DATA [RESULTS]", _run, "run", uses_libraries=False, parse=_parse_run),
-    "doctor": Command(
-        "check whether this machine and this installation can run the pipeline, and say what to do",
-        "{}",
-        _doctor,
-        "doctor",
+    "run": Command(
+        "a run",
+        "sort a data folder",
+        "{} DATA [RESULTS]",
+        _run,
+        "run",
         uses_libraries=False,
+        parse=_parse_run,
+        examples=(
+            "spikerelay run /data/session /data/results --sorter kilosort4 --n-jobs 16",
+            "spikerelay run /data/session --params my.json --set preprocessing.motion_correction.preset=dredge",
+        ),
+    ),
+    "inspect": Command(
+        "before a run",
+        "list the recordings in a data folder, and what would not be sorted",
+        "{} DATA",
+        _inspect,
+        "inspect",
+        examples=("spikerelay inspect /data/session", "spikerelay inspect /data/session --input spikeglx"),
+    ),
+    "plan": Command(
+        "before a run",
+        "list what a run with these options, which are the pipeline's own, would do",
+        "{} [OPTIONS]",
+        _plan,
+        "plan",
+        examples=(
+            "spikerelay plan --data /data/session --sorter kilosort4 --n_jobs 16",
+            'spikerelay plan --data /data/session --params_file my.json --nwb_ecephys_args="--skip-lfp"',
+        ),
+    ),
+    "fetch-models": Command(
+        "before a run",
+        "download the classifiers' models",
+        "{}",
+        _fetch_models,
+        "fetch_models",
+        uses_libraries=False,
+        examples=("spikerelay fetch-models --params my.json",),
+    ),
+    "load": Command(
+        "after a run",
+        "list the content of a results folder as Python that loads it",
+        "{} RESULTS",
+        _load,
+        "load",
+        examples=("spikerelay load /data/results",),
+    ),
+    "export": Command(
+        "after a run",
+        "write the units of a recording for Phy",
+        "{} RESULTS",
+        _export,
+        "export",
+        examples=("spikerelay export /data/results --to phy --recording day_imec0_recording1 --data /data/session",),
+    ),
+    "curate": Command(
+        "after a run",
+        "apply your edited curation, and write new files",
+        "{} RESULTS",
+        _curate,
+        "curate",
+        examples=("spikerelay curate /data/results --apply curation.json --recording day_imec0_recording1",),
+    ),
+    "rerun": Command(
+        "after a run",
+        "print the command that makes a run again",
+        "{} RESULTS",
+        _results,
+        "rerun",
+        examples=("spikerelay rerun /data/results",),
+    ),
+    "hash": Command(
+        "after a run",
+        "compute digests of the content of a results folder: equal content has equal digests",
+        "{} RESULTS",
+        _results,
+        "digests",
+        examples=("spikerelay hash /data/results",),
     ),
     "validate": Command(
-        "check a params file", "{} FILE", _params_file, "params_file", "validate", uses_libraries=False
+        "parameters",
+        "check a params file",
+        "{} FILE",
+        _params_file,
+        "params_file",
+        "validate",
+        uses_libraries=False,
+        examples=("spikerelay validate my.json",),
+    ),
+    "params show": Command(
+        "parameters",
+        "explain a parameter or a section: default, range, unit, meaning, flag",
+        "{} [NAME]",
+        _params_show,
+        "params_show",
+        uses_libraries=False,
+        examples=(
+            "spikerelay params show preprocessing.motion_correction",
+            "spikerelay params show nwb.ecephys.write_lfp",
+        ),
     ),
     "params diff": Command(
+        "parameters",
         "list the parameters of a params file that differ from the defaults",
         "{} FILE",
         _params_file,
         "params_file",
         "show_differences",
         uses_libraries=False,
+        examples=("spikerelay params diff my.json",),
     ),
-    "plan": Command(
-        "list what a run with these options, which are the pipeline's own, would do", "{} [OPTIONS]", _plan, "plan"
+    "doctor": Command(
+        "this machine",
+        "check whether this machine and this installation can run the pipeline, and what to do",
+        "{}",
+        _doctor,
+        "doctor",
+        uses_libraries=False,
+        examples=("spikerelay doctor --data /data/session --results /data/results",),
     ),
-    "inspect": Command(
-        "list the recordings in a data folder, and what would not be sorted", "{} DATA", _inspect, "inspect"
+    "completion": Command(
+        "this machine",
+        "print a script with which the Tab key of your shell completes commands, options and parameters",
+        "{} SHELL",
+        _completion,
+        "completion",
+        uses_libraries=False,
+        examples=(
+            "spikerelay completion bash > ~/.local/share/bash-completion/completions/spikerelay",
+            'eval "$(spikerelay completion zsh)"',
+        ),
     ),
-    "fetch-models": Command(
-        "download the classifiers' models before a run", "{}", _fetch_models, "fetch_models", uses_libraries=False
-    ),
-    "hash": Command(
-        "compute digests of the content of a results folder: equal content has equal digests",
-        "{} RESULTS",
-        _results,
-        "digests",
-    ),
-    "load": Command("list the content of a results folder as Python that loads it", "{} RESULTS", _load, "load"),
-    "export": Command("write the units of a recording for Phy", "{} RESULTS", _export, "export"),
-    "curate": Command("apply your edited curation, and write new files", "{} RESULTS", _curate, "curate"),
-    "rerun": Command("print the command that makes a run again", "{} RESULTS", _results, "rerun"),
 }
 """Words of the command -> the command."""

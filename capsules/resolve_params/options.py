@@ -29,20 +29,32 @@ SWITCHES = ["overwrite", "release_intermediates", "skip_disk_check"]
 """Options without a value."""
 MACHINE_OPTIONS = ["n_jobs", "n_gpus", "max_cpus", "max_memory", "max_time", *cluster.OPTIONS]
 """Options about the machine or the cluster, which change no result."""
-OPTIONS = ["runmode", "sorter", "params_file", "sessions", *SWITCHES, *MACHINE_OPTIONS, *STEP_ARGS, "set"]
+STEP_HELP = {f"{stage}_args": f"parameters of {stage}, in quotes" for stage in SECTION_OF_STAGE}
 HELP = {
-    "runmode": "full, or fast: without motion, LFP, spike locations and principal components",
-    "sorter": "the sorter, or several separated by commas; has no effect when the params file names one",
-    "params_file": "the params file",
-    "sessions": "a sheet of sessions (CSV), in place of a data folder",
-    "overwrite": "replace the results of other data, and move files that no run wrote aside",
-    "release_intermediates": "remove the work files at the end of the run",
-    "skip_disk_check": "run even if the disks seem too small",
-    "n_jobs": "the cores that the run uses [default: all]",
-    "n_gpus": "the GPUs that the sorting shares [default: all]",
+    "sorter": f"the sorter: {', '.join(SORTERS)}; several names, separated by commas, sort each recording with each",
+    "params_file": "JSON file of parameters",
+    "sessions": "CSV file with one data folder per row, instead of DATA_PATH",
+    "runmode": "full, or fast: no motion, no LFP, no spike locations, no principal components",
+    "n_jobs": "cores that the run uses; on a cluster, cores of each job",
+    "n_gpus": "GPUs that the run uses; on a cluster, GPU jobs at a time",
+    "max_cpus": "most cores of one task",
+    "max_memory": "most memory of one task, and on one machine of all tasks together, e.g. '16 GB'",
+    "max_time": "longest time of one task, e.g. '12 h'",
+    "slurm_queue": "cluster: the partition",
+    "slurm_account": "cluster: the account",
+    "slurm_options": "cluster: further sbatch options, e.g. '--qos=high'",
+    "slurm_gpu_queue": "cluster: the partition of jobs that use a GPU",
+    "slurm_gpu_options": "cluster: sbatch options of jobs that use a GPU, e.g. '--gres=gpu:1'",
+    "slurm_scratch": "cluster: a folder on each node, e.g. '$TMPDIR', in which jobs work",
+    "slurm_jobs": "cluster: most jobs in the queue at a time",
+    "overwrite": "replace results of other data in the results folder",
+    "release_intermediates": "remove the work files after a run without failures",
+    "skip_disk_check": "start also when the results may not fit on the disk",
+    **STEP_HELP,
     "set": "a parameter by its path, e.g. preprocessing.motion_correction.preset=dredge; may be repeated",
-} | {f"{stage}_args": f"flags of {stage}, as one text" for stage in SECTION_OF_STAGE}
-"""The meaning of the options in the help of a command."""
+}
+"""Option -> what it does, in the order of the help."""
+OPTIONS = list(HELP)
 LEAST = {"n_jobs": 1, "n_gpus": 0, "max_cpus": 1} | cluster.COUNTS
 """Options that are counts -> the smallest valid count."""
 FORMS = {

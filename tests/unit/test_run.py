@@ -46,7 +46,7 @@ def test_the_nextflow_command(started, spikerelay, tmp_path):
         str(ROOT / "nextflow"), "-C", str(ROOT / "nextflow_local.config"), "run", str(ROOT / "main_multi_backend.nf"),
     ]  # fmt: skip
     assert command[5:] == [
-        "-w", str(tmp_path / "w"), "-resume", "--sorter=spykingcircus2", "--overwrite", "--n_jobs=4",
+        "-w", str(tmp_path / "w"), "-resume", "--sorter=spykingcircus2", "--n_jobs=4", "--overwrite",
         "--set='curation.query=snr > 5' preprocessing.motion_correction.preset=dredge", "-ansi-log", "false",
     ]  # fmt: skip
     (line,) = [line for line in said.splitlines() if line.startswith("DATA_PATH=")]
