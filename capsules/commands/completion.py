@@ -92,7 +92,8 @@ def _value_cases(parsers: dict[str, argparse.ArgumentParser]) -> Iterator[str]:
     for name, parser in parsers.items():
         for action in parser._actions:
             for option in action.option_strings if action.nargs != 0 else ():
-                values = tuple(map(str, action.choices or VALUES.get(option, ())))
+                choices = VALUES.get(option) if action.choices is None else action.choices
+                values = tuple(map(str, choices or ()))
                 patterns.setdefault(values, []).append(f"{name} {option}")
     yield from (_case(listed, list(values)) for values, listed in patterns.items())
 
