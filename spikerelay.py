@@ -2,7 +2,7 @@
 
 >>> import spikerelay
 >>> session = spikerelay.load("/data/results")
->>> session.metrics
+>>> session.units
 """
 
 from capsules.load import Session, load

@@ -14,6 +14,7 @@ WHAT = {
     "motion": "estimated motion, and its peaks",
     "sortings": "sorting before curation",
     "curated": "curated sorting, with its labels",
+    "spike_trains": "spike times of each unit, in seconds",
     "analyzers": "sorting analyzer with its extensions",
     "nwb": "NWB file, for pynwb.read_nwb",
 }
@@ -36,7 +37,7 @@ def list_content(session: Session) -> Iterator[str]:
         for id in getattr(session, name):
             yield _line(f"session.{name}[{json.dumps(id)}]", what)
     if session.curated:
-        yield _line("session.metrics", "labels and metrics of all units, as one table")
+        yield _line("session.units", "all units with labels, reasons, positions and metrics, as one table")
     if session.data is None:
         yield "# No preprocessed traces: the data folder of the run is missing; give --data."
 

@@ -7,20 +7,21 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
-from spikeinterface import SortingAnalyzer
 
 from capsules.common.contract import STAGES
 from capsules.common.errors import Rejected, SpikeRelayError, nearest
 from capsules.common.facts import PreprocessingFacts, facts_of
 from capsules.common.recordings.clock import Clock
 from capsules.common.recordings.job import ID
-from capsules.common.untrusted.distrust import load_analyzer, load_sorting, report_unreadable
 from capsules.common.untrusted.places import make_unused_name
 from capsules.parameters import strict_json
 from capsules.parameters.problems import quote
+
+if TYPE_CHECKING:
+    from spikeinterface import SortingAnalyzer
 
 
 def status_of(results: Path) -> dict[str, Any]:
@@ -98,18 +99,31 @@ def choose_recording(results: Path, asked: str | None) -> str:
     return asked or curated[0]
 
 
-def load_labelled_analyzer(results: Path, id: str) -> SortingAnalyzer:
-    """A recording's analyzer with the labels of its curated sorting, in memory: nothing is written to the results.
+def load_labelled_analyzer(results: Path, id: str, in_memory: bool = True) -> SortingAnalyzer:
+    """A recording's analyzer with the labels of its curated sorting; nothing is written to the results.
+
+    Parameters
+    ----------
+    results : Path
+    id : str
+        Of the sorting.
+    in_memory : bool
+        Whether all extensions are read now, so that they may be changed; otherwise each is read at first use.
 
     Raises
     ------
     SpikeRelayError
         When the analyzer is missing.
     """
+    # `spikerelay.load` reads the status without SpikeInterface, which takes a second to import.
+    from capsules.common.untrusted.distrust import load_analyzer, load_sorting, report_unreadable
+
     file = place(results, "postprocessing", "postprocessed.zarr", id)
     if not file.exists():
         raise SpikeRelayError(f"{file} is missing: restore it, or run the same command with -resume")
-    analyzer = load_analyzer(file, load_extensions=True).save_as(format="memory")
+    analyzer = load_analyzer(file, load_extensions=in_memory)
+    if in_memory:
+        analyzer = analyzer.save_as(format="memory")
     curated = load_sorting(place(results, "curation", "curated", id))
     with report_unreadable(file):
         for name in curated.get_property_keys():

@@ -124,7 +124,7 @@ def test_the_command_prints_python_that_runs(moved, run_folder, spikerelay):
     assert code == 0, complaint
     lines = said.splitlines()
     assert "# skipped: 2 s long" in next(line for line in lines if '"late"' in line)
-    places = ("recordings", "sortings", "curated", "analyzers")
+    places = ("recordings", "sortings", "curated", "spike_trains", "analyzers")
     for place in places:
         assert [line.split("#")[0].strip() for line in lines if f"session.{place}" in line] == [
             f'session.{place}["{id}"]' for id in IDS
