@@ -68,9 +68,9 @@ workflow {
                 to_json([sessions: all.sessions.collectEntries { run -> [run.session, run.data] }, reasons: reasons, notes: all.notes])
             },
         )
-        OVERVIEW.out.summary.view { file -> "\n${file.text}\nOverview: ${System.getenv('RESULTS_PATH')}/sessions.html" }
+        OVERVIEW.out.summary.view { file -> "\n${file.text.trim()} -> ${System.getenv('RESULTS_PATH')}/sessions.html" }
     }
     else {
-        SESSION_RESULTS.out.folder.view { _session, folder -> "\n${folder.resolve('summary.txt').text}\nReport: ${System.getenv('RESULTS_PATH')}/report.html" }
+        SESSION_RESULTS.out.folder.view { _session, folder -> "\n${folder.resolve('summary.txt').text.trim()} -> ${System.getenv('RESULTS_PATH')}/report.html" }
     }
 }

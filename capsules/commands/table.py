@@ -148,6 +148,11 @@ def _results(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("results", type=Path)
 
 
+def _status(parser: argparse.ArgumentParser) -> None:
+    _results(parser)
+    parser.add_argument("--watch", action="store_true", help="update the view until the run ends")
+
+
 def _load(parser: argparse.ArgumentParser) -> None:
     _results(parser)
     parser.add_argument(
@@ -187,6 +192,15 @@ COMMANDS = {
             "spikerelay run /data/session /data/results --sorter kilosort4 --n-jobs 16",
             "spikerelay run /data/session --params my.json --set preprocessing.motion_correction.preset=dredge",
         ),
+    ),
+    "status": Command(
+        "a run",
+        "show the progress of a run, also one of another terminal or machine",
+        "{} RESULTS",
+        _status,
+        "status",
+        uses_libraries=False,
+        examples=("spikerelay status /data/results", "spikerelay status /data/results --watch"),
     ),
     "inspect": Command(
         "before a run",

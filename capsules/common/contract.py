@@ -189,6 +189,12 @@ STAGES: dict[str, Stage] = {
 RECORDING_STAGES = [stage.name for stage in STAGES.values() if stage.level in ("recording", "sorting")]
 BLOCK_STAGES = [stage.name for stage in STAGES.values() if stage.level == "block"]
 
+
+def list_needed_stages(stage: str) -> list[str]:
+    """The stages without which this one does not run (nwb_units waits for nwb_ecephys alone)."""
+    return [name for name in STAGES[stage].takes if stage not in BLOCK_STAGES or name in BLOCK_STAGES]
+
+
 SECTION_OF_STAGE = {stage.name: stage.section for stage in STAGES.values() if stage.section}
 """Stage -> the path of its section in the params file. `--<stage>_args` addresses the same section."""
 
@@ -196,5 +202,9 @@ RUN_RECORD = "nextflow/run.json"
 """Where the results folder says which data it belongs to, and with which options it was made."""
 COMMAND_RECORD = "nextflow/command.sh"
 """The Nextflow command of a run that `spikerelay run` started."""
+TRACE = "nextflow/trace.txt"
+"""Nextflow's table of the tasks that ended (`pipeline/records.config`)."""
+FAILURES = "nextflow/failed"
+"""Where a task's note is while it runs, and stays when it fails."""
 LOCK = "nextflow/lock.json"
 """What the Nextflow that writes a results folder holds (`pipeline/hold_results.groovy`)."""

@@ -17,7 +17,7 @@ from capsules.common.errors import printable
 from capsules.common.files import write_json
 from capsules.results.report import PARTS, html_environment
 from capsules.results.status import LAYOUT_VERSION
-from capsules.results.summary import align_columns, format_cell
+from capsules.results.summary import align_columns, describe_counts, format_cell
 
 LOST = "no status: job dispatch or results was lost; see nextflow/trace.txt, and run the same command with -resume"
 
@@ -155,7 +155,12 @@ def summary(document: dict[str, Any], notes: list[str]) -> str:
         states = (str(count) for count in entry["recordings"].values())
         rows.append((name, entry["status"], *states, format_cell(entry["units"]), f"{entry['seconds'] / 60:.1f}"))
     reasons = [f"{name}: {entry['reason']}" for name, entry in document["sessions"].items() if entry["reason"]]
-    return printable("\n".join([*align_columns(rows), *reasons, *notes])) + "\n"
+    return printable("\n".join([*align_columns(rows), *reasons, *notes, "", describe_sessions(document)])) + "\n"
+
+
+def describe_sessions(document: dict[str, Any]) -> str:
+    """The sessions in one line."""
+    return describe_counts("session", list(document["sessions"].values()))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
+from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES, list_needed_stages
 from capsules.common.facts import CurationFacts, PreprocessingFacts, SortedUnits, facts_of
 from capsules.common.recordings.job import Job
 from capsules.common.tasks.task import Record
@@ -72,7 +72,7 @@ def _stages(
             state, reason, kind = str(record["status"]), record["reason"], "recorded"
         elif failure is not None:
             state, reason, kind = "failed", failure["reason"], failure["kind"]
-        elif entry["status"] == "failed" or any(key(name) not in records for name in _needed(stage)):
+        elif entry["status"] == "failed" or any(key(name) not in records for name in list_needed_stages(stage)):
             state, reason, kind = "not reached", None, None
         else:
             state, reason, kind = "failed", "the task left no record: it never ran, or was lost", "killed"
@@ -116,8 +116,3 @@ def add_noise(status: dict[str, Any], content: Mapping[str, dict[str, Any]]) -> 
         values = [value for value in noise.get("preprocessed_uv") or () if value is not None]
         if values and noise.get("physical_unit") == "uV":
             entry["noise_uv"] = round(float(np.median(values)), 2)
-
-
-def _needed(stage: str) -> list[str]:
-    """The stages without which this one does not run (nwb_units waits for nwb_ecephys alone)."""
-    return [name for name in STAGES[stage].takes if stage not in BLOCK_STAGES or name in BLOCK_STAGES]

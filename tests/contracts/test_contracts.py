@@ -158,7 +158,8 @@ def test_output_is_whole_or_absent(tmp_path, monkeypatch):
         return perform(task, run, tmp_path)
 
     def fails(task):
-        assert json.loads(mark.read_text())["kind"] == "killed"
+        note = json.loads(mark.read_text())
+        assert (note["kind"], note["folder"]) == ("killed", str(task.out))
         (task.out / "curated").mkdir()
         raise ValueError("no good")
 

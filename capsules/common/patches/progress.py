@@ -9,7 +9,9 @@ from typing import Any
 from spikeinterface.core import job_tools
 from tqdm import tqdm
 
-PROGRESS_INTERVAL_S = 30
+from capsules.common.tasks.progress_line import Step
+
+PROGRESS_INTERVAL_S = 10
 
 
 def show_progress(bars: bool, log: logging.Logger) -> None:
@@ -31,6 +33,6 @@ def show_progress(bars: bool, log: logging.Logger) -> None:
             )
 
         def display(self, *args: Any, **kwargs: Any) -> None:
-            log.info("%s: %d of %d chunks", self.desc, self.n, self.total)
+            log.info("%s", Step(self.desc, self.n, self.total))
 
     job_tools.tqdm = tqdm if bars and sys.stderr.isatty() else Lines  # type: ignore[misc, assignment]  # the patch

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from capsules.common.contract import COMMAND_RECORD, LOCK, RUN_RECORD
+from capsules.common.contract import COMMAND_RECORD, FAILURES, LOCK, RUN_RECORD
 from capsules.common.errors import is_text
 from capsules.common.files import write_json, write_text
 from capsules.common.untrusted.places import (
@@ -146,7 +146,7 @@ def _describe_owner(owner: dict[str, Any], folder: Path) -> str:
 def prepare_results(results: Path, data: Path, run: dict[str, Any], options: dict[str, Any]) -> None:
     """Record a session's data, options and configuration for `spikerelay rerun`, and remove older failure notes."""
     (results / RUN_RECORD).parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(results / "nextflow" / "failed", ignore_errors=True)
+    shutil.rmtree(results / FAILURES, ignore_errors=True)
     record: dict[str, Any] = {"data": str(data.resolve()), "options": options}
     record |= {name: run.get(name) for name in ("config_files", "profile", "nextflow_session")}
     write_json(results / RUN_RECORD, record)
