@@ -18,7 +18,7 @@ setup-web:   ## Debian's Chromium, for the tests of the pages
 setup-docs:  ## what builds the site, in .docs/venv
 	@pipeline/setup/docs.sh
 demo: setup  ## make a two-probe SpikeGLX session, sort it, score it against the truth
-	@$(PY) -m tests.demo
+	@$(PY) -m capsules demo .demo
 test: setup-dev setup-web setup-docs  ## the quick half, which CI runs (11 minutes on 2 cores)
 	$(PY) -m pytest -q -m "not slow and not cluster and not faults" --durations=20 $(SPREAD)
 # Those of tests/unit that run stages or processes.

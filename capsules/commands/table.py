@@ -131,6 +131,26 @@ def _parse_run(parser: argparse.ArgumentParser, words: Sequence[str]) -> argpars
     return arguments
 
 
+def _demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        default=Path("spikerelay_demo"),
+        metavar="FOLDER",
+        help="where the session and its results are written [default: spikerelay_demo]",
+    )
+
+
+def _setup(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "releases",
+        nargs="*",
+        metavar="RELEASE",
+        help="further releases of Nextflow, e.g. 25.04.4 [default: the pinned one]",
+    )
+
+
 def _inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument(
@@ -192,6 +212,14 @@ COMMANDS = {
             "spikerelay run /data/session /data/results --sorter kilosort4 --n-jobs 16",
             "spikerelay run /data/session --params my.json --set preprocessing.motion_correction.preset=dredge",
         ),
+    ),
+    "demo": Command(
+        "a run",
+        "sort a made-up two-probe session, and compare the units with the true ones",
+        "{} [FOLDER]",
+        _demo,
+        "demo",
+        examples=("spikerelay demo",),
     ),
     "status": Command(
         "a run",
@@ -301,6 +329,15 @@ COMMANDS = {
         "show_differences",
         uses_libraries=False,
         examples=("spikerelay params diff my.json",),
+    ),
+    "setup": Command(
+        "this machine",
+        "fetch Nextflow and compile code, once; the first run does it too",
+        "{}",
+        _setup,
+        "setup",
+        uses_libraries=False,
+        examples=("spikerelay setup",),
     ),
     "doctor": Command(
         "this machine",

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make .venv: the pinned packages, this package, the pinned Nextflow and warm compiled code. A second run does nothing.
+# Make .venv: the pinned packages and this package; then `spikerelay setup`. A second run does nothing.
 #   setup.sh [further Nextflow releases ...]
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
@@ -36,7 +36,7 @@ if [ "$(cat $venv/installed 2>/dev/null)" != "$stamp" ]; then
     # shellcheck disable=SC2086 # EXTRA_INSTALLS is a list of words
     if command -v uv >/dev/null 2>&1; then
         [ -d $venv ] || uv venv --quiet --python "$python" $venv
-        uv pip install --quiet --python $venv/bin/python --constraint "$constraints" -e '.[nextflow,dev]' $extra
+        uv pip install --quiet --python $venv/bin/python --constraint "$constraints" -e '.[dev]' $extra
         uv pip install --quiet --python $venv/bin/python --constraint "$constraints" --no-deps spikewrap
     else
         if [ ! -d $venv ] && ! "$python" -m venv $venv; then
@@ -44,21 +44,10 @@ if [ "$(cat $venv/installed 2>/dev/null)" != "$stamp" ]; then
             echo "setup: this Python cannot make a virtual environment; install it with: sudo apt-get install python3-venv" >&2
             exit 1
         fi
-        $venv/bin/python -m pip install --quiet --constraint "$constraints" -e '.[nextflow,dev]' $extra
+        $venv/bin/python -m pip install --quiet --constraint "$constraints" -e '.[dev]' $extra
         $venv/bin/python -m pip install --quiet --constraint "$constraints" --no-deps spikewrap
     fi
     echo "$stamp" >$venv/installed
 fi
 
-for version in "$(sed -n 's/^NEXTFLOW=//p' "$versions")" "$@"; do
-    if [ ! -d "$venv/share/nextflow/$version" ]; then
-        echo "setup: fetching Nextflow $version"
-        $venv/bin/python pipeline/setup/fetch_nextflow.py "$version" $venv/share/nextflow >/dev/null
-    fi
-done
-
-if [ "$(cat $venv/warmed 2>/dev/null)" != "$stamp" ]; then
-    echo "setup: compiling what the capsules compile (once)"
-    PYTHONWARNINGS=ignore $venv/bin/python pipeline/setup/warm_up.py
-    echo "$stamp" >$venv/warmed
-fi
+$venv/bin/python -m capsules setup "$@"

@@ -12,12 +12,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from capsules.demo.score import WELL_FOUND, compare
 from tests.bench.end_to_end import MEMORY_EVERY_S
 from tests.bench.measure import GB, Cost, cost, table
 from tests.bench.sessions import BENCH, N_JOBS, RESULTS, empty_folder
 from tests.data import ProbeSpec, cached_spikeglx, truth_folders
 from tests.demo import pipeline_command
-from tests.score import WELL_FOUND, compare
 
 WANTED_PEAK_GB, WANTED_DISK = 6.0, 2.3
 """Memory of any task, and the disk's use at its largest as a multiple of the raw files."""

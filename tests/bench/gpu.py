@@ -24,6 +24,7 @@ import numpy as np
 
 from capsules.common.files import write_json
 from capsules.common.tasks.resources import numba_cache_folder
+from capsules.demo.score import compare
 from capsules.spikesorting.sorters.kilosort4 import reduce_memory
 from tests.bench.gpu_machine import describe, find_machine, other_process, pinned, share_cores
 from tests.bench.gpu_tables import Row, numbers, preprocessing_table, rates_table, say, seconds, sorting_table
@@ -31,7 +32,6 @@ from tests.bench.measure import cost, python, table
 from tests.bench.memory import NO_MINIMUM
 from tests.bench.postprocessing import put_truth, sorted_by_truth
 from tests.bench.sessions import BENCH, Session, empty_folder, session
-from tests.score import compare
 
 PARTS = {
     "preprocessing": "preprocessing on all cores, by the capsule and by hand",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from capsules.demo.score import WELL_FOUND
 from tests.bench.measure import Cost, table
-from tests.score import WELL_FOUND
 
 Row = dict[str, Any]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from statistics import mean
 
+from capsules.demo.score import WELL_FOUND, Score, compare
 from tests.bench.measure import GB, OFTEN_S, Cost, cost, python, table
 from tests.bench.memory import NO_MINIMUM
 from tests.bench.sessions import Session, empty_folder, session
-from tests.score import WELL_FOUND, Score, compare
 
 
 def main() -> None:

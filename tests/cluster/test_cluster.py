@@ -11,11 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from capsules.commands.demo import PROBES
+from capsules.demo.score import score, table
 from tests.cluster.slurm import CPUS, wait_for
 from tests.data import cached_spikeglx, truth_folders
-from tests.demo import PROBES
 from tests.pipeline.nextflow_runs import ROOT, VARIANTS, Finished, Pipeline
-from tests.score import score, table
 
 pytestmark = [pytest.mark.cluster, pytest.mark.pipeline]
 IMEC0, IMEC1 = "run_g0_imec0.ap_recording1", "run_g0_imec1.ap_recording1"

@@ -22,7 +22,7 @@ CAPSULES = Path(__file__).parents[2] / "capsules"
 WITH_PARAMS = sorted(SECTION_OF_STAGE)
 HELP_LIMIT_S = 1.0
 """CPU seconds. On a quiet machine a start takes a third of it; docs/benchmarks.md has that."""
-COMPOSERS = {"resolve_params", "generate", "commands", "load", "__main__"}
+COMPOSERS = {"resolve_params", "generate", "commands", "load", "demo", "setup", "__main__"}
 """The places that may know all stages: they put the pipeline's parameters or its results together."""
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from capsules.common.tasks.resources import THREAD_VARIABLES
+from capsules.demo.score import score, table
 from tests.data import ProbeSpec, truth_folders, write_spikeglx
 from tests.halves import rest_is_slow
 from tests.pipeline.nextflow_runs import ROOT, VARIANTS, Finished, Pipeline
-from tests.score import score, table
 
 pytestmark = pytest.mark.pipeline
 

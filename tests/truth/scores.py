@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.score import WELL_FOUND
+from capsules.demo.score import WELL_FOUND
 
 SAME_SPIKE_MS = 0.4
 """As in SpikeInterface's comparisons."""

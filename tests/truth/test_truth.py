@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from capsules.demo.score import compare
 from tests.data import (
     DRIFT_RATE_HZ,
     ProbeSpec,
@@ -17,7 +18,6 @@ from tests.data import (
     shank_probe,
     tetrode_probe,
 )
-from tests.score import compare
 from tests.truth.chain import bare, dispatch, preprocess, sort_groups, spikesort, write
 
 WINDOWS = (

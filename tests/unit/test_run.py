@@ -26,6 +26,7 @@ def started(monkeypatch, tmp_path):
     """The command, environment and results folder of each Nextflow that would be started in a folder with `däta 1`."""
     calls = []
     monkeypatch.setattr(run_module, "start", lambda *call: calls.append(call) or 3)
+    monkeypatch.setattr(run_module, "prepare", lambda: None)
     monkeypatch.chdir(tmp_path)
     for name in ("DATA_PATH", "RESULTS_PATH"):
         monkeypatch.delenv(name, raising=False)

@@ -10,6 +10,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from capsules.common.installation import choose_shared_folder
 from capsules.common.patches.compiled_code import cache_compiled_code
 from capsules.parameters.model import JobKwargs
 
@@ -58,10 +59,7 @@ def peak_memory_mb() -> float:
 
 def numba_cache_folder() -> Path:
     """The folder of compiled code: next to the installed packages if it is writable, else in the user's cache."""
-    installed = Path(sys.prefix) / "share" / "spikerelay" / "numba"
-    if os.access(sys.prefix, os.W_OK) or os.access(installed, os.R_OK | os.W_OK):
-        return installed
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "spikerelay" / "numba"
+    return choose_shared_folder("spikerelay") / "numba"
 
 
 def use_numba_cache() -> None:

@@ -16,7 +16,7 @@ class Score:
     """How well one recording was sorted, and labelled.
 
     `true_good`: well-found true units that are labelled good. `false_good`: units that are labelled good, are not
-    marked as suspicious, and are no well-found true unit. `suspicious`: units marked so, whatever their label.
+    marked as suspicious, and are not a well-found true unit. `suspicious`: units marked so, whatever their label.
     """
 
     recording: str
@@ -56,22 +56,22 @@ def score(results: Path, truths: dict[str, Path]) -> dict[str, Score]:
     return scores
 
 
-def compare(name: str, true: Any, found: Any) -> Score:
+def compare(name: str, true: Any, sorting: Any) -> Score:
     """Compare one sorting with the true one."""
     from spikeinterface.comparison import compare_sorter_to_ground_truth
 
-    comparison = compare_sorter_to_ground_truth(true, found, exhaustive_gt=True)
+    comparison: Any = compare_sorter_to_ground_truth(true, sorting, exhaustive_gt=True)
     accuracies = comparison.get_performance()["accuracy"].astype(float)
     matched = comparison.hungarian_match_12
     well_found = {str(matched[unit]) for unit in true.unit_ids if accuracies[unit] >= WELL_FOUND}
-    labels = found.get_property("default_qc")
-    good = set() if labels is None else {str(unit) for unit in found.unit_ids[labels == "good"]}
-    marked = found.get_property("suspicious")
-    suspicious = set() if marked is None else {str(unit) for unit in found.unit_ids[marked]}
+    labels = sorting.get_property("default_qc")
+    good = set() if labels is None else {str(unit) for unit in sorting.unit_ids[labels == "good"]}
+    marked = sorting.get_property("suspicious")
+    suspicious = set() if marked is None else {str(unit) for unit in sorting.unit_ids[marked]}
     return Score(
         name,
         true.get_num_units(),
-        found.get_num_units(),
+        sorting.get_num_units(),
         tuple(round(value, 3) for value in accuracies),
         true_good=len(well_found & good),
         false_good=len(good - suspicious - well_found),
@@ -85,13 +85,13 @@ def table(results: Path, scores: dict[str, Score], minutes: float) -> str:
     rows = [("recording", "stages", "units", "matched to truth", "mean accuracy")]
     for name, entry in status["recordings"].items():
         stages = " ".join(f"{stage}:{state['status']}" for stage, state in entry["stages"].items())
-        found = scores.get(name)
-        if found is None:
+        recording = scores.get(name)
+        if recording is None:
             rows.append((name, stages, "", "", ""))
         else:
-            mean = sum(found.accuracies) / len(found.accuracies)
-            matched = f"{found.well_found} of {found.true_units}"
-            rows.append((name, stages, str(found.found_units), matched, f"{mean:.2f}"))
+            mean = sum(recording.accuracies) / len(recording.accuracies)
+            matched = f"{recording.well_found} of {recording.true_units}"
+            rows.append((name, stages, str(recording.found_units), matched, f"{mean:.2f}"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([*lines, f"{minutes:.1f} minutes; matched means accuracy >= {WELL_FOUND}", labelled(scores)])
@@ -100,7 +100,7 @@ def table(results: Path, scores: dict[str, Score], minutes: float) -> str:
 def labelled(scores: dict[str, Score]) -> str:
     """One line on the labels of all recordings together."""
     true, good, false, suspicious = (
-        sum(getattr(one, count) for one in scores.values())
+        sum(getattr(entry, count) for entry in scores.values())
         for count in ("true_units", "true_good", "false_good", "suspicious")
     )
     return (

@@ -1,13 +1,19 @@
-"""Run the stages once on simulated traces, so that numba's permanent cache has their compiled functions."""
+"""Run the stages once on simulated traces, so that numba's permanent cache has their compiled functions.
+
+python -m capsules.setup.warm_up
+"""
+
+from __future__ import annotations
 
 import json
 import logging
 import sys
 import tempfile
 import warnings
+from importlib import import_module
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+from tqdm import tqdm
 
 from capsules.common.contract import STAGES
 from capsules.common.recordings.job import Job, Reader
@@ -59,9 +65,7 @@ def main() -> None:
     resources.use_numba_cache()
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    from importlib import import_module
-
-    sections = {
+    sections: dict[str, dict[str, object]] = {
         "preprocessing": {"min_preprocessing_duration": 0},
         "spikesorting": {"sorter": "spykingcircus2"},
         "postprocessing": {},
@@ -71,7 +75,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         job = make_job(folder)
-        for stage_name, section in sections.items():
+        # A bar on a terminal only.
+        for stage_name, section in tqdm(sections.items(), desc="compiling", leave=False, disable=None):
             stage = STAGES[stage_name]
             params = import_module(f"capsules.{stage_name}.params").PARAMS.model_validate(section)
             out = folder / f".{stage_name}"

@@ -1,16 +1,15 @@
 """Fetch one Nextflow release from Maven Central into a folder; the `nextflow` launcher runs its jars.
 
-    python pipeline/setup/fetch_nextflow.py 24.10.0 .venv/share/nextflow
-
 `jgo` resolves the jars without Maven. A release that exists is not fetched again.
 """
 
+from __future__ import annotations
+
 import shutil
-import sys
 from pathlib import Path
 
 # Releases that are incomplete on Maven Central: modules to exclude, and their replacements.
-INCOMPLETE = {
+INCOMPLETE: dict[str, dict[str, list[str]]] = {
     "25.04.4": {
         "exclusions": ["io.nextflow:nf-lang", "io.seqera:lib-trace"],
         "additions": ["io.nextflow:nf-lang:25.04.0"],
@@ -40,7 +39,3 @@ def fetch(version: str, folder: Path) -> Path:
     (build / "jars").rename(release)
     shutil.rmtree(build)
     return release
-
-
-if __name__ == "__main__":
-    print(fetch(sys.argv[1], Path(sys.argv[2])))

@@ -1,0 +1,1 @@
+"""What an installation needs once: Nextflow and compiled code."""
