@@ -14,6 +14,7 @@ from pathlib import Path
 
 from capsules.commands.doctor_checks import BROKEN, CHECKS
 from capsules.commands.findings import Check, Finding, Places
+from capsules.common.installation import SETUP
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,7 +43,7 @@ def run_check(check: Check, places: Places) -> list[Finding]:
     try:
         return list(check(places))
     except BROKEN as error:
-        return [Finding("fix", f"{name}: the check failed ({type(error).__name__}: {error}); run `make setup`")]
+        return [Finding("fix", f"{name}: the check failed ({type(error).__name__}: {error}); {SETUP}")]
 
 
 def _folder(option: Path | None, variable: str) -> Path | None:

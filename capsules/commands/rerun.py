@@ -10,7 +10,7 @@ from typing import Any
 from capsules.common.contract import RUN_RECORD
 from capsules.common.errors import Rejected, printable
 from capsules.common.files import write_json
-from capsules.common.installation import ROOT
+from capsules.common.installation import IS_CLONE, ROOT, launcher_environment
 from capsules.resolve_params.options import MACHINE_OPTIONS
 from capsules.results.published import read_record, status_of
 
@@ -39,7 +39,11 @@ def rerun_command(results: Path) -> str:
     try:
         params, data = record["params"], str(origin["data"])
         options = {"params_file": results / PARAMS_FILE} | sorter_option(record) | machine_options(origin)
-        words = ["./nextflow", *configuration(origin), "run", "main_multi_backend.nf", *profile(origin)]
+        script, launcher = (
+            display_path(ROOT / "main_multi_backend.nf"),
+            "./nextflow" if IS_CLONE else str(ROOT / "nextflow"),
+        )
+        words = [launcher, *configuration(origin), "run", script, *profile(origin)]
     except (KeyError, TypeError, AttributeError):
         raise Rejected([f"{results}: params.json or {RUN_RECORD} is not the record of a run"]) from None
     try:
@@ -48,9 +52,16 @@ def rerun_command(results: Path) -> str:
         raise Rejected([f"{results / PARAMS_FILE} cannot be written: {error.strerror}"]) from None
     # Joined by =, since a separate value may begin with a dash.
     words += [f"--{name}={value}" for name, value in options.items()]
-    folders = {"DATA_PATH": data, "RESULTS_PATH": unused_folder(results)}
-    variables = " ".join(f"{name}={shlex.quote(str(folder))}" for name, folder in folders.items())
-    return f"cd {shlex.quote(str(ROOT))} && {variables} {shlex.join(words)}"
+    values = {"DATA_PATH": data, "RESULTS_PATH": unused_folder(results)} | launcher_environment()
+    variables = " ".join(f"{name}={shlex.quote(str(value))}" for name, value in values.items())
+    # Nothing is written among installed packages: there, the command starts in the current folder.
+    place = f"cd {shlex.quote(str(ROOT))} && " if IS_CLONE else ""
+    return f"{place}{variables} {shlex.join(words)}"
+
+
+def display_path(file: Path) -> str:
+    """A file of the clone by its path in it; any other by its whole path."""
+    return str(file.relative_to(ROOT) if IS_CLONE and file.is_relative_to(ROOT) else file)
 
 
 def sorter_option(record: dict[str, Any]) -> dict[str, str]:
@@ -60,10 +71,9 @@ def sorter_option(record: dict[str, Any]) -> dict[str, str]:
 
 
 def configuration(origin: dict[str, Any]) -> list[str]:
-    """`-C` with each configuration file of the run; files of this checkout by their path in it."""
+    """`-C` with each configuration file of the run; files of this clone by their path in it."""
     files = [Path(file) for file in origin.get("config_files") or [ROOT / "nextflow_local.config"]]
-    names = [file.relative_to(ROOT) if file.is_relative_to(ROOT) else file for file in files]
-    return [word for name in names for word in ("-C", str(name))]
+    return [word for file in files for word in ("-C", display_path(file))]
 
 
 def profile(origin: dict[str, Any]) -> list[str]:

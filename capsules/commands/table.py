@@ -151,6 +151,11 @@ def _setup(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _editor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("port", type=int, nargs="?", metavar="PORT", help="[default: 8765, or the next free one]")
+    parser.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
+
+
 def _inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument(
@@ -329,6 +334,15 @@ COMMANDS = {
         "show_differences",
         uses_libraries=False,
         examples=("spikerelay params diff my.json",),
+    ),
+    "editor": Command(
+        "parameters",
+        "edit a params file in the browser",
+        "{}",
+        _editor,
+        "editor",
+        uses_libraries=False,
+        examples=("spikerelay editor",),
     ),
     "setup": Command(
         "this machine",

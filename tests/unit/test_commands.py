@@ -359,3 +359,16 @@ def test_a_record_says_when_where_and_with_what(run_folder):
     for name in ("code", "versions", "params", "started", "ended", "machine", "device", "seeds", "seconds"):
         assert record[name], name
     assert record["started"] <= record["ended"]
+
+
+def test_rerun_of_an_installed_package_writes_nothing_among_its_files(tmp_path, monkeypatch):
+    from capsules.commands import rerun
+
+    monkeypatch.setattr(rerun, "IS_CLONE", False)
+    (tmp_path / "status.json").write_text('{"recordings": {}, "blocks": {}}')
+    (tmp_path / "params.json").write_text('{"params": {}, "sorters": [{"name": "lupin"}]}')
+    (tmp_path / "nextflow").mkdir()
+    (tmp_path / "nextflow" / "run.json").write_text('{"data": "/d"}')
+    words = shlex.split(rerun.rerun_command(tmp_path))
+    assert words[0] == "DATA_PATH=/d"
+    assert {str(ROOT / name) for name in ("nextflow", "nextflow_local.config", "main_multi_backend.nf")} <= set(words)

@@ -11,6 +11,7 @@ from typing import Any
 from spikeinterface import BaseRecording
 
 from capsules.common.errors import SpikeRelayError
+from capsules.common.installation import IS_CLONE
 from capsules.common.recordings.job import Reader, stream_stem
 from capsules.common.recordings.reading import open_reader
 
@@ -133,7 +134,8 @@ def cause(error: Exception) -> str:
         return str(error)
     text = " ".join(f"{type(error).__name__}: {error}".split())
     if isinstance(error, ImportError):
-        return f"{text}; name the missing package in EXTRA_INSTALLS of capsule_versions.env and run `make setup`"
+        how = "name it in EXTRA_INSTALLS of capsule_versions.env and run `make setup`"
+        return f"{text}; to install the missing package, {how if IS_CLONE else 'use pip'}"
     return text
 
 
