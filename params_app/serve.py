@@ -14,7 +14,8 @@ TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".j
 
 def served() -> dict[str, Path]:
     """Address -> file. Nothing else is ever opened, so no address can lead out of here."""
-    files = [APP / "index.html", APP / "style.css", APP / "data.js", *APP.glob("js/*.js"), *APP.glob("vendor/*.js")]
+    files = [APP / name for name in ("index.html", "parameters.html", "style.css", "data.js")]
+    files += [*APP.glob("js/*.js"), *APP.glob("vendor/*.js")]
     pipeline = [APP.parent / "pipeline" / name for name in ("default_params_schema.json", "default_params.json")]
     addresses = {f"/{file.relative_to(APP).as_posix()}": file for file in files}
     return addresses | {f"/{file.name}": file for file in pipeline} | {"/": APP / "index.html"}

@@ -1,4 +1,5 @@
-// The form: a section for each object of the schema, a field for each parameter, and the search over them.
+// The form: a section for each object of the schema, a field for each parameter. The essential ones, and what a search names,
+// are picked out of their sections and shown first.
 "use strict";
 
 const KIND_WORDS = { string: "text", array: "list", object: "object", boolean: "true/false", number: "number", integer: "integer" };
@@ -40,10 +41,13 @@ function aboutText({ node, isLibrary, isNullable, ...entry }) {
   const parts = [node.description];
   const known = isLibrary ? node.default : entry.default;
   if (known !== undefined && !entry.isSection) parts.push(`${isLibrary ? "The library's default" : "Default"}: ${shown(known)}.`);
-  if (!isLibrary && !entry.choices && !node.items?.enum) parts.push(`${capital(allowed({ ...entry, node, isNullable }))}.`);
+  if (!isLibrary && !entry.choices && !node.items?.enum) parts.push(`${capital(allowed({ ...entry, node: withoutForm(node, known), isNullable }))}.`);
   if (node.gui_name) parts.push(`In Kilosort's own window: ${node.gui_name}, under ${node.step}.`);
   return parts.filter(Boolean).join(" ");
 }
+
+// A description has an example where the default is none; the form itself is in the message about a wrong value.
+const withoutForm = (node, known) => (known === null ? { ...node, pattern: undefined } : node);
 
 // The descriptions have names in backticks.
 function prose(text) {
@@ -51,6 +55,10 @@ function prose(text) {
 }
 
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
+
+function docsLink(entry) {
+  return element("a", { class: "docs", href: documentation(entries.get(pointerOf(entry.path))), target: "_blank", rel: "noopener" }, "docs", element("span", { class: "hidden" }, ` of ${entry.dotted}`));
+}
 
 class Field {
   constructor(entry, store) {
@@ -67,7 +75,7 @@ class Field {
     const unit = entry.node.unit ? [element("span", { class: "unit" }, entry.node.unit)] : [];
     const controls = [this.types?.element, this.toggle?.element].filter(Boolean);
     this.element = element("div", { class: "field", "data-path": entry.dotted },
-      element("div", { class: "head" }, this.label, this.badge), element("div", { class: "control" }, this.slot, ...unit, ...controls, this.back), this.error, this.about);
+      element("div", { class: "head" }, this.label, this.badge, docsLink(entry)), element("div", { class: "control" }, this.slot, ...unit, ...controls, this.back), this.error, this.about);
     this.text = [entry.dotted, entry.name.replaceAll("_", " "), entry.node.description, entry.node.unit, entry.node.gui_name, entry.node.step].join(" ").toLowerCase();
   }
 
@@ -139,6 +147,19 @@ class Field {
     if ((modified && !this.changed) || (error && !this.problem)) return false;
     return words.every((word) => this.text.includes(word) || (this.value !== undefined && JSON.stringify(this.value).toLowerCase().includes(word)));
   }
+
+  // How well words name the parameter: 0 is its name, 1 begins with it, 2 has all of them in it, 3 has them elsewhere; half more
+  // for one that is off.
+  rank(words) {
+    return this.nameRank(words) + (this.element.closest("fieldset:disabled") ? 0.5 : 0);
+  }
+
+  nameRank(words) {
+    const [name, dotted, typed] = [this.entry.name.toLowerCase(), this.entry.dotted.toLowerCase(), words.join("_")];
+    if (name === typed || words.some((word) => word === name || word === dotted || (word.includes(".") && dotted.endsWith(`.${word}`)))) return 0;
+    if (name.startsWith(typed)) return 1;
+    return words.every((word) => name.includes(word)) ? 2 : 3;
+  }
 }
 
 // Keys of an open section that the schema does not name.
@@ -149,6 +170,7 @@ class ExtraField extends Field {
     this.element.setAttribute("data-extras", entry.dotted);
     this.label.textContent = "other keys";
     this.owned = entry.children.map((child) => child.name);
+    this.section = entry.pointer;
     this.back.remove();
   }
 
@@ -165,6 +187,11 @@ class ExtraField extends Field {
     this.changed = isObject(value) && Object.keys(value).some((key) => !this.owned.includes(key));
     this.value = undefined;
     this.badge.textContent = this.changed ? "changed" : "";
+  }
+
+  // A mistake in a key is the section's.
+  matches(wanted) {
+    return super.matches(wanted.error && this.isWrong ? { ...wanted, error: false } : wanted);
   }
 }
 
@@ -213,13 +240,40 @@ class SectionBox {
   }
 }
 
+// --- fields that are picked out of their sections
+
+// Shows a part of the form under a heading; it returns to its section later.
+class Pick {
+  constructor(part) {
+    const { entry } = part;
+    this.part = part;
+    this.home = document.createComment("");
+    part.element.replaceWith(this.home);
+    const where = entry.parent.dotted ? [element("p", { class: "where" }, entry.parent.dotted)] : [];
+    this.element = element("fieldset", { class: "pick", "aria-label": entry.dotted }, ...where, part.element);
+  }
+
+  // A section that is off disables what is in it.
+  show() {
+    this.element.disabled = this.home.parentElement.closest("fieldset:disabled") !== null;
+  }
+
+  putBack() {
+    this.home.replaceWith(this.part.element);
+  }
+}
+
 // --- all of it
+
+// Picks of a search; more of them would hide the sections with the rest.
+const MOST_PICKS = 40;
 
 const isNone = (value) => value === null || value === undefined;
 
 class Form {
-  constructor(place, store) {
-    Object.assign(this, { store, place, fields: new Map(), extras: [], sections: new Map() });
+  // `place` has the sections, `first` what is picked out of them.
+  constructor(place, first, store) {
+    Object.assign(this, { store, place, first, fields: new Map(), extras: [], sections: new Map(), picks: [] });
     place.append(...this.build(root));
     for (const section of this.sections.values()) section.parts = this.partsWithin(section);
     this.update(store.document);
@@ -273,6 +327,7 @@ class Form {
     for (const section of this.sections.values()) section.show(document);
     this.showProblems(problems);
     this.showSorter(current(document, entries.get("/spikesorting/sorter")));
+    for (const pick of this.picks) pick.show();
   }
 
   showProblems(problems) {
@@ -284,6 +339,7 @@ class Form {
     }
     for (const [pointer, field] of this.fields) field.showProblems(texts.get(pointer) ?? []);
     for (const [pointer, section] of this.sections) section.showProblems(this.fields.has(pointer) ? [] : texts.get(pointer) ?? []);
+    for (const extra of this.extras) extra.isWrong = Boolean(this.sections.get(extra.section).problem);
     for (const section of this.sections.values()) section.showCount();
   }
 
@@ -296,11 +352,18 @@ class Form {
     this.sorter = sorter;
   }
 
+  // Whether a parameter, or the nearest part around it, is not among those that are shown.
+  isHidden(path) {
+    const { pointer } = nearestEntry(path);
+    const part = this.fields.get(pointer) ?? this.sections.get(pointer);
+    return part === undefined || part.element.closest("[hidden]") !== null;
+  }
+
   openAll(isOpen) {
     for (const details of this.place.querySelectorAll("details")) details.open = isOpen;
   }
 
-  // Shows the field of a path, or the nearest part around it.
+  // Shows the field of a path, or the nearest part around it; the sections have to be shown.
   reveal(path) {
     const entry = nearestEntry(path);
     const field = this.fields.get(entry.pointer);
@@ -309,26 +372,60 @@ class Form {
       part.hidden = false;
       if (part.tagName === "DETAILS") part.open = true;
     }
-    target?.scrollIntoView({ block: "center" });
+    target?.scrollIntoView({ block: field ? "center" : "start" });
     if (field && field.widgetName !== "none") field.focus();
     else target?.querySelector("summary, input")?.focus();
   }
 
-  // Shows the fields that have all the words; returns how many. `@modified` and `@error` are words too.
-  search(text, changedOnly) {
+  // Shows the essential parameters, all of them in their sections, or those that a search asks for: first the ones that it names,
+  // then the sections with the others. Returns how many were found. `@modified` and `@error` are words too.
+  arrange({ text, changedOnly, all }) {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
     const wanted = { words: words.filter((word) => !word.startsWith("@")), modified: changedOnly || words.includes("@modified"), error: words.includes("@error") };
     const isFiltered = words.length > 0 || changedOnly;
+    this.putBack();
     this.rememberOpen(isFiltered);
-    let count = 0;
-    for (const field of [...this.fields.values(), ...this.extras]) {
-      const isShown = !isFiltered || field.matches(wanted);
-      field.element.hidden = !isShown;
-      count += isShown && this.fields.has(field.entry.pointer);
-    }
-    const found = [...this.sections.values()].filter((section) => isFiltered && section.toggle && section.matches(wanted));
-    this.showSections(isFiltered, new Set(found.map((section) => section.element)));
-    return count + found.length;
+    this.place.hidden = !isFiltered && !all;
+    const fields = this.filterFields((field) => !isFiltered || field.matches(wanted));
+    const sections = [...this.sections.values()].filter((section) => isFiltered && (section.toggle || wanted.error) && section.matches(wanted));
+    if (isFiltered && wanted.words.length) this.pickNamed(fields, wanted.words);
+    else if (this.place.hidden) for (const { title, paths } of ESSENTIALS) this.pick(title, paths.map((dotted) => this.partOf(dotted)));
+    this.showSections(isFiltered, new Set(sections.map((section) => section.element)));
+    return fields.length + sections.length;
+  }
+
+  // Shows the fields that pass; returns the parameters among them.
+  filterFields(passes) {
+    for (const field of [...this.fields.values(), ...this.extras]) field.element.hidden = !passes(field);
+    return [...this.fields.values()].filter((field) => !field.element.hidden);
+  }
+
+  // The field of a parameter, or its section where it has several.
+  partOf(dotted) {
+    const pointer = pointerOf(split(dotted));
+    return this.sections.get(pointer) ?? this.fields.get(pointer);
+  }
+
+  // The best names first, in the schema's order among equals.
+  pickNamed(fields, words) {
+    const ranked = fields.filter(({ entry }) => !entry.isSection).map((field) => ({ field, rank: field.rank(words) })).filter(({ rank }) => rank < 3);
+    ranked.sort((a, b) => a.rank - b.rank);
+    this.pick("By name", ranked.slice(0, MOST_PICKS).map(({ field }) => field));
+    if (ranked.length && ranked.length < fields.length) this.first.append(element("h2", {}, "In descriptions, values and sections"));
+  }
+
+  pick(title, parts) {
+    if (!parts.length) return;
+    const picks = parts.map((part) => new Pick(part));
+    for (const pick of picks) pick.show();
+    this.picks.push(...picks);
+    this.first.append(element("section", { class: "group", "aria-label": title }, element("h2", {}, title), ...picks.map((pick) => pick.element)));
+  }
+
+  putBack() {
+    for (const pick of this.picks) pick.putBack();
+    this.picks = [];
+    this.first.replaceChildren();
   }
 
   // Sections that are not found themselves and have nothing to show are not shown; inner ones come first.

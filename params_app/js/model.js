@@ -27,6 +27,13 @@ function enter(node, path, parent) {
   return entry;
 }
 
+// Where the parameter reference describes an entry: its row, or that of the part around it that has one.
+function documentation(entry) {
+  const isNested = entry.isLibrary || (entry.parent.isField && entry.parent.isSection);
+  if (isNested) return documentation(entry.parent);
+  return entry.parent === root && !entry.isSection ? "parameters.html" : `parameters.html#${entry.dotted}`;
+}
+
 // The entry of a path, or of the nearest part around it that the schema has.
 function nearestEntry(path) {
   for (let length = path.length; length >= 0; length -= 1) {
@@ -226,16 +233,94 @@ const root = enter(SCHEMA, [], null);
 
 // --- the command that runs the pipeline
 
+const SORTER = ["spikesorting", "sorter"];
+
 function shellQuoted(text) {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-function commandLine(document, { data, results, sorter, jobs, file }) {
+// `run` has the fields of the page: data, results, jobs, file, slurm, resume, and whether the values go `inline`.
+function commandLine(document, { data, results, jobs, file, slurm, resume, inline }) {
+  const sorter = get(document, SORTER);
   const options = [];
-  if (jobs) options.push(`--n_jobs ${shellQuoted(jobs)}`);
-  // The file's sorter counts more than the option, so that it would say nothing.
-  if (get(document, ["spikesorting", "sorter"]) == null && sorter) options.push(`--sorter ${shellQuoted(sorter)}`);
-  options.push(`--params_file ${shellQuoted(file)}`);
-  const start = [`DATA_PATH=${shellQuoted(data)} RESULTS_PATH=${shellQuoted(results)}`, "./nextflow -C nextflow_local.config run main_multi_backend.nf"];
-  return [...start.map((line) => `${line} \\`), ...options.map((option, index) => `    ${option}${index < options.length - 1 ? " \\" : ""}`)].join("\n");
+  if (typeof sorter === "string") options.push(["--sorter", sorter]);
+  if (inline) options.push(...settings(document).map((setting) => ["--set", setting]));
+  else options.push(["--params", file]);
+  if (jobs) options.push(["--n_jobs", jobs]);
+  if (slurm) options.push(["--profile", "slurm"]);
+  if (resume) options.push(["--resume"]);
+  const lines = [["spikerelay", "run", data, results], ...options].map((words) => words.map(shellQuoted).join(" "));
+  const oneLine = lines.join(" ");
+  return oneLine.length <= 100 ? oneLine : lines.join(" \\\n    ");
+}
+
+// The differences from the defaults as `a.b=value`, but for the sorter; an object where a key cannot be part of a dotted name.
+function settings(document) {
+  const small = reset(differencesOnly(document), SORTER);
+  const values = Object.keys(small).length ? leavesOf(small, []) : [];
+  const paths = new Map(values.map(({ path }) => dottedPart(path)).map((path) => [pointerOf(path), path]));
+  const isWithin = (pointer, other) => pointer.startsWith(`${other}/`);
+  const outer = [...paths].filter(([pointer]) => ![...paths.keys()].some((other) => isWithin(pointer, other)));
+  return outer.map(([, path]) => `${path.join(".")}=${plainText(get(small, path))}`);
+}
+
+function dottedPart(path) {
+  const odd = path.findIndex((key) => !/^[\w$-]+$/.test(key));
+  return odd < 0 ? path : path.slice(0, Math.max(odd, 1));
+}
+
+// The values within a value, with their paths; an object without keys is a value.
+function leavesOf(value, path) {
+  const isInner = isObject(value) && Object.keys(value).length;
+  return isInner ? Object.entries(value).flatMap(([key, item]) => leavesOf(item, [...path, key])) : [{ path, value }];
+}
+
+// A value as a person types it: JSON, or a text without quotes where no JSON looks the same.
+function plainText(value) {
+  const isPlain = typeof value === "string" && value !== "" && value === value.trim() && !/[\n\r]/.test(value) && readJson(value).problems.length;
+  return isPlain ? value : JSON.stringify(value);
+}
+
+// --- the differences as a short text, which other editors open
+
+const SHARED = "#params=";
+// More than any params file has; a damaged or hostile text could unpack to gigabytes.
+const MAX_SHARED = 5_000_000;
+
+async function packed(text) {
+  const bytes = await bytesThrough(text, new CompressionStream("deflate-raw"));
+  const letters = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+  return btoa(letters).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+}
+
+class SharedError extends Error {}
+
+// The JSON of a shared text, with any words before it. A text that a script makes may have the JSON itself, encoded.
+async function jsonOf(text) {
+  const start = text.indexOf(SHARED);
+  const content = text.slice(start + SHARED.length).trim();
+  if (start < 0 || !content) throw new SharedError("no shared text");
+  try {
+    return /^(%7B|\{)/i.test(content) ? decodeURIComponent(content) : await unpacked(content);
+  } catch (error) {
+    throw new SharedError(error.message);
+  }
+}
+
+async function unpacked(text) {
+  const letters = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+  const bytes = Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
+  return new TextDecoder("utf-8", { fatal: true }).decode(await bytesThrough(bytes, new DecompressionStream("deflate-raw")));
+}
+
+async function bytesThrough(content, stream) {
+  const reader = new Blob([content]).stream().pipeThrough(stream).getReader();
+  const parts = [];
+  let size = 0;
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    size += part.value.length;
+    if (size > MAX_SHARED) throw new RangeError("too large");
+    parts.push(part.value);
+  }
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
 }

@@ -1,4 +1,5 @@
-// What is wrong with a document: the schema by ajv, the rules of `pipeline/params_rules.json` and the library's names.
+// What is wrong with a document: the schema by ajv, the rules of `pipeline/params_rules.json`, the library's names, and the
+// curation query.
 "use strict";
 
 // Compiled when it is first asked: the form is there before.
@@ -40,7 +41,8 @@ function allowed(entry) {
   if (!entry.kinds.length) return "null: nothing else is possible";
   if (entry.choices) return `one of ${entry.choices.join(", ")}${orNull}`;
   const kinds = entry.kinds.map((kind) => (kind === "array" && node.items ? `a list of ${itemsOf(node.items)}` : TYPE_NAMES[kind])).join(" or ");
-  const like = node.pattern ? `like ${shown(entry.default)}` : "";
+  const form = entry.default === null ? `of the form ${node.pattern}` : `like ${shown(entry.default)}`;
+  const like = node.pattern ? form : "";
   const bounds = [boundsOf(node), like].filter(Boolean).join(", ");
   const glue = node.items || like ? ", " : " ";
   return [kinds, bounds].filter(Boolean).join(glue) + (node.unit ? ` (${node.unit})` : "") + (orNull && `,${orNull}`);
@@ -100,7 +102,8 @@ function problemsOf(document) {
   if (!isObject(document)) return problems;
   // Valid parts are checked by the rules as well, so that all mistakes are reported at once.
   const rest = problems.reduce((kept, { path }) => without(kept, path), document);
-  const together = [...ruleProblems(resolved(rest)), ...nameProblems(resolved(rest))];
+  const whole = resolved(rest);
+  const together = [...ruleProblems(whole), ...nameProblems(whole), ...textProblemsOf(whole)];
   return [...problems, ...(problems.length ? together.filter(({ path }) => get(document, path) !== undefined) : together)];
 }
 
@@ -191,3 +194,68 @@ function settingProblems(entry, value) {
   const unknown = Object.keys(value).filter((name) => !known.includes(name));
   return unknown.map((name) => ({ path: [...entry.path, name], text: `no such setting in the library${nearest(name, known)}` }));
 }
+
+// --- texts in another language: the curation query and JSON, as capsules/resolve_params/params_file.py checks them
+
+const QUERY = ["curation", "query"];
+const INFO = ["job_dispatch", "spikeinterface_info"];
+const EXTENSIONS = "postprocessing.extensions";
+
+const textProblemsOf = (document) => [...queryProblems(document), ...infoProblems(get(document, INFO))];
+
+function infoProblems(info) {
+  if (typeof info !== "string" || !info.trimStart().startsWith("{")) return [];
+  const { value, problems } = readJson(info);
+  if (problems.length) return [{ path: INFO, text: `not JSON: line ${problems[0].line}, column ${problems[0].column}: ${problems[0].text}` }];
+  return structureProblems(put(emptyObject(), INFO, value));
+}
+
+function queryProblems(document) {
+  const query = get(document, QUERY);
+  if (typeof query !== "string" || !query.trim()) return [];
+  try {
+    const names = new Set(queryLanguage.clausesOf(queryLanguage.parseQuery(query)).flatMap((clause) => clause.names));
+    const texts = [...names].sort().map((name) => absence(name, get(document, split(EXTENSIONS)))).filter(Boolean);
+    return texts.map((text) => ({ path: QUERY, text }));
+  } catch (error) {
+    if (!(error instanceof queryLanguage.QueryError)) throw error;
+    return [{ path: QUERY, text: error.message }];
+  }
+}
+
+// Column of the metrics table -> its extension and its metric.
+const metricOfColumn = new Map(Object.entries(METRICS.columns).flatMap(([extension, metrics]) =>
+  Object.entries(metrics).flatMap(([metric, columns]) => columns.map((column) => [column, { extension, metric }]))));
+
+// Why a name of the query will not be in the table of metrics, and what to do; undefined when it will be.
+function absence(name, extensions) {
+  const column = metricOfColumn.get(name);
+  if (!column) return unknownMetric(name);
+  const { extension, metric } = column;
+  const settings = extensions[extension] ?? null;
+  if (settings === null) return needsExtension(name, extension);
+  const chosen = settings.metric_names ?? null;
+  if (METRICS.multi_channel.includes(metric)) {
+    if (settings.include_multi_channel_metrics || chosen?.includes(metric)) return undefined;
+    return `${name} is not computed: ${EXTENSIONS}.${extension}.include_multi_channel_metrics is false`;
+  }
+  const isChosen = chosen === null || chosen.some((other) => (METRICS.aliases[other] ?? other) === metric);
+  if (!isChosen) return `${name} is not computed: add '${metric}' to ${EXTENSIONS}.${extension}.metric_names`;
+  const missing = missingExtension(metric, settings.metric_params, extensions);
+  return missing && needsExtension(name, missing);
+}
+
+function missingExtension(metric, settings, extensions) {
+  const setting = settings?.[metric]?.amplitude_extension;
+  const needs = setting ? [setting] : METRICS.dependencies[metric];
+  const missing = needs.map((needed) => needed.split("|")).find((ways) => ways.every((way) => (extensions[way] ?? null) === null));
+  return missing?.join(" or ");
+}
+
+function unknownMetric(name) {
+  const several = Object.values(METRICS.columns).find((metrics) => hasOwn(metrics, name));
+  if (several) return `'${name}' is a metric with several values: ${several[name].join(", ")}`;
+  return `no metric '${name}'${nearest(name, [...metricOfColumn.keys()])}`;
+}
+
+const needsExtension = (name, extension) => `${name} needs ${EXTENSIONS}.${extension}, which is off (null); turn it on, or remove ${name} from the query`;

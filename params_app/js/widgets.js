@@ -49,16 +49,11 @@ function anyValue(text) {
   return problems.length ? text : value;
 }
 
-function anyText(value) {
-  const isPlain = typeof value === "string" && value !== "" && value === value.trim() && !/[\n\r]/.test(value) && readJson(value).problems.length;
-  return isPlain ? value : JSON.stringify(value);
-}
-
 // `blank` is the value of an empty field: the empty text, or no value at all.
 function anyWidget(blank) {
   return (edit) => {
     const kind = element("span", { class: "kind" });
-    const inner = lineWidget({}, (text) => (text === "" ? blank : anyValue(text)), anyText)(edit);
+    const inner = lineWidget({}, (text) => (text === "" ? blank : anyValue(text)), plainText)(edit);
     const show = (value) => {
       inner.show(value);
       kind.textContent = value === undefined ? "" : { string: "text", array: "list" }[kindOf(value)] ?? kindOf(value);

@@ -30,7 +30,7 @@ def test_adding_a_parameter(tmp_path):
     schema = json.loads((tmp_path / "pipeline" / "default_params_schema.json").read_text())["properties"]
     assert schema["visualization"]["properties"]["motion"]["properties"]["point_size"]["exclusiveMinimum"] == 0
     assert (
-        "| `motion.point_size` | `3.0` | number (pt), > 0 | `--point-size` |"
+        "`motion.point_size` | `3.0` | number (pt), > 0 | `--point-size` |"
         in (tmp_path / "docs" / "parameters.md").read_text()
     )
     assert subprocess.run([*generate, "--check"], check=False, cwd=tmp_path).returncode == 0

@@ -12,6 +12,12 @@
     });
   },
 
+  // What is wrong within texts that have a language of their own, for each document.
+  textProblems(texts) {
+    const found = (text) => textProblemsOf(resolved(readJson(text).value));
+    return texts.map((text) => found(text).map(({ path, text: words }) => [path.join("."), words]));
+  },
+
   // Each null is toggled twice; returns how many there are, and what was not as before.
   toggleAll() {
     const folds = () => [...document.querySelectorAll("details")].map((details) => details.open).join();

@@ -14,7 +14,8 @@ from capsules.generate import ROOT
 SERVE = ROOT / "params_app" / "serve.py"
 ELSEWHERE = ["/.git/HEAD", "/../.git/HEAD", "/%2e%2e/.git/HEAD", "/..%2f.git/HEAD", "//etc/passwd", "/js/", "/js"]
 ELSEWHERE += ["/serve.py", "/js/../serve.py", "/vendor/../../README.md", "/presets.json", "/index.html/"]
-ELSEWHERE += ["/js%2fpage.js", "/\\..\\README.md", "/vendor/README.md", "/data.js%00", "/pipeline/default_params.json"]
+ELSEWHERE += ["/js%2fpage.js", "/\\..\\README.md", "/vendor/README.md", "/data.js%00"]
+ELSEWHERE += ["/pipeline/default_params.json", "/essentials.json"]
 
 
 def answer(server, path, **headers):
@@ -24,9 +25,10 @@ def answer(server, path, **headers):
 
 
 def test_it_gives_the_app_the_schema_and_the_defaults(editor_server):
-    page = ROOT / "params_app" / "index.html"
+    page, reference = (ROOT / "params_app" / name for name in ("index.html", "parameters.html"))
     schema, defaults = (ROOT / "pipeline" / f"default_params{end}.json" for end in ("_schema", ""))
-    for path, file in (("/", page), (f"/{schema.name}", schema), (f"/{defaults.name}", defaults)):
+    files = {"/": page} | {f"/{file.name}": file for file in (reference, schema, defaults)}
+    for path, file in files.items():
         found = answer(editor_server, path)
         assert found.status == 200
         assert found.read() == file.read_bytes()
