@@ -44,7 +44,7 @@ NAMES = {"told", "held", "found", "given", "one", "fitted", "placed", "looked_at
 CODE = ("capsules/**/*.py", "pipeline/**/*.py", "spikerelay.py")
 TEXTS = ("main_multi_backend.nf", "pipeline/**/*.nf", "pipeline/*.groovy", "pipeline/*.config", "*.config")
 TEXTS += (
-    "params_app/*.html",
+    "params_app/index.html",
     "params_app/js/*.js",
     "capsules/**/*.jinja",
     "capsules/**/*.js",

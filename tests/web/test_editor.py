@@ -602,9 +602,10 @@ def test_the_first_screen_has_the_essentials(editor):
     assert document_of(editor) == {"curation": {"query": "snr > 4"}}
 
 
-def test_an_essential_parameter_of_a_section_that_is_off_cannot_be_edited(editor):
-    import_text(editor, '{"nwb": {"ecephys": null}, "spikesorting": {"sorter": "lupin"}}')
-    box = field(editor, "nwb.ecephys.write_lfp").locator("input").first
+def test_a_picked_parameter_of_a_section_that_is_off_cannot_be_edited(editor):
+    import_text(editor, '{"postprocessing": {"extensions": {"waveforms": null, "principal_components": null}}}')
+    editor.locator("#search").fill("ms_before")
+    box = field(editor, "postprocessing.extensions.waveforms.ms_before").locator("input").first
     assert box.is_disabled()
     editor.locator("#undo").click()
     assert box.is_enabled()
