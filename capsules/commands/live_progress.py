@@ -150,11 +150,13 @@ class _Reader:
         return "running" if is_dispatched else "listing the recordings"
 
     def _seconds(self) -> float:
-        """Since the run began, or that it took."""
+        """Since the run began, or that it took; 0 when it stopped: the trace lacks the tasks that ran then."""
         try:
             if self.is_live:
                 return max(0.0, self.now.timestamp() - (self.results / LOCK).stat().st_mtime)
         except OSError:
+            return 0
+        if not any(stage == "results" for stage, _ in self.trace):
             return 0
         times = [time for row in self.trace.values() if row.status != "CACHED" for time in row.times]
         return (max(times) - min(times)).total_seconds() if times else 0
