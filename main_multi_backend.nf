@@ -52,7 +52,8 @@ workflow {
     NWB_FILES(blocks, RECORDINGS.out.sortings, RECORDINGS.out.curated, runs)
     SESSION_RESULTS(sessions, RECORDINGS.out.folders.mix(NWB_FILES.out.folders), runs)
 
-    if (params.release_intermediates) {
+    // As text: `--release_intermediates false` may arrive as one, and a text that is not empty counts as true.
+    if ("${params.release_intermediates}" == 'true') {
         // Once everything is published.
         ended = SESSION_RESULTS.out.done.toList()
         workflow.onComplete { ended.val.each { session, folders -> release(session, folders) } }

@@ -72,6 +72,20 @@ def chosen_options(arguments: argparse.Namespace) -> dict[str, Any]:
     return options | ({"set": shlex.join(options["set"])} if "set" in options else {})
 
 
+def convert_texts(options: dict[str, Any]) -> dict[str, Any]:
+    """The options with counts and switches as values.
+
+    Nextflow 26.04 leaves what was typed as text, and so do earlier ones with NXF_DISABLE_PARAMS_TYPE_DETECTION.
+    """
+    converted = dict(options)
+    for name, value in options.items():
+        if name in LEAST and isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value):
+            converted[name] = int(value)
+        elif name in (*SWITCHES, "slurm_scratch") and str(value).lower() in ("true", "false"):
+            converted[name] = str(value).lower() == "true"
+    return converted
+
+
 def option_problems(options: dict[str, Any]) -> list[str]:
     """What is wrong with each option."""
     problems = []

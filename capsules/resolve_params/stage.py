@@ -29,6 +29,7 @@ from capsules.resolve_params.machine.folders import (
     record_command,
     results_problems,
 )
+from capsules.resolve_params.options import convert_texts
 from capsules.resolve_params.params_file import differences
 from capsules.resolve_params.resolve import Resolved, guess_input, resolve
 from capsules.resolve_params.sheet import Session, sessions_of
@@ -76,6 +77,7 @@ def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
     Rejected
         With every problem of the run.
     """
+    run |= {"options": convert_texts(run["options"])}
     options, launch_folder = run["options"], Path(run["launch_folder"])
     owner = json.loads(run.get("results_held_by") or "null")
     sessions, resolved_of = check_run(

@@ -8,6 +8,7 @@ import pytest
 from capsules import generate
 from capsules.common.errors import Rejected
 from capsules.common.units.metric_names import metric_columns
+from capsules.resolve_params.options import convert_texts
 from capsules.resolve_params.params import PipelineParams
 from capsules.resolve_params.resolve import resolve
 
@@ -366,3 +367,19 @@ def test_the_metrics_columns_are_those_of_the_installed_library():
         columns = [column for given in metrics.values() for column in given]
         assert columns == list(get_extension_class(extension).get_metric_columns())
         assert len(set(columns)) == len(columns)
+
+
+def test_options_that_arrive_as_texts_become_values(tmp_path):
+    texts = {"n_jobs": "4", "max_cpus": "2", "overwrite": "false", "release_intermediates": "true", "slurm_jobs": "9"}
+    values = convert_texts(texts | {"slurm_scratch": "false", "max_memory": "16 GB", "params_file": "1"})
+    assert values == {
+        "n_jobs": 4, "max_cpus": 2, "overwrite": False, "release_intermediates": True, "slurm_jobs": 9,
+        "slurm_scratch": False, "max_memory": "16 GB", "params_file": "1",
+    }  # fmt: skip
+    wrong = convert_texts(SORTER | {"n_jobs": "1.5", "n_gpus": "-1", "overwrite": "perhaps", "max_cpus": "0"})
+    assert problems(wrong, tmp_path) == [
+        "--n_jobs: must be an integer of at least 1; got '1.5'",
+        "--n_gpus: must be an integer of at least 0; got '-1'",
+        "--max_cpus: must be an integer of at least 1; got 0",
+        "--overwrite: takes no value; got 'perhaps'",
+    ]
