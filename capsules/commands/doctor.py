@@ -14,6 +14,7 @@ from pathlib import Path
 
 from capsules.commands.doctor_checks import BROKEN, CHECKS
 from capsules.commands.findings import Check, Finding, Places
+from capsules.commands.layout import Page, print_pages
 from capsules.common.installation import SETUP
 
 
@@ -25,10 +26,16 @@ def run(arguments: argparse.Namespace) -> int:
             launch=Path.cwd(),
         )
     )
-    print(*findings, sep="\n")
-    fixes = sum(finding.level == "fix" for finding in findings)
-    print(f"\n{fixes} to fix" if fixes else "\nnothing to fix")
-    return 1 if fixes else 0
+    page = report(findings)
+    print_pages([page])
+    return 1 if page.problems else 0
+
+
+def report(findings: list[Finding]) -> Page:
+    """The findings as a page: what to fix first, notes last."""
+    texts = {level: [finding.line for finding in findings if finding.level == level] for level in ("fix", "ok", "note")}
+    heading = f"{len(texts['fix'])} to fix" if texts["fix"] else "nothing to fix"
+    return Page(f"this machine: {heading}", texts["fix"], {"good": texts["ok"]}, texts["note"])
 
 
 def run_checks(places: Places) -> list[Finding]:

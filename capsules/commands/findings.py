@@ -20,8 +20,9 @@ class Finding:
     level: Literal["ok", "note", "fix"]
     text: str
 
-    def __str__(self) -> str:
-        return f"{self.level:<5} {' '.join(self.text.split())}"
+    @property
+    def line(self) -> str:
+        return " ".join(self.text.split())
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from capsules.commands.layout import Page, print_pages
 from capsules.common.contract import STAGES
-from capsules.common.errors import Rejected, SpikeRelayError, printable
+from capsules.common.errors import Rejected, SpikeRelayError
 from capsules.common.facts import JobDispatchFacts, facts_of
 from capsules.common.recordings.job import Job, read_jobs
 from capsules.common.tasks.command_line import read_section
@@ -29,12 +30,12 @@ def run(arguments: argparse.Namespace) -> int:
     flags.add_params(parser, JobDispatchParams)
     values = flags.parse(parser, arguments.arguments)
     params = read_section(JobDispatchParams, None, values, "job_dispatch") if values else None
-    lines, good = inspect_folder(data, params)
-    print(*map(printable, lines), sep="\n")
-    return 0 if good else 1
+    page = inspect_folder(data, params)
+    print_pages([page])
+    return 1 if page.problems else 0
 
 
-def inspect_folder(data: Path, params: JobDispatchParams | None) -> tuple[list[str], bool]:
+def inspect_folder(data: Path, params: JobDispatchParams | None) -> Page:
     """List the recordings of a data folder and the streams that are not sorted.
 
     Parameters
@@ -45,9 +46,8 @@ def inspect_folder(data: Path, params: JobDispatchParams | None) -> tuple[list[s
 
     Returns
     -------
-    lines : list of str
-    good : bool
-        Whether all recordings can be read.
+    Page
+        Its problems are the recordings that cannot be read.
     """
     if params is None:
         name = guess_format(data)
@@ -55,10 +55,12 @@ def inspect_folder(data: Path, params: JobDispatchParams | None) -> tuple[list[s
             raise SpikeRelayError(f"{data}: none or several known formats; give --input, one of {', '.join(LOADERS)}")
         params = JobDispatchParams(input=name)
     jobs, dispatch = find_jobs(params, data)
-    lines = [f"{len(jobs)} recordings in {data}, read as {params.input}"]
-    for job in jobs:
-        lines += recording_lines(job, job.failure)
-    return [*lines, *left_out_lines(dispatch)], not any(job.failure for job in jobs)
+    return Page(
+        f"{len(jobs)} recordings in {data}, read as {params.input}",
+        [f"{job.id} fails: {job.failure}" for job in jobs if job.failure],
+        {job.id: list(recording_lines(job)) for job in jobs} | {"not sorted": not_sorted(dispatch)},
+        warnings_of(jobs, dispatch),
+    )
 
 
 def find_jobs(params: JobDispatchParams, data: Path) -> tuple[list[Job], Record]:
@@ -69,23 +71,24 @@ def find_jobs(params: JobDispatchParams, data: Path) -> tuple[list[Job], Record]
         return read_jobs(Path(folder) / "jobs.json"), task.record
 
 
-def recording_lines(job: Job, failure: str | None) -> Iterator[str]:
-    """A recording's id, what was detected of it, and why it would fail."""
-    yield ""
-    yield job.id
-    if failure or job.skip:
-        yield f"  {'fails' if failure else 'skipped'}: {failure or job.skip}"
+def recording_lines(job: Job) -> Iterator[str]:
+    """What was detected of a recording."""
+    if job.skip:
+        yield f"skipped: {job.skip}"
     if not job.num_channels:
         return
     segments = f"segments {', '.join(str(index + 1) for index in job.segments)}"
     facts = [f"{job.num_channels} channels", f"{job.sampling_frequency_hz:g} Hz", f"{job.duration_s:g} s ({segments})"]
     facts += [job.dtype, f"{job.megabytes:.1f} MB", f"probe {job.probe or 'unknown'}"]
-    yield "  " + ", ".join(facts + ([f"group {job.group}"] if job.group else []))
-    yield "  time: " + ("counted by samples" if job.regular_clock else "by the instrument's timestamps")
-    yield from (f"  warning: {warning}" for warning in job.warnings)
+    yield ", ".join(facts + ([f"group {job.group}"] if job.group else []))
+    yield "time: " + ("counted by samples" if job.regular_clock else "by the instrument's timestamps")
 
 
-def left_out_lines(record: Record) -> list[str]:
-    """The streams that job dispatch does not sort, and its warnings."""
-    left_out = [*facts_of(record, JobDispatchFacts).not_sorted, *record["warnings"]]
-    return ["", "not sorted:", *(f"  {line}" for line in left_out)] if left_out else []
+def not_sorted(record: Record) -> list[str]:
+    """The streams that job dispatch does not sort."""
+    return list(facts_of(record, JobDispatchFacts).not_sorted)
+
+
+def warnings_of(jobs: list[Job], record: Record) -> list[str]:
+    """The warnings about each recording, and about the data folder."""
+    return [f"{job.id}: {warning}" for job in jobs for warning in job.warnings] + list(record["warnings"])

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from capsules.commands.inspect import find_jobs, left_out_lines, recording_lines
+from capsules.commands.inspect import find_jobs, not_sorted, recording_lines, warnings_of
+from capsules.commands.layout import Page, print_pages
+from capsules.commands.rates import describe_time
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
-from capsules.common.errors import Rejected, SpikeRelayError, printable
+from capsules.common.errors import Rejected, SpikeRelayError
 from capsules.common.recordings.job import Job
 from capsules.parameters.problems import quote
 from capsules.parameters.rules import rate_problems
@@ -36,40 +38,36 @@ def run(arguments: argparse.Namespace) -> int:
     options = chosen_options(arguments)
     data = str(arguments.data.absolute()) if arguments.data else os.environ.get("DATA_PATH")
     results = arguments.results or Path(os.environ.get("RESULTS_PATH") or "results")
-    lines, good = plan_sessions(options, data, arguments.work.absolute(), results.absolute())
-    print(*map(printable, lines), sep="\n")
-    return 0 if good else 1
+    pages = plan_sessions(options, data, arguments.work.absolute(), results.absolute())
+    print_pages(pages)
+    return 1 if any(page.problems for page in pages) else 0
 
 
-def plan_sessions(options: dict[str, Any], data: str | None, work: Path, results: Path) -> tuple[list[str], bool]:
+def plan_sessions(options: dict[str, Any], data: str | None, work: Path, results: Path) -> list[Page]:
     """Plan a run over a data folder, or over the sessions of a sheet; parameters and errors as for `plan`."""
     sessions = sessions_of(options, Path.cwd(), data)
     if problems := [problem for session in sessions for problem in data_problems(session.data, session.source)]:
         raise Rejected(problems)
-    lines: list[str] = []
-    all_good = True
+    pages: list[Page] = []
     all_written: list[Written] = []
     for session in sessions:
-        if session.name:
-            lines += ["", f"session {session.name}"]
+        own_options = options | {"params_file": session.params_file}
         try:
-            own_options = options | {"params_file": session.params_file}
-            planned, good, written = plan(own_options, session.data_folder, work, session.results(results))
+            page, written = plan(own_options, session.data_folder, work, session.results(results))
+            page.heading = f"session {session.name}: {page.heading}" if session.name else page.heading
         except SpikeRelayError as error:
             if not session.name:
                 raise
-            planned, good, written = [f"  fails: {error}"], False, []
-        lines += planned
-        all_good = all_good and good
+            page, written = Page(f"session {session.name}", [str(error)]), []
+        pages.append(page)
         all_written += written
     if len(sessions) > 1:
-        disk, fits = _disk_lines(all_written, work, results)
-        lines += ["", "disk, all sessions together:", *disk]
-        all_good = all_good and fits
-    return lines, all_good
+        disk, short = _disk_lines(all_written, work, results)
+        pages.append(Page(f"all {len(sessions)} sessions together", short, {"disk": disk}))
+    return pages
 
 
-def plan(options: dict[str, Any], data: Path, work: Path, results: Path) -> tuple[list[str], bool, list[Written]]:
+def plan(options: dict[str, Any], data: Path, work: Path, results: Path) -> tuple[Page, list[Written]]:
     """Plan a run.
 
     Parameters
@@ -81,10 +79,8 @@ def plan(options: dict[str, Any], data: Path, work: Path, results: Path) -> tupl
 
     Returns
     -------
-    lines : list of str
-        The plan, for the user.
-    good : bool
-        Whether every recording can be read, the parameters fit it, and the disks have enough space.
+    page : Page
+        Its problems: recordings that cannot be read or that the parameters do not fit, and too little disk.
     written : list of Written
 
     Raises
@@ -101,17 +97,22 @@ def plan(options: dict[str, Any], data: Path, work: Path, results: Path) -> tupl
     resolved.notes += missing_models(resolved, Path.cwd())
     jobs, dispatch = find_jobs(resolved.params.job_dispatch, data)
     broken = {job.id: reason for job in jobs if (reason := find_failure(job, resolved))}
-    written = forecast([job for job in jobs if job.id not in broken], resolved.params, resolved.sorters)
-    lines = [f"{len(jobs)} recordings in {data}, sorted by {' and by '.join(resolved.sorters)}", *resolved.notes]
+    sound = [job for job in jobs if job.id not in broken]
+    sorted_jobs = [job for job in sound if not job.skip]
+    written = forecast(sound, resolved.params, resolved.sorters)
+    disk, short = _disk_lines(written, work, results)
+    parts = {"expected time": describe_time(sorted_jobs, RECORDING_STAGES, resolved, options)}
     for job in jobs:
-        lines += _job_lines(job, broken.get(job.id), written)
+        stages = RECORDING_STAGES if job in sorted_jobs else []
+        parts[job.id] = [*recording_lines(job), *(_size_line(stage, [job], written) for stage in stages)]
     for block in dict.fromkeys(job.block for job in jobs):
-        lines += _block_lines(block, [job for job in jobs if job.block == block and job.id not in broken], written)
-    lines += left_out_lines(dispatch)
-    disk, fits = _disk_lines(written, work, results)
-    lines += ["", "disk:", *disk]
-    lines += ["", "parameters that are not the default:", *_parameter_lines(resolved)]
-    return lines, not broken and fits, written
+        of_block = [job for job in sound if job.block == block]
+        parts[f"nwb/{block}.nwb"] = [_size_line(stage, of_block, written) for stage in BLOCK_STAGES]
+    parts |= {"not sorted": not_sorted(dispatch), "disk": disk}
+    parts["parameters that are not the default"] = list(_parameter_lines(resolved))
+    heading = f"{len(jobs)} recordings in {data}, sorted by {' and by '.join(resolved.sorters)}"
+    problems = [f"{id} fails: {reason}" for id, reason in broken.items()] + short
+    return Page(heading, problems, parts, [*resolved.notes, *warnings_of(jobs, dispatch)]), written
 
 
 def find_failure(job: Job, resolved: Resolved) -> str | None:
@@ -125,18 +126,6 @@ def find_failure(job: Job, resolved: Resolved) -> str | None:
     return "; ".join(dict.fromkeys(problems)) or None
 
 
-def _job_lines(job: Job, failure: str | None, written: list[Written]) -> Iterator[str]:
-    yield from recording_lines(job, failure)
-    if not failure and not job.skip:
-        yield from (_size_line(stage, [job], written) for stage in RECORDING_STAGES)
-
-
-def _block_lines(block: str, jobs: list[Job], written: list[Written]) -> Iterator[str]:
-    yield ""
-    yield f"nwb/{block}.nwb"
-    yield from (_size_line(stage, jobs, written) for stage in BLOCK_STAGES)
-
-
 def _size_line(stage: str, jobs: list[Job], written: list[Written]) -> str:
     """A stage's task on one job, or on the jobs of a block."""
     size = STAGES[stage].size
@@ -144,24 +133,23 @@ def _size_line(stage: str, jobs: list[Job], written: list[Written]) -> str:
     minutes = size.time_min(sum(job.megabytes for job in jobs))
     place = {job.block for job in jobs} if stage in BLOCK_STAGES else {job.id for job in jobs}
     megabytes = sum(entry.work_mb for entry in written if entry.stage == stage and entry.recording in place)
-    return f"  {stage:<15} {memory_gb:5.1f} GB, at most {minutes:.0f} min; writes about {shown_size(megabytes)}"
+    return f"{stage:<15} {memory_gb:5.1f} GB, at most {minutes:.0f} min; writes about {shown_size(megabytes)}"
 
 
-def _disk_lines(written: list[Written], work: Path, results: Path) -> tuple[list[str], bool]:
-    """What is written where, and whether it fits."""
+def _disk_lines(written: list[Written], work: Path, results: Path) -> tuple[list[str], list[str]]:
+    """What is written where, and what does not fit."""
     lines = [
-        f"  about {shown_size(megabytes)} of {name} in {folder}, where {shown_size(free_mb(folder))} are free"
+        f"about {shown_size(megabytes)} of {name} in {folder}, where {shown_size(free_mb(folder))} are free"
         for name, folder, megabytes in needs(written, work, results)
     ]
     if one_file_system(work, results):
-        lines.append(f"  the results in {results} are links to them, and take no additional space")
-    short = shortages(written, work, results)
-    return [*lines, *(f"  {line}" for line in short)], not short
+        lines.append(f"the results in {results} are links to them, and take no additional space")
+    return lines, shortages(written, work, results)
 
 
 def _parameter_lines(resolved: Resolved) -> Iterator[str]:
     changed = differences(resolved.params)
     for dotted, (default, value) in changed.items():
-        yield f"  {dotted}: {quote(default)} -> {quote(value)} ({resolved.origins[dotted]})"
+        yield f"{dotted}: {quote(default)} -> {quote(value)} ({resolved.origins[dotted]})"
     if not changed:
-        yield "  none"
+        yield "none"

@@ -77,7 +77,7 @@ def resolve_run(run: dict[str, Any]) -> dict[str, Any]:
     Rejected
         With every problem of the run.
     """
-    run |= {"options": convert_texts(run["options"])}
+    run = run | {"options": convert_texts(run["options"])}
     options, launch_folder = run["options"], Path(run["launch_folder"])
     owner = json.loads(run.get("results_held_by") or "null")
     sessions, resolved_of = check_run(

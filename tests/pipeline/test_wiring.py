@@ -330,6 +330,8 @@ def test_the_manuals_example_planned(pipeline):
         IMEC1,
         "spikesorting ",
         "GB, at most",
+        "expected time:",
+        "kilosort4 sorts on",
         f"nwb/{BLOCK}.nwb",
     ):
         assert text in planned.stdout

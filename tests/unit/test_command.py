@@ -31,7 +31,8 @@ def test_validate(params_file):
     assert bad.returncode == 2
     assert "line 1, column 15: curation.qery: unknown parameter; did you mean 'query'?" in bad.stderr
     missing = spikerelay("validate", "nowhere.json")
-    assert (missing.returncode, missing.stderr) == (2, "nowhere.json: No such file or directory\n")
+    assert missing.returncode == 2
+    assert missing.stderr.endswith("\n\nproblems:\n  nowhere.json: No such file or directory\n")
 
 
 def test_params_diff(params_file):

@@ -113,14 +113,14 @@ def test_the_plan_tells_whether_all_sessions_fit_together(tiny_session, sheet, t
     sheet(f"data,session\n{tiny_session},one\n{tiny_session},two\n")
     monkeypatch.chdir(tmp_path)
     options = SORTER | {"sessions": "sheet.csv"}
-    lines, good = plan_sessions(options, None, tmp_path / "work", tmp_path / "results")
-    assert good, lines
+    pages = plan_sessions(options, None, tmp_path / "work", tmp_path / "results")
+    assert not any(page.problems for page in pages), pages
+    lines = [line for page in pages for line in page.parts["disk"]]
     one, two, both = [float(line.split()[1]) for line in lines if "of work files in" in line]
     assert one == two == pytest.approx(both / 2, abs=1)
     monkeypatch.setattr(disk, "free_mb", lambda folder: 1.5 * one)
-    lines, good = plan_sessions(options, None, tmp_path / "work", tmp_path / "results")
-    assert not good
-    (short,) = [line for line in lines if "do not fit" in line]
+    (*_, together) = plan_sessions(options, None, tmp_path / "work", tmp_path / "results")
+    (short,) = [problem for problem in together.problems if "do not fit" in problem]
     assert f"about {both:.0f} MB of work files" in short
 
 
