@@ -7,6 +7,7 @@ import os
 import time
 
 from capsules.commands.run import LOCAL, launch
+from capsules.commands.setup import prepare
 from capsules.common.installation import ROOT
 from capsules.demo.recordings import ProbeSpec, cached_spikeglx, truth_folders
 from capsules.demo.score import score, table
@@ -23,6 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     cached_spikeglx(data, PROBES)
     # Nextflow's records and the work folder are where it is started.
     os.chdir(folder)
+    prepare()
     begin = time.monotonic()
     options = {"n_jobs": os.cpu_count(), "sorter": "spykingcircus2", "job_dispatch_args": "--input spikeglx"}
     if code := launch(options, str(data), results, ROOT / LOCAL):
