@@ -254,19 +254,30 @@ function commandLine(document, { data, results, jobs, file, slurm, resume, inlin
   return oneLine.length <= 100 ? oneLine : lines.join(" \\\n    ");
 }
 
-// The differences from the defaults as `a.b=value`, but for the sorter; an object where a key cannot be part of a dotted name.
+// The differences from the defaults as `a.b=value`, but for the sorter.
 function settings(document) {
   const small = reset(differencesOnly(document), SORTER);
   const values = Object.keys(small).length ? leavesOf(small, []) : [];
-  const paths = new Map(values.map(({ path }) => dottedPart(path)).map((path) => [pointerOf(path), path]));
+  const paths = new Map(values.map(({ path }) => settablePart(path)).map((path) => [pointerOf(path), path]));
   const isWithin = (pointer, other) => pointer.startsWith(`${other}/`);
   const outer = [...paths].filter(([pointer]) => ![...paths.keys()].some((other) => isWithin(pointer, other)));
-  return outer.map(([, path]) => `${path.join(".")}=${plainText(get(small, path))}`);
+  return outer.map(([, path]) => `${path.join(".")}=${settingText(path, get(small, path))}`);
 }
 
-function dottedPart(path) {
-  const odd = path.findIndex((key) => !/^[\w$-]+$/.test(key));
-  return odd < 0 ? path : path.slice(0, Math.max(odd, 1));
+// A parameter that is an object is set as a whole, and so is the part around a key that a dotted name cannot have.
+function settablePart(path) {
+  for (let length = 1; length < path.length; length += 1) {
+    const entry = entries.get(pointerOf(path.slice(0, length)));
+    const isWhole = !entry?.isSection || entry.isField || entry.children.some((child) => child.isLibrary && child.isSection);
+    if (isWhole || !/^[\w$-]+$/.test(path[length])) return path.slice(0, length);
+  }
+  return path;
+}
+
+// The text of a parameter that is a text is not quoted; the library's settings, whose type is not known, are JSON or else text.
+function settingText(path, value) {
+  const isText = typeof value === "string" && entries.get(pointerOf(path))?.kinds.includes("string");
+  return isText ? value : plainText(value);
 }
 
 // The values within a value, with their paths; an object without keys is a value.
