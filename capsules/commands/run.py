@@ -8,11 +8,13 @@ import re
 import shlex
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from capsules.commands.live import watch
 from capsules.commands.setup import prepare
 from capsules.common.errors import Rejected, nearest, printable
 from capsules.common.installation import ROOT, launcher_environment
@@ -71,7 +73,7 @@ def launch(
 
 
 def start(command: list[str], environment: dict[str, str], results: Path) -> int:
-    """Run Nextflow to its end, and return its exit code."""
+    """Run Nextflow to its end with a view of its progress, and return its exit code."""
     processes: list[subprocess.Popen[bytes]] = []
     ended = threading.Event()
 
@@ -84,9 +86,12 @@ def start(command: list[str], environment: dict[str, str], results: Path) -> int
     # tasks. Not SIG_IGN, which Nextflow would inherit.
     before = signal.signal(signal.SIGINT, lambda *_: None), signal.signal(signal.SIGTERM, end)
     try:
-        processes.append(subprocess.Popen(command, env=environment))
-        if ended.is_set():
-            end()
+        with tempfile.NamedTemporaryFile(prefix="nextflow_", suffix=".log") as log:
+            words = [*command, "-ansi-log", "false"]
+            processes.append(subprocess.Popen(words, env=environment, stdout=log, stderr=subprocess.STDOUT))
+            if ended.is_set():
+                end()
+            watch(processes[0], results, Path(log.name))
         code = processes[0].wait()
     finally:
         signal.signal(signal.SIGINT, before[0])
@@ -164,8 +169,9 @@ def _option_words(options: dict[str, Any]) -> list[str]:
 
 def _print_plan(options: dict[str, Any], data: str | None, work: Path, results: Path) -> int:
     # It imports SpikeInterface, which a run needs in its tasks alone.
+    from capsules.commands.layout import print_pages
     from capsules.commands.plan import plan_sessions
 
-    lines, good = plan_sessions(options, data, work.absolute(), results)
-    print(*map(printable, lines), sep="\n")
-    return 0 if good else 1
+    pages = plan_sessions(options, data, work.absolute(), results)
+    print_pages(pages)
+    return 1 if any(page.problems for page in pages) else 0
