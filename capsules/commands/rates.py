@@ -54,7 +54,8 @@ class Machine:
 
     def cores_of(self, recordings: int) -> int:
         """The cores of a recording's task, as `cores_of` in pipeline/modules/capsule.nf shares them."""
-        return max(1, (self.cores - 1 if self.cores > 3 else self.cores) // max(1, recordings))
+        shared = self.cores - 1 if self.cores > 3 else self.cores
+        return max(1, shared // max(1, recordings))
 
 
 def machine_of(options: dict[str, Any]) -> Machine:

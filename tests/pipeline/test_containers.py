@@ -123,6 +123,7 @@ def test_the_dockerfile_copies_what_is_there():
     assert set(names) == {
         "capsule_versions.env",
         "pyproject.toml",
+        "hatch_build.py",
         "README.md",
         "spikerelay.py",
         "capsules",
