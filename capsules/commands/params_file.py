@@ -15,13 +15,16 @@ from capsules.resolve_params.params_file import differences, validate_file
 
 SHOWN_BEFORE, SHOWN_AFTER = 60, 40
 """Of a long line, the letters around the mistake."""
+MOST_MARKED = 10
+"""Problems whose place in the line is marked."""
 
 
 def validate(arguments: argparse.Namespace) -> int:
     try:
         validate_file(arguments.file)
     except Rejected as refusal:
-        problems = [mark_place(problem, arguments.file) for problem in refusal.problems]
+        problems = refusal.problems
+        problems = [mark_place(problem, arguments.file) for problem in problems[:MOST_MARKED]] + problems[MOST_MARKED:]
         print_pages([Page(f"{arguments.file}: {len(problems)} to correct", problems)], sys.stderr)
         return 2
     print_pages([Page(f"{arguments.file}: good")])

@@ -28,13 +28,13 @@ class DriftLocalization(Section):
 
 
 class Drift(Section):
-    detection: DriftDetection | None = param(
-        None,
-        "Detects other peaks for the drift map. null: the peaks that preprocessing detected to estimate the motion are "
-        "drawn, all of them and at no cost; where it left none, peaks are detected with this section's defaults.",
+    detection: DriftDetection = param(
+        DriftDetection(),
+        "Which peaks are drawn. With the defaults of this section and of `localization` those that preprocessing "
+        "detected to estimate the motion, where it did; with other values peaks are detected anew.",
     )
-    localization: DriftLocalization | None = param(
-        None, "How other peaks are localised on the probe; null: as in the peaks of preprocessing, or its defaults."
+    localization: DriftLocalization = param(
+        DriftLocalization(), "How peaks that are detected anew are localised on the probe."
     )
     n_skip: int = param(
         30,

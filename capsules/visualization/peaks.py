@@ -35,13 +35,13 @@ def detect_drift_peaks(task: Task[VisualizationParams], traces: BaseRecording, i
         SpikeInterface's `motion_info`, whose peaks are used unless other settings are asked for.
     """
     asked = task.params.drift
-    localization = {"method": "center_of_mass", **(asked.localization or DriftLocalization()).model_dump()}
-    detection = {"method": "locally_exclusive", **(asked.detection or DriftDetection()).model_dump()}
+    localization = {"method": "center_of_mass", **asked.localization.model_dump()}
+    detection = {"method": "locally_exclusive", **asked.detection.model_dump()}
     detection["radius_um"] = localization["radius_um"]
     facts = task.input_facts(PreprocessingFacts)
     # None when a selection of the peaks was saved.
     known = None if facts.peaks is None else facts.peaks.settings
-    any_will_do = asked.detection is None and asked.localization is None
+    any_will_do = (asked.detection, asked.localization) == (DriftDetection(), DriftLocalization())
     if (
         info is not None
         and known is not None

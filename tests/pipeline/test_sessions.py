@@ -45,7 +45,7 @@ def test_each_session_has_its_own_results(pipeline, variant):
     assert "no Open Ephys recording" in sessions["broken"]["reason"]
     assert [len(session_status(finished, name)["recordings"]) for name in ("one", "two")] == [1, 1]
     assert [params_of(finished, name)["nwb"]["ecephys"]["write_lfp"] for name in ("one", "two")] == [True, False]
-    assert "Overview:" in finished.output
+    assert f"-> {finished.results / 'sessions.html'}" in finished.output
     # The data folder's name was not run.
     assert not [path for path in pipeline.folder.rglob("two") if path.is_file()]
     for name in ("one", "two"):

@@ -243,7 +243,7 @@ def test_a_recording_that_cannot_be_read_is_skipped(data, tmp_path):
     assert (task.record["status"], task.record["reason"]) == ("skipped", "the file is cut off")
 
 
-ASKED = {"detection": {"detect_threshold": 5}}
+ASKED = {"detection": {"detect_threshold": 6}}
 
 
 @pytest.mark.parametrize(
@@ -251,9 +251,9 @@ ASKED = {"detection": {"detect_threshold": 5}}
     rest_is_slow(
         [
             ({}, {"detect_threshold": 6}, True),
-            (ASKED, {"detect_threshold": 6}, False),
-            ({"localization": {}}, {"detect_threshold": 6}, False),
-            (ASKED, {}, True),
+            (ASKED, {"detect_threshold": 5}, False),
+            ({"localization": {"radius_um": 90.0}}, {"detect_threshold": 6}, False),
+            (ASKED, {"detect_threshold": 6}, True),
             ({}, {"motion_applied": True}, False),
         ]
     ),
@@ -282,7 +282,7 @@ def test_peaks_kept_by_preprocessing_are_drawn_unless_others_are_asked_for(asked
     task.inputs = inputs
     stage.run(task)
     assert task.record["facts"]["peaks_found_by"] == ("preprocessing" if taken else "visualization")
-    assert task.record["facts"]["peaks"] == len(peaks)
+    assert (task.record["facts"]["peaks"] == len(peaks)) == (taken or not asked)
 
 
 def test_the_shortest_snippet_is_one_sample(truth):

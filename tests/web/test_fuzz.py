@@ -20,7 +20,7 @@ BRING_IN = """texts => {
             () => { if (!link) openLink(); },
             () => open(text, text),
             () => open(JSON.stringify({ curation: { query: text }, [text]: text }), text),
-            () => { part("search").value = text; search(); part("file-name").value = text; showCommand(); },
+            () => { part("search").value = text; arrange(); part("file-name").value = text; showCommand(); },
             () => { part("text").value = text; validate(); compareWith(text, text); },
         ];
         for (const way of ways) {
