@@ -45,7 +45,7 @@ def explain(name: str | None) -> Iterator[str]:
     Raises
     ------
     Rejected
-        When there is no such parameter; the message suggests near names.
+        When the parameter is unknown; the message suggests similar names.
     """
     if name is None:
         yield from _section_lines((), PipelineParams)

@@ -309,7 +309,6 @@ class Bench:
             arguments = ("--inputs", str(inputs))
             postprocessing = measured.stage("postprocessing", output, *arguments, n_jobs=len(cores))
             self.record("hour", self.time("postprocessing", postprocessing, cores) | {"duration_s": duration_s})
-        shutil.rmtree(longer.data)
         return rates_table(self.parts["hour"])
 
     def sort_again(self) -> str:

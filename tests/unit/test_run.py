@@ -90,8 +90,8 @@ def test_profiles(started, spikerelay):
     ],
 )
 def test_a_mistake_is_rejected_before_nextflow_starts(words, complaint, started, spikerelay):
-    code, _, told = spikerelay("run", *words)
-    assert (code, complaint in told) == (2, True), told
+    code, _, said = spikerelay("run", *words)
+    assert (code, complaint in said) == (2, True), said
     assert not started
 
 

@@ -80,9 +80,9 @@ def test_every_problem_of_every_session_is_told_at_once(sheet, tmp_path, monkeyp
     sheet("data,session,params_file\na,one,bad.json\nc,two,\nb,three,none.json\n")
     with pytest.raises(Rejected) as refused:
         resolved_run(SORTER | {"sessions": "sheet.csv"}, tmp_path)
-    told = str(refused.value)
+    text = str(refused.value)
     for problem in ("did you mean 'query'?", f"sheet.csv, line 3={tmp_path / 'c'}: no such folder", "none.json"):
-        assert problem in told
+        assert problem in text
 
 
 def test_each_session_has_its_params_and_folder(sheet, tmp_path, monkeypatch):
@@ -148,9 +148,9 @@ def test_the_overview_counts_and_says_why(tmp_path):
     assert document["sessions"]["bad"]["recordings"] == {"ok": 1, "skipped": 1, "failed": 1}
     assert document["sessions"]["bad"]["reason"] == "<b>: spikesorting: why"
     assert "run the same command with -resume" in document["sessions"]["lost"]["reason"]
-    told = summary(document, ["a note"]).splitlines()
-    assert told[1].split() == ["good", "ok", "2", "0", "0", "7", "2.0"]
-    assert told[-3:] == ["a note", "", "4 sessions (3 failed), 12 units"]
+    lines = summary(document, ["a note"]).splitlines()
+    assert lines[1].split() == ["good", "ok", "2", "0", "0", "7", "2.0"]
+    assert lines[-3:] == ["a note", "", "4 sessions (3 failed), 12 units"]
     shown = page(document, [])
     assert '<a href="good/report.html">' in shown
     assert 'href="empty/' not in shown
