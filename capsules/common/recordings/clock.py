@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from capsules.common.sync.alignment import Alignment
+
 TOLERANCE_S = 3e-6
 """How far the map may be from the instrument's timestamps: a tenth of a sample at 30 kHz, and the LF stream's alike."""
 MIN_GAP = 0.5
@@ -87,6 +89,27 @@ class Clock(BaseModel):
     def shift_to(self, start_s: float) -> Clock:
         """The same clock with its first sample at `start_s`."""
         return self.model_copy(update={"starts_s": [old_s - self.starts_s[0] + start_s for old_s in self.starts_s]})
+
+    def align(self, alignment: Alignment) -> Clock:
+        """The same clock on the reference clock: its pieces are cut at the knots of the alignment, its gaps stay."""
+        if not alignment.own_s:
+            return self
+        knots = np.asarray(alignment.own_s)
+        # The first sample at or after a knot. A knot in a gap cuts nothing: the following piece begins there anyway.
+        cuts = self.samples_at(knots)
+        cuts += self.seconds(cuts) < knots
+        # The first knot begins and the last one ends nothing: beyond them the map is extrapolated.
+        inner = cuts[1:-1][(cuts[1:-1] > 0) & (cuts[1:-1] < self.num_samples)]
+        samples = np.union1d(self.samples, inner)
+        piece = np.searchsorted(self.samples, samples, side="right") - 1
+        own_s = self.seconds(samples)
+        return self.model_copy(
+            update={
+                "samples": samples.tolist(),
+                "starts_s": alignment.map(own_s).tolist(),
+                "rates_hz": (np.asarray(self.rates_hz)[piece] / alignment.slope(own_s)).tolist(),
+            }
+        )
 
     def steps(self) -> list[tuple[int, float, float]]:
         """Each piece but the first: its first sample, when the one before ends, and how much later it begins (s)."""

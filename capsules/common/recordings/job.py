@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from capsules.common.recordings.clock import Clock, count_clock
 from capsules.common.recordings.electrode_locations import ElectrodeLocation
+from capsules.common.sync.alignment import Alignment
+from capsules.common.sync.lines import LineSource
 
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 """The form of an id. Files and folders are named after it: nothing else may become a path."""
@@ -53,9 +55,11 @@ class Job(BaseModel):
     The time: `clock` maps the samples of the concatenated segments to seconds, `lfp_clock` those of the LF stream;
     `regular_clock` means that time is counted from each segment's start, `segments_in_turn` that the segments are
     counted one after the other from 0, because they overlap by the source's clock. `session_start_s` is
-    `session_start_time` by the instrument's clock, where the instrument wrote it. `segment_starts_s` and
-    `segment_durations_s` are the source's. `first_samples` are the instrument's numbers of the segments' first samples,
-    `sync_edges_s` the edges of the SYNC signal in the first seconds of the first segment (None: it has none).
+    `session_start_time` by the instrument's clock, where the instrument wrote it. In the file of a job these are on the
+    stream's own clock; `read_jobs` puts them on the reference clock by `alignment` (None: nothing to align).
+    `segment_starts_s` and `segment_durations_s` are the source's. `first_samples` are the instrument's numbers of the
+    segments' first samples, `sync_edges_s` the edges of the SYNC signal in the first seconds of the first segment
+    (None: it has none). `event_sources` are the streams of the block whose lines are read.
 
     Sizes are those of the traces on disk. `converter_limits` are the lowest and the highest sample of the converter, in
     the recording's counts. `skip` is the reason why the pipeline skips the recording, `failure` the reason why it
@@ -98,12 +102,28 @@ class Job(BaseModel):
     locations_file: str | None = None
     electrode_locations: dict[str, ElectrodeLocation] = {}
     warnings: list[str] = []
+    alignment: Alignment | None = None
+    event_sources: list[LineSource] = []
     skip: str | None = None
     failure: str | None = None
 
     def clock_of_traces(self, start_s: float, num_samples: int) -> Clock:
         """The clock of the preprocessed traces: so many samples, from `start_s` after the job's first sample."""
         return self.clock.part(round(start_s * self.sampling_frequency_hz), num_samples)
+
+    def on_reference_clock(self) -> Job:
+        """This job, read from its file, with its times on the reference clock."""
+        alignment = self.alignment
+        if alignment is None or alignment.status != "aligned":
+            return self
+        return self.model_copy(
+            update={
+                "clock": self.clock.align(alignment),
+                "lfp_clock": self.lfp_clock and self.lfp_clock.align(alignment),
+                "session_start_s": None if self.session_start_s is None else float(alignment.map(self.session_start_s)),
+                "regular_clock": False,
+            }
+        )
 
 
 def stream_stem(name: str) -> str:
@@ -112,9 +132,10 @@ def stream_stem(name: str) -> str:
 
 
 def read_jobs(file: Path) -> list[Job]:
-    """Read the jobs in a JSON file that holds one job or a list of them."""
+    """Read the jobs in a JSON file that has one job or a list of them; their times are on the reference clock."""
     content = json.loads(file.read_text())
-    return [Job.model_validate(job) for job in (content if isinstance(content, list) else [content])]
+    jobs = [Job.model_validate(job) for job in (content if isinstance(content, list) else [content])]
+    return [job.on_reference_clock() for job in jobs]
 
 
 def probe_name(job: Job) -> str:

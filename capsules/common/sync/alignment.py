@@ -1,0 +1,85 @@
+"""The map from a stream's own seconds to those of the reference stream, and how well the pulses fit it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, model_validator
+
+Status = Literal["reference", "aligned", "ambiguous", "no pulses", "failed"]
+"""`ambiguous`: the pulses fit several offsets, all of them whole periods apart. Only `aligned` has knots."""
+
+
+class Alignment(BaseModel):
+    """How a stream's clock relates to the reference stream's: piecewise linear between knots.
+
+    `own_s` are the knots on the stream's own clock, `reference_s` the same moments on the reference clock; both are
+    empty unless `status` is `aligned`, and the map is the identity then. `line` and `reference_line` are the lines
+    with the sync pulses, `pulses` and `reference_pulses` how many they have, `matched` how many of them are pairs.
+    `period_s` is that of regular pulses (None: coded, the intervals vary). `drift_ppm` is how much longer a second of
+    the stream lasts on the reference clock, `offset_s` how much later the recording's start is there. The residuals
+    are the differences between matched pulses and the map. `problems` are lines for the user.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    stream: str
+    reference: str
+    status: Status
+    line: str | None = None
+    reference_line: str | None = None
+    own_s: list[float] = []
+    reference_s: list[float] = []
+    pulses: int = 0
+    reference_pulses: int = 0
+    matched: int = 0
+    period_s: float | None = None
+    drift_ppm: float | None = None
+    offset_s: float | None = None
+    residual_rms_us: float | None = None
+    residual_max_us: float | None = None
+    problems: list[str] = []
+
+    @model_validator(mode="after")
+    def _check_knots(self) -> Self:
+        increasing = all(
+            earlier < later for knots in (self.own_s, self.reference_s) for earlier, later in pairwise(knots)
+        )
+        enough = len(self.own_s) == len(self.reference_s) and len(self.own_s) != 1
+        if not increasing or not enough or bool(self.own_s) != (self.status == "aligned"):
+            raise ValueError("an aligned stream has two or more knots that increase on both clocks, any other has none")
+        return self
+
+    def map(self, own_s: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Times of the stream (array of float, any shape, s) on the reference clock; extrapolated beyond the ends."""
+        return _interpolate(own_s, self.own_s, self.reference_s)
+
+    def unmap(self, reference_s: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Times on the reference clock (array of float, any shape, s) by the stream's own clock."""
+        return _interpolate(reference_s, self.reference_s, self.own_s)
+
+    def slope(self, own_s: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Seconds of the reference per own second, at own times; at a knot, that of the stretch that begins there."""
+        own_s = np.asarray(own_s, dtype=float)
+        if not self.own_s:
+            return np.ones_like(own_s)
+        slopes = np.diff(self.reference_s) / np.diff(self.own_s)
+        stretch = (np.searchsorted(self.own_s, own_s, side="right") - 1).clip(0, len(slopes) - 1)
+        chosen: npt.NDArray[np.float64] = slopes[stretch]
+        return chosen
+
+
+def _interpolate(times_s: npt.ArrayLike, source_s: list[float], target_s: list[float]) -> npt.NDArray[np.float64]:
+    times = np.asarray(times_s, dtype=float)
+    if not source_s:
+        return times.copy()
+    # Interpolated is the difference of the clocks: it is small, so that no digit of a long time is lost.
+    shifts = np.asarray(target_s) - np.asarray(source_s)
+    stretch = (np.searchsorted(source_s, times, side="right") - 1).clip(0, len(source_s) - 2)
+    starts, ends = np.asarray(source_s)[stretch], np.asarray(source_s)[stretch + 1]
+    fraction = (times - starts) / (ends - starts)
+    mapped: npt.NDArray[np.float64] = times + shifts[stretch] + fraction * (shifts[stretch + 1] - shifts[stretch])
+    return mapped
