@@ -7,10 +7,13 @@ from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Status = Literal["reference", "aligned", "ambiguous", "no pulses", "failed"]
 """`ambiguous`: the pulses fit several offsets, all of them whole periods apart. Only `aligned` has knots."""
+
+MOST_RESIDUALS = 500
+"""An alignment is in each job, which must stay small. Keep the largest of each stretch, so that no outlier is lost."""
 
 
 class Alignment(BaseModel):
@@ -21,7 +24,9 @@ class Alignment(BaseModel):
     with the sync pulses, `pulses` and `reference_pulses` how many they have, `matched` how many of them are pairs.
     `period_s` is that of regular pulses (None: coded, the intervals vary). `drift_ppm` is how much longer a second of
     the stream lasts on the reference clock, `offset_s` how much later the recording's start is there. The residuals
-    are the differences between matched pulses and the map. `problems` are lines for the user.
+    are the differences between matched pulses and the map; `residuals` has at most MOST_RESIDUALS of them over the
+    whole recording, each as time on the reference clock (s) and residual (us), for the report. `problems` are lines for
+    the user.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -41,6 +46,7 @@ class Alignment(BaseModel):
     offset_s: float | None = None
     residual_rms_us: float | None = None
     residual_max_us: float | None = None
+    residuals: list[tuple[float, float]] = Field([], max_length=MOST_RESIDUALS)
     problems: list[str] = []
 
     @model_validator(mode="after")
