@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy.signal import welch  # type: ignore[attr-defined]  # scipy fills this namespace at run time
 from spikeinterface import BaseRecording
 from spikeinterface.core.job_tools import fix_job_kwargs
 from spikeinterface.core.time_series_tools import get_random_sample_slices
@@ -15,6 +14,7 @@ from spikeinterface.core.time_series_tools import get_random_sample_slices
 from capsules.common.recordings.medians import take_medians, transpose
 from capsules.visualization.layout import BLUE, GREY, ORANGE, RED, WIDTH_IN, add_colour_bar, make_figure
 from capsules.visualization.lfp import LfpPower
+from capsules.visualization.spectra import compute_density
 
 CHUNKS, CHUNK_S = 10, 0.5
 """Number and length of the snippets that the statistics are computed from, the same ones each time."""
@@ -64,7 +64,7 @@ class ChannelStatistics:
 
 
 def measure_channels(recording: BaseRecording) -> ChannelStatistics:
-    """Measure RMS, noise and spectrum (Welch's method) of each channel in snippets of the recording.
+    """Measure RMS, noise and spectrum of each channel in snippets of the recording.
 
     A snippet is one window of the spectrum: its resolution of 2 Hz shows the mains as a line.
     """
@@ -79,7 +79,7 @@ def measure_channels(recording: BaseRecording) -> ChannelStatistics:
         traces = recording.get_traces(segment_index=segment, start_frame=start, end_frame=end, return_in_uV=scaled)
         rows = transpose(traces)
         rows -= take_medians(rows)[:, np.newaxis]
-        _, power = welch(rows, rate, nperseg=size, axis=1)
+        _, power = compute_density(rows, rate)
         return (rows**2).mean(axis=1), take_medians(np.abs(rows)), power.T
 
     # Few snippets in memory at a time.

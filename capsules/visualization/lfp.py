@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import welch  # type: ignore[attr-defined]  # scipy fills this namespace at run time
 from spikeinterface import BaseRecording
+
+from capsules.visualization.spectra import compute_density
 
 BANDS = {
     "delta (1-4 Hz)": (1, 4),
@@ -152,8 +153,8 @@ def _measure_spectra(recording: BaseRecording) -> tuple[Array, Array, int]:
         kept = len(traces) // factor * factor
         slow = traces[:kept].reshape(-1, factor, traces.shape[1]).mean(axis=1, dtype="float32")
         rate_hz = recording.sampling_frequency / factor
-        frequencies, power = welch(slow, rate_hz, nperseg=len(slow), axis=0)
-        powers.append(power)
+        frequencies, power = compute_density(slow.T, rate_hz)
+        powers.append(power.T)
     return frequencies, np.median(powers, axis=0), len(powers)
 
 

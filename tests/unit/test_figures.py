@@ -12,6 +12,7 @@ from capsules.visualization import trace_figures as figures
 from capsules.visualization.layout import make_figure, set_style
 from capsules.visualization.params import PARAMS
 from capsules.visualization.pictures import Gallery
+from capsules.visualization.spectra import compute_density
 from capsules.visualization.spike_statistics import SpikeStatistics
 from tests.unit.test_report_data import analyzer_of
 
@@ -256,3 +257,14 @@ def test_summaries_mark_the_refractory_period():
     assert lag_0 - left == pytest.approx(scale)
     high = outline[outline[:, 1] > 0.5, 0]
     assert np.unique(np.round((high - lag_0) / scale, 3)).tolist() == [-10.5, -10, 10, 10.5]
+
+
+@pytest.mark.parametrize("length", [300, 301])
+def test_the_density_is_that_of_welch_with_one_window(length):
+    from scipy.signal import welch
+
+    rows = np.random.default_rng(0).normal(5, 3, (4, length)).astype("float32")
+    frequencies, density = compute_density(rows, 1000.0)
+    expected_frequencies, expected = welch(rows, 1000.0, nperseg=length, axis=1)
+    np.testing.assert_allclose(frequencies, expected_frequencies)
+    np.testing.assert_allclose(density, expected, rtol=1e-4, atol=1e-9)
