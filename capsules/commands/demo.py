@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+import warnings
 
 from capsules.commands.run import LOCAL, launch
 from capsules.commands.setup import prepare
@@ -21,7 +22,10 @@ def run(arguments: argparse.Namespace) -> int:
     data, results = folder / "session", folder / "results"
     if not data.exists():
         print("demo: making a SpikeGLX session with two probes (once)", flush=True)
-    cached_spikeglx(data, PROBES)
+    with warnings.catch_warnings():
+        # SpikeInterface warns that generated spikes have no source, of which the user of the demo can change nothing.
+        warnings.simplefilter("ignore")
+        cached_spikeglx(data, PROBES)
     # Nextflow's records and the work folder are where it is started.
     os.chdir(folder)
     prepare()

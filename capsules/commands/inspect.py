@@ -24,7 +24,7 @@ from capsules.resolve_params.machine.folders import data_problems
 
 def run(arguments: argparse.Namespace) -> int:
     data = arguments.data.absolute()
-    if problems := data_problems(str(data)):
+    if problems := data_problems(str(data), "DATA "):
         raise Rejected(problems)
     parser = flags.Parser(prog="spikerelay inspect", add_help=False)
     flags.add_params(parser, JobDispatchParams)

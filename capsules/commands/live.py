@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,11 +27,13 @@ NEXTFLOW_NOISE = ("N E X T F L O W", "Launching `", "[", "executor >", "Nextflow
 MOST_LINES = 40
 
 Show = Callable[[RunProgress], None]
+Process = subprocess.Popen[bytes] | subprocess.Popen[str]
 
 
-def watch(process: subprocess.Popen[bytes] | subprocess.Popen[str], results: Path, log: Path | None = None) -> None:
+def watch(process: Process, results: Path, log: Path | None = None) -> None:
     """Show the run of a Nextflow until it ends, then its summary, or why it stopped.
 
+    Where the view fails, the run continues, and Nextflow's own lines are printed instead.
     Ctrl-C ends the view with a KeyboardInterrupt; the caller decides what becomes of Nextflow.
 
     Parameters
@@ -42,6 +45,14 @@ def watch(process: subprocess.Popen[bytes] | subprocess.Popen[str], results: Pat
     log : Path, optional
         Where its output goes. When the run stops before its end, Nextflow's own lines from there are printed.
     """
+    try:
+        _watch(process, results, log)
+    # No mistake of the view may leave Nextflow without one.
+    except Exception as error:  # noqa: BLE001
+        _watch_log(process, results, log, error)
+
+
+def _watch(process: Process, results: Path, log: Path | None) -> None:
     before, progress = _read_time(results / LOCK), STARTING
     with _open_view() as show:
         show(progress)
@@ -54,6 +65,22 @@ def watch(process: subprocess.Popen[bytes] | subprocess.Popen[str], results: Pat
             show(progress)
     if not print_summary(results, progress) and log is not None:
         print(*read_nextflow_lines(log), sep="\n", flush=True)
+
+
+def _watch_log(process: Process, results: Path, log: Path | None, error: Exception) -> None:
+    """Print what Nextflow prints until it ends; also where nobody reads the lines, as in `... | head`."""
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    said = f"the live view failed ({reason}): the run continues, and Nextflow's own lines follow. "
+    said += f"`spikerelay status {shlex.quote(str(results))}` may show its progress."
+    stream = log.open(errors="replace") if log is not None else None
+    with suppress(OSError):
+        print(printable(said), flush=True)
+        is_live = True
+        while is_live:
+            is_live = _lives(process)
+            if stream is not None and (lines := stream.read()):
+                print(printable(lines), end="", flush=True)
+    process.wait()
 
 
 def follow(results: Path) -> RunProgress:
@@ -155,7 +182,7 @@ def _make_lines(list_new_problems: Callable[[RunProgress], list[str]]) -> Show:
     return show
 
 
-def _lives(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> bool:
+def _lives(process: Process) -> bool:
     """Whether a process still runs after the time of a poll."""
     try:
         process.wait(timeout=POLL_S)

@@ -5,26 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from capsules.commands.live_progress import RunProgress
+from capsules.commands.measured_rates import choose_rate
 from capsules.common.contract import RECORDING_STAGES
 
-TYPICAL_S = {
-    "preprocessing": 29,
-    "spikesorting": 43,
-    "postprocessing": 15,
-    "curation": 7,
-    "visualization": 15,
-    "nwb_ecephys": 7,
-    "nwb_units": 9,
-}
-"""Seconds of each stage in the demo (docs/benchmarks.md): how they compare where a run has not yet done a stage."""
+USUAL_SORTER = "spykingcircus2"
+"""Whose rate compares the sorting with the other stages until this run has sorted a recording."""
 
 
 def estimate_left_s(progress: RunProgress) -> float | None:
     """Seconds that a run still takes; None before the first stage of a recording has ended.
 
     A stage takes as long as it took for this run's other recordings, by their size; a stage that none has done takes
-    as long as in the demo, compared with those that are done. The run takes at least the remaining stages of the
-    longest recording, and at least all remaining stages, divided by how many run now.
+    as long as it was measured to take, compared with those that are done. The run takes at least the remaining stages
+    of the longest recording, and at least all remaining stages, divided by how many run now.
     """
     pace = _measure_pace(progress)
     paces = [pace[name] for name in RECORDING_STAGES if name in pace]
@@ -34,7 +27,7 @@ def estimate_left_s(progress: RunProgress) -> float | None:
     running = sum(stage.state == "running" for row in progress.rows for stage in row.stages.values())
     left = [
         sum(
-            max(0.0, TYPICAL_S[name] * size * pace.get(name, mean) - (stage.seconds or 0))
+            max(0.0, expect_seconds(name, size) * pace.get(name, mean) - (stage.seconds or 0))
             for name, stage in row.stages.items()
             if stage.state in ("waiting", "running")
         )
@@ -43,16 +36,23 @@ def estimate_left_s(progress: RunProgress) -> float | None:
     return max(*left, sum(left) / max(1, running))
 
 
+def expect_seconds(stage: str, megabytes: float) -> float:
+    """Seconds of a stage on one core, as measured."""
+    rate = choose_rate(stage, USUAL_SORTER)
+    assert rate is not None
+    return rate.seconds(megabytes, 1)
+
+
 def _measure_pace(progress: RunProgress) -> dict[str, float]:
-    """Stage -> the seconds that it took in this run for a typical second and a megabyte."""
+    """Stage -> the seconds that it took in this run for each second that it was measured to take."""
     taken: dict[str, float] = {}
-    typical: dict[str, float] = {}
+    expected: dict[str, float] = {}
     for row, size in zip(progress.rows, _sizes(progress), strict=True):
         for name, stage in row.stages.items():
-            if stage.state == "done" and stage.seconds and name in TYPICAL_S:
+            if stage.state == "done" and stage.seconds:
                 taken[name] = taken.get(name, 0) + stage.seconds
-                typical[name] = typical.get(name, 0) + TYPICAL_S[name] * size
-    return {name: taken[name] / typical[name] for name in taken}
+                expected[name] = expected.get(name, 0) + expect_seconds(name, size)
+    return {name: taken[name] / expected[name] for name in taken}
 
 
 def _sizes(progress: RunProgress) -> Iterator[float]:

@@ -34,6 +34,7 @@ LOG_TAIL = 8192
 KILLED_EXITS = ("137", "140", "143", "-", "2147483647")
 RETRIES = 2
 """`pipeline/base.config`: a task that ended so is tried again, so often."""
+NOT_BEGUN = "no run has begun"
 STOPPED = "stopped when the run ended: run the same command with -resume"
 
 
@@ -131,7 +132,7 @@ class _Reader:
             blocks,
             self._seconds(),
             [f"{session}: {reason}" for session, reason in rejected.items()],
-            self.files.problems,
+            list(dict.fromkeys(self.files.problems)),
         )
 
     def _session(self, tag: str) -> str:
@@ -141,7 +142,7 @@ class _Reader:
     def _activity(self, sessions: set[str], is_dispatched: bool) -> str:
         """What the run does as a whole; `sessions` are the tags of those that have recordings."""
         if not self.trace and not self.is_live:
-            return "no run has begun"
+            return NOT_BEGUN
         if not self.is_live:
             complete = is_dispatched and all(("results", tag) in self.trace for tag in sessions)
             return "ended" if complete else "stopped before its end"
@@ -174,7 +175,8 @@ class _Reader:
     def _jobs(self, tag: str) -> list[dict[str, Any]]:
         file = self.trace["job_dispatch", tag].folder / STAGES["job_dispatch"].folder("run") / "jobs.json"
         jobs = self.files.read_json_list(file)
-        if not jobs and not file.exists() and not self._session(tag):
+        has_failed = self.files.read_json(file.with_name("stage.json")).get("status") == "failed"
+        if not jobs and not file.exists() and not self._session(tag) and not has_failed:
             self.files.problems.append(f"{file} is missing: the view lists no recordings")
         return [job for job in jobs if isinstance(job.get("id"), str) and isinstance(job.get("block"), str)]
 
@@ -219,15 +221,24 @@ class _Reader:
         for id, entry in entries.items() if isinstance(entries, dict) else ():
             stages = entry.get("stages", {}) if isinstance(entry, dict) else {}
             shown = {
-                str(stage): StageProgress(
-                    STATES.get(str(details.get("status")), "waiting"),
-                    details.get("seconds"),
-                    reason=details.get("reason"),
-                )
+                str(stage): self._stage_of_status(session, str(stage), (str(entry.get("recording")), str(id)), details)
                 for stage, details in stages.items()
                 if isinstance(details, dict)
             }
             yield Row(f"{session}/{id}" if session else str(id), shown)
+
+    def _stage_of_status(
+        self, session: str, stage: str, ids: tuple[str, ...], details: dict[str, Any]
+    ) -> StageProgress:
+        """A stage of a run that has ended, with the time of its task, as it was shown while the run lived."""
+        tags = [f"{session}/{id}" if session else id for id in ids]
+        row = next((self.trace[stage, tag] for tag in tags if (stage, tag) in self.trace), None)
+        return StageProgress(
+            STATES.get(str(details.get("status")), "waiting"),
+            row.seconds if row and row.seconds else details.get("seconds"),
+            reason=details.get("reason"),
+            is_cached=row is not None and row.status == "CACHED",
+        )
 
     def _stage(self, session: str, stage: str, id: str) -> StageProgress:
         folder = self.results / session

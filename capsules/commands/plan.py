@@ -27,7 +27,7 @@ from capsules.resolve_params.machine.disk import (
     shortages,
     shown_size,
 )
-from capsules.resolve_params.machine.folders import data_problems
+from capsules.resolve_params.machine.folders import VARIABLES, data_problems
 from capsules.resolve_params.options import chosen_options
 from capsules.resolve_params.params_file import differences
 from capsules.resolve_params.resolve import Resolved, guess_input, resolve
@@ -38,14 +38,22 @@ def run(arguments: argparse.Namespace) -> int:
     options = chosen_options(arguments)
     data = str(arguments.data.absolute()) if arguments.data else os.environ.get("DATA_PATH")
     results = arguments.results or Path(os.environ.get("RESULTS_PATH") or "results")
-    pages = plan_sessions(options, data, arguments.work.absolute(), results.absolute())
+    if data is None and "sessions" not in options:
+        raise Rejected(["--data is missing: spikerelay plan --data DIR, or --sessions FILE"])
+    source = "--data " if arguments.data else VARIABLES.data
+    pages = plan_sessions(options, data, arguments.work.absolute(), results.absolute(), source)
     print_pages(pages)
     return 1 if any(page.problems for page in pages) else 0
 
 
-def plan_sessions(options: dict[str, Any], data: str | None, work: Path, results: Path) -> list[Page]:
-    """Plan a run over a data folder, or over the sessions of a sheet; parameters and errors as for `plan`."""
-    sessions = sessions_of(options, Path.cwd(), data)
+def plan_sessions(
+    options: dict[str, Any], data: str | None, work: Path, results: Path, source: str = VARIABLES.data
+) -> list[Page]:
+    """Plan a run over a data folder, or over the sessions of a sheet; parameters and errors as for `plan`.
+
+    `source` is what messages write before the path of the data folder.
+    """
+    sessions = sessions_of(options, Path.cwd(), data, source)
     if problems := [problem for session in sessions for problem in data_problems(session.data, session.source)]:
         raise Rejected(problems)
     pages: list[Page] = []

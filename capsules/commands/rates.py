@@ -1,4 +1,4 @@
-"""How long a run takes, from measured rates: an estimate for `spikerelay plan`."""
+"""How long a run takes, from measured rates, and on which device: for `spikerelay plan`."""
 
 from __future__ import annotations
 
@@ -7,42 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capsules.common.contract import BLOCK_STAGES
+from capsules.commands.measured_rates import RUN_S, choose_rate
+from capsules.common.contract import BLOCK_STAGES, STAGES
 from capsules.common.recordings.job import Job
 from capsules.resolve_params.resolve import Resolved
 
 GPUS = Path("/proc/driver/nvidia/gpus")
-RUN_S = 15.0
-"""Nextflow's start, parameters, job dispatch and results: `The whole pipeline compared with one script`."""
-
-
-@dataclass(frozen=True)
-class Rate:
-    """Seconds of a task: `start_s`, and for each megabyte of raw traces `serial_s` and, on one core, `parallel_s`."""
-
-    start_s: float
-    serial_s: float = 0
-    parallel_s: float = 0
-
-    def seconds(self, megabytes: float, cores: int) -> float:
-        return self.start_s + megabytes * (self.serial_s + self.parallel_s / cores)
-
-
-RATES = {
-    "preprocessing": Rate(6, 0.015, 0.038),
-    "spykingcircus2": Rate(6, 0, 0.245),
-    "postprocessing": Rate(6, 0.009, 0.027),
-    "curation": Rate(7),
-    "visualization": Rate(6, 0.0085),
-    "nwb_ecephys": Rate(5, 0.008),
-    "nwb_units": Rate(9),
-}
-"""Stage, or sorter, -> its rate. Other sorters were not measured.
-
-From the sections of docs/benchmarks.md: preprocessing from 384 channels on one and on two cores, SpykingCircus2 from
-`A Neuropixels-like recording`, postprocessing and figures from `Postprocessing, figures, report`, curation and units in
-NWB from `The whole pipeline compared with one script`, electrodes and LFP from `LFP in the NWB file`.
-"""
 
 
 @dataclass(frozen=True)
@@ -70,33 +40,37 @@ def machine_of(options: dict[str, Any]) -> Machine:
     return Machine(min(n_jobs or cores, cores), gpus if n_gpus is None else n_gpus)
 
 
-def stage_seconds(stage: str, jobs: list[Job], machine: Machine, recordings: int, sorter: str = "") -> float | None:
-    """Seconds of a stage's task on one job, or on the jobs of a block; None for a sorter that was not measured."""
-    rate = RATES.get(sorter if stage == "spikesorting" else stage)
-    cores = 1 if stage in BLOCK_STAGES else machine.cores_of(recordings)
-    return None if rate is None else rate.seconds(sum(job.megabytes for job in jobs), cores)
-
-
 def describe_time(jobs: list[Job], stages: list[str], resolved: Resolved, options: dict[str, Any]) -> list[str]:
     """The expected time of a run over these jobs, and its devices."""
-    machine, parts = machine_of(options), [*stages, *BLOCK_STAGES]
-    chains = []
+    machine = machine_of(options)
+    on_gpu = {name: name in resolved.gpu_sorters() and machine.gpus > 0 for name in resolved.sorters}
+    unmeasured = [name for name in resolved.sorters if choose_rate("spikesorting", name, on_gpu[name]) is None]
+    seconds = _expect_seconds(jobs, [*stages, *BLOCK_STAGES], on_gpu, machine)
+    without = f" without the sorting by {' and '.join(unmeasured)}, whose time is unknown" if unmeasured else ""
+    cores = f"{machine.cores} core{'s' if machine.cores != 1 else ''}"
+    lines = [f"about {show_time(seconds)} on {cores}{without}"]
+    lines += [f"{name} sorts on {_device(name in resolved.gpu_sorters(), machine)}" for name in resolved.sorters]
+    return [*lines, "an estimate by the measured rates of docs/benchmarks.md"]
+
+
+def _expect_seconds(jobs: list[Job], stages: list[str], on_gpu: dict[str, bool], machine: Machine) -> float:
+    """Seconds of a run, apart from what was not measured.
+
+    It takes at least as long as its longest recording, as all recordings on all cores, and as all sortings on all GPUs.
+    """
+    chains, gpu_s = [], 0.0
     for job in jobs:
-        tasks = [
-            stage_seconds(stage, [job], machine, len(jobs), sorter)
-            for stage in parts
-            for sorter in (resolved.sorters if stage not in ("preprocessing", *BLOCK_STAGES) else resolved.sorters[:1])
-        ]
-        chains.append(sum(seconds for seconds in tasks if seconds is not None))
+        chain = 0.0
+        for stage in stages:
+            cores = 1 if stage in BLOCK_STAGES else machine.cores_of(len(jobs))
+            for name in on_gpu if STAGES[stage].level == "sorting" else list(on_gpu)[:1]:
+                rate = choose_rate(stage, name, on_gpu[name])
+                seconds = rate.seconds(job.megabytes, cores) if rate else 0.0
+                gpu_s += seconds if stage == "spikesorting" and on_gpu[name] else 0.0
+                chain += seconds
+        chains.append(chain)
     together = max(1, min(len(jobs), machine.cores))
-    seconds = RUN_S + max(max(chains, default=0), sum(chains) / together)
-    unmeasured = [name for name in resolved.sorters if name not in RATES]
-    lines = [f"about {show_time(seconds)} on {machine.cores} cores, by the measured rates of docs/benchmarks.md"]
-    if unmeasured:
-        lines.append(f"plus the sorting by {' and '.join(unmeasured)}, for which no rate was measured")
-    gpu_sorters = resolved.gpu_sorters()
-    lines += [f"{name} sorts on {_device(name in gpu_sorters, machine)}" for name in resolved.sorters]
-    return lines
+    return RUN_S + max(max(chains, default=0), sum(chains) / together, gpu_s / max(1, machine.gpus))
 
 
 def _device(uses_gpu: bool, machine: Machine) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shlex
@@ -11,19 +12,23 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from capsules.commands.live import watch
+from capsules.commands.live_records import Files, is_locked
 from capsules.commands.setup import prepare
+from capsules.common.contract import LOCK
 from capsules.common.errors import Rejected, nearest, printable
 from capsules.common.installation import ROOT, launcher_environment
 from capsules.resolve_params.machine import cluster
-from capsules.resolve_params.machine.folders import COMMAND_VARIABLE
+from capsules.resolve_params.machine.folders import COMMAND_VARIABLE, VARIABLES, FolderNames
 from capsules.resolve_params.options import SWITCHES, chosen_options
 from capsules.resolve_params.resolve import Resolved
 from capsules.resolve_params.stage import check_run
 
+ARGUMENTS = FolderNames("DATA ", "RESULTS ")
 LOCAL, SLURM = "nextflow_local.config", "nextflow_slurm.config"
 SHELL_SIGNALS = 128
 """A shell's exit code of a process that a signal ended is this and the signal's number."""
@@ -31,15 +36,15 @@ SHELL_SIGNALS = 128
 
 def run(arguments: argparse.Namespace) -> int:
     options = chosen_options(arguments)
-    data, results = choose_folders(arguments.data, arguments.results, options.get("sessions"))
+    folders = choose_folders(arguments.data, arguments.results, options.get("sessions"))
     config, profiles = choose_profiles(arguments.profile)
     if arguments.dry_run:
-        return _print_plan(options, data, arguments.work or Path("work"), results)
-    check_options(options, data, results, config, profiles)
+        return _print_plan(options, folders, arguments.work or Path("work"))
+    check_options(options, folders, config, profiles)
     words = ["-w", str(arguments.work.absolute())] if arguments.work else []
     words += ["-profile", ",".join(profiles)] if profiles else []
     words += ["-resume"] if arguments.resume else []
-    return launch(options, data, results, config, before=words, after=arguments.nextflow)
+    return launch(options, folders.data, folders.results, config, before=words, after=arguments.nextflow)
 
 
 def launch(
@@ -67,7 +72,7 @@ def launch(
     command = make_command(config, [*before, *_option_words(options), *after])
     variables = ({"DATA_PATH": data} if data else {}) | {"RESULTS_PATH": str(results)} | launcher_environment()
     line = " ".join([*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), shlex.join(command)])
-    print(printable(f"Results: {results}\n{line}\n"), flush=True)
+    print(printable(f"Results: {results}\nThe same as this command of Nextflow:\n{line}\n"), flush=True)
     script = f"#!/usr/bin/env bash\ncd {shlex.quote(str(Path.cwd()))}\n{line}\n"
     return start(command, os.environ | variables | {COMMAND_VARIABLE: script}, results)
 
@@ -87,7 +92,8 @@ def start(command: list[str], environment: dict[str, str], results: Path) -> int
     before = signal.signal(signal.SIGINT, lambda *_: None), signal.signal(signal.SIGTERM, end)
     try:
         with tempfile.NamedTemporaryFile(prefix="nextflow_", suffix=".log") as log:
-            words = [*command, "-ansi-log", "false"]
+            # Nextflow rejects an option that is named twice.
+            words = command if "-ansi-log" in command else [*command, "-ansi-log", "false"]
             processes.append(subprocess.Popen(words, env=environment, stdout=log, stderr=subprocess.STDOUT))
             if ended.is_set():
                 end()
@@ -99,14 +105,24 @@ def start(command: list[str], environment: dict[str, str], results: Path) -> int
     return code if code >= 0 else SHELL_SIGNALS - code
 
 
-def choose_folders(data: Path | None, results: Path | None, sheet: str | None) -> tuple[str | None, Path]:
-    """The data folder (None with a sheet) and the results folder, as absolute paths.
+@dataclass(frozen=True)
+class Folders:
+    """The data folder (None with a sheet) and the results folder, as absolute paths, and where the user named them."""
+
+    data: str | None
+    results: Path
+    names: FolderNames
+
+
+def choose_folders(data: Path | None, results: Path | None, sheet: str | None) -> Folders:
+    """The folders that the arguments or the variables of the environment name.
 
     Raises
     ------
     Rejected
         When the data folder is missing, or named together with a sheet.
     """
+    names = ARGUMENTS
     if sheet is not None:
         if results is not None:
             raise Rejected([f"--sessions {sheet} names the data folders: leave out DATA ({data})"])
@@ -114,11 +130,13 @@ def choose_folders(data: Path | None, results: Path | None, sheet: str | None) -
     elif data is None:
         if not (variable := os.environ.get("DATA_PATH")):
             raise Rejected(["DATA is missing: spikerelay run DATA [RESULTS], or --sessions FILE"])
-        data = Path(variable)
-    if results is None:
+        data, names = Path(variable), replace(names, data=VARIABLES.data)
+    if results is None and (variable := os.environ.get("RESULTS_PATH")):
+        results, names = Path(variable), replace(names, results=VARIABLES.results)
+    elif results is None:
         name = Path(sheet).stem if sheet is not None else Path(os.path.abspath(str(data))).name
-        results = Path(os.environ.get("RESULTS_PATH") or f"{name}_results")
-    return (os.path.abspath(data) if data else None), Path(os.path.abspath(results))
+        results = Path(f"{name}_results")
+    return Folders(os.path.abspath(data) if data else None, Path(os.path.abspath(results)), names)
 
 
 def choose_profiles(names: str | None) -> tuple[Path, list[str]]:
@@ -139,7 +157,7 @@ def choose_profiles(names: str | None) -> tuple[Path, list[str]]:
     return config, profiles
 
 
-def check_options(options: dict[str, Any], data: str | None, results: Path, config: Path, profiles: list[str]) -> None:
+def check_options(options: dict[str, Any], folders: Folders, config: Path, profiles: list[str]) -> None:
     """Check all that the first process of the run checks, except what only the cluster knows.
 
     Raises
@@ -154,7 +172,9 @@ def check_options(options: dict[str, Any], data: str | None, results: Path, conf
 
     engine = next((name.removesuffix("_all") for name in profiles), None)
     run = {"options": options, "launch_folder": str(Path.cwd()), "container_engine": engine}
-    check_run(run, data, str(results), find_machine_problems)
+    if is_locked(lock := folders.results / LOCK):
+        run["results_held_by"] = json.dumps(Files().read_json(lock))
+    check_run(run, folders.data, str(folders.results), find_machine_problems, folders.names)
 
 
 def make_command(config: Path, words: list[str]) -> list[str]:
@@ -167,11 +187,11 @@ def _option_words(options: dict[str, Any]) -> list[str]:
     return [f"--{name}" if name in SWITCHES else f"--{name}={value}" for name, value in options.items()]
 
 
-def _print_plan(options: dict[str, Any], data: str | None, work: Path, results: Path) -> int:
+def _print_plan(options: dict[str, Any], folders: Folders, work: Path) -> int:
     # It imports SpikeInterface, which a run needs in its tasks alone.
     from capsules.commands.layout import print_pages
     from capsules.commands.plan import plan_sessions
 
-    pages = plan_sessions(options, data, work.absolute(), results)
+    pages = plan_sessions(options, folders.data, work.absolute(), folders.results, folders.names.data)
     print_pages(pages)
     return 1 if any(page.problems for page in pages) else 0

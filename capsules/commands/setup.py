@@ -63,7 +63,7 @@ def _compute_stamp() -> str:
 
 
 def _compile() -> None:
-    print("setup: compiling what the capsules compile (once, some minutes)", flush=True)
+    print("setup: compiling code (once, some minutes)", flush=True)
     # In a separate process, whose numba and threads are set before SpikeInterface is imported.
     command = [sys.executable, "-P", "-W", "ignore", "-m", "capsules.setup.warm_up"]
     if subprocess.run(command, check=False).returncode:

@@ -7,16 +7,16 @@ import argparse
 from rich.console import Console
 
 from capsules.commands.live import follow, print_summary
-from capsules.commands.live_progress import read_progress
+from capsules.commands.live_progress import NOT_BEGUN, read_progress
 from capsules.commands.live_view import render
 from capsules.common.errors import Rejected, printable
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the progress, or follow it with `--watch`; 1 when something failed or the run stopped before its end."""
-    results = arguments.results
+    results = arguments.results.absolute()
     if not results.is_dir():
-        raise Rejected([f"{results}: no such folder: give the run's RESULTS_PATH"])
+        raise Rejected([f"RESULTS {results}: no such folder: name the results folder of a run"])
     if arguments.watch:
         progress = follow(results)
     else:
@@ -24,6 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
         console = Console()
         console.print(render(progress, console.width))
         print(*map(printable, progress.problems), sep="\n", end="\n" if progress.problems else "")
+    if progress.activity == NOT_BEGUN:
+        print(printable(f"{results} has no record of a run: name the results folder of a run"))
     print_summary(results, progress)
     failed = progress.rejected or any(row.state == "failed" for row in progress.rows)
     return 1 if failed or not (progress.is_live or progress.activity == "ended") else 0

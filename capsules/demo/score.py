@@ -80,11 +80,12 @@ def compare(name: str, true: Any, sorting: Any) -> Score:
 
 
 def table(results: Path, scores: dict[str, Score], minutes: float) -> str:
-    """One line per recording: status of each stage, units, units matched to the truth; then minutes and labels."""
+    """One line per recording: its stages, units, units matched to the truth; then minutes and labels."""
     status = json.loads((results / "status.json").read_text())
     rows = [("recording", "stages", "units", "matched to truth", "mean accuracy")]
     for name, entry in status["recordings"].items():
-        stages = " ".join(f"{stage}:{state['status']}" for stage, state in entry["stages"].items())
+        not_ok = [f"{stage} {state['status']}" for stage, state in entry["stages"].items() if state["status"] != "ok"]
+        stages = ", ".join(not_ok) or "all ok"
         recording = scores.get(name)
         if recording is None:
             rows.append((name, stages, "", "", ""))
@@ -105,5 +106,5 @@ def labelled(scores: dict[str, Score]) -> str:
     )
     return (
         f"labelled good: {good} of {true} true units, {false} false units that are not marked; "
-        f"{suspicious} units are marked as suspicious"
+        f"{suspicious} units of any label are marked as suspicious"
     )

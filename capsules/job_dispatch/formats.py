@@ -38,10 +38,8 @@ HAS_FORMAT: dict[InputFormat, Callable[[Path], bool]] = {
 """Format -> whether a folder has it. `spikeinterface` is absent: the user must say how such data are read."""
 
 
-def guess_format(data: Path) -> InputFormat | None:
-    """The only format in a folder; None when it has none or several.
-
-    AIND's folder includes an Open Ephys folder, which is not to be sorted.
+def find_formats(data: Path) -> set[InputFormat]:
+    """The formats in a folder. AIND's folder includes an Open Ephys folder, which is not to be sorted.
 
     Raises
     ------
@@ -54,4 +52,10 @@ def guess_format(data: Path) -> InputFormat | None:
         raise Rejected([f"{error.filename or data}: cannot be read: {error.strerror}"]) from None
     if "aind" in formats:
         formats.discard("openephys")
+    return formats
+
+
+def guess_format(data: Path) -> InputFormat | None:
+    """The only format in a folder; None when it has none or several; errors as for `find_formats`."""
+    formats = find_formats(data)
     return formats.pop() if len(formats) == 1 else None

@@ -70,7 +70,11 @@ def _explain_unknown(model: type[Section], section: type[Section], dotted: str, 
     known = [leaf.dotted for leaf in leaves(model) if not leaf.field.alias]
     known += [".".join(path) for path, _ in sections(model) if path]
     # The end of a path is what users remember of it.
-    close = [path for path in known if path.endswith(f".{dotted}")] or difflib.get_close_matches(dotted, known, n=1)
+    close = (
+        [path for path in known if path.endswith(f".{dotted}")]
+        or difflib.get_close_matches(dotted, known, n=1)
+        or [path for path in known if path.endswith(f".{dotted.rpartition('.')[2]}")]
+    )
     return f"{dotted}: unknown parameter" + (f"; did you mean {close[0]!r}?" if close else "")
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from capsules.common.contract import SECTION_OF_STAGE
 from capsules.common.errors import Rejected, nearest
-from capsules.job_dispatch.formats import guess_format
+from capsules.job_dispatch.formats import HAS_FORMAT, find_formats, guess_format
 from capsules.parameters import flags, strict_json
 from capsules.parameters.assignments import parse_assignment
 from capsules.parameters.model import Section, get_dotted, set_dotted
@@ -170,6 +170,29 @@ def guess_input(resolved: Resolved, data: Path) -> None:
         params.input = only
         resolved.origins[INPUT] = "detected in the data folder"
         resolved.notes.append(f"--input {only}: the only format in the data folder; the parameters name none")
+    elif len(several := {name for folder in folders for name in find_formats(folder)}) > 1:
+        resolved.notes.append(
+            f"the data folder has several formats, {' and '.join(sorted(several))}: it is read as {params.input}; "
+            "--set job_dispatch.input names another"
+        )
+
+
+def find_format_problems(resolved: Resolved, data: Path, source: str) -> list[str]:
+    """Why the format of a data folder must be named, or that it has none; `source` is written before its path."""
+    params = resolved.params.job_dispatch
+    if resolved.input_is_set or params.multi_session:
+        return []
+    formats = find_formats(data)
+    if not formats:
+        known = ", ".join(HAS_FORMAT)
+        return [
+            f"{source}{data}: no recording of a known format ({known}): name the folder with the recordings, or the "
+            "format with --set job_dispatch.input=spikeinterface and job_dispatch.spikeinterface_info"
+        ]
+    if len(formats) > 1 and params.input not in formats:
+        listed = " and ".join(sorted(formats))
+        return [f"{source}{data} has several formats, {listed}: name one, as --set job_dispatch.input={min(formats)}"]
+    return []
 
 
 def _runmode_overrides(options: dict[str, Any]) -> list[Override]:

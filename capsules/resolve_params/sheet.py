@@ -21,7 +21,7 @@ RESERVED = ("nextflow", "sessions.json", "sessions.html")
 
 @dataclass(frozen=True)
 class Session:
-    """A data folder to be sorted; `source` names the place in the user's input, for messages.
+    """A data folder to be sorted; `source` is what messages write before its path: where the user named it.
 
     The name is "" when the run has no sheet, and `params_file` None when there is none.
     """
@@ -42,8 +42,10 @@ class Session:
         return results / self.name
 
 
-def sessions_of(options: dict[str, Any], launch_folder: Path, data: str | None) -> list[Session]:
-    """The sessions of the sheet, or the one in the data folder.
+def sessions_of(
+    options: dict[str, Any], launch_folder: Path, data: str | None, source: str = "DATA_PATH="
+) -> list[Session]:
+    """The sessions of the sheet, or the one in the data folder, before whose path messages write `source`.
 
     Raises
     ------
@@ -52,7 +54,7 @@ def sessions_of(options: dict[str, Any], launch_folder: Path, data: str | None) 
     """
     sheet, params_file = options.get("sessions"), options.get("params_file")
     if sheet is None:
-        return [Session("", data, params_file, "DATA_PATH")]
+        return [Session("", data, params_file, source)]
     return read_sheet(launch_folder / str(sheet), str(sheet), params_file)
 
 
@@ -77,6 +79,7 @@ def read_sheet(file: Path, shown: str, params_file: str | None) -> list[Session]
     """
     rows = _rows(file, shown)
     sessions: list[Session] = []
+    lines: dict[str, list[str]] = {}
     problems = []
     for line, row in rows:
         source = f"{shown}, line {line}"
@@ -85,16 +88,14 @@ def read_sheet(file: Path, shown: str, params_file: str | None) -> list[Session]
             continue
         data = file.parent.absolute() / row["data"]
         own = str(file.parent.absolute() / row["params_file"]) if row["params_file"] else params_file
-        session = Session(row["session"] or data.name, str(data), own, source)
+        session = Session(row["session"] or data.name, str(data), own, f"{source}: data ")
         sessions.append(session)
         problems += [f"{source}: {problem}" for problem in _name_problems(session.name)]
         # The workflow passes the path to the tasks as one line.
         if "\n" in str(data) or "\r" in str(data):
             problems.append(f"{source}: data: the path has a line break: rename the folder")
-    lines: dict[str, list[str]] = {}
-    for session in sessions:
         # Some file systems do not distinguish upper from lower case.
-        lines.setdefault(session.name.lower(), []).append(session.source.rpartition(" ")[2])
+        lines.setdefault(session.name.lower(), []).append(str(line))
     problems += [
         f"{shown}, lines {', '.join(where)}: session {name!r} is listed more than once: set the column `session`"
         for name, where in lines.items()

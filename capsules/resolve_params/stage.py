@@ -23,6 +23,8 @@ from capsules.preprocessing.artifact_times import digest_times_files
 from capsules.resolve_params.machine import cluster
 from capsules.resolve_params.machine.classifiers import prepare_models
 from capsules.resolve_params.machine.folders import (
+    VARIABLES,
+    FolderNames,
     data_problems,
     move_aside,
     prepare_results,
@@ -31,7 +33,7 @@ from capsules.resolve_params.machine.folders import (
 )
 from capsules.resolve_params.options import convert_texts
 from capsules.resolve_params.params_file import differences
-from capsules.resolve_params.resolve import Resolved, guess_input, resolve
+from capsules.resolve_params.resolve import Resolved, find_format_problems, guess_input, resolve
 from capsules.resolve_params.sheet import Session, sessions_of
 
 ResolvedOf = dict[str | None, Resolved]
@@ -120,6 +122,7 @@ def check_run(
     data: str | None,
     results: str | None,
     find_machine_problems: Callable[[dict[str, Any], Resolved], list[str]],
+    names: FolderNames = VARIABLES,
 ) -> tuple[list[Session], ResolvedOf]:
     """Check the sheet, every params file with the options, and all folders; nothing is written.
 
@@ -131,6 +134,8 @@ def check_run(
         The folders as the user named them.
     find_machine_problems : callable
         What is wrong with the options about the machine or the cluster.
+    names : FolderNames
+        Where the user named the folders.
 
     Raises
     ------
@@ -141,7 +146,7 @@ def check_run(
     owner = json.loads(run.get("results_held_by") or "null")
     problems, sessions = [], []
     try:
-        sessions = sessions_of(options, launch_folder, data)
+        sessions = sessions_of(options, launch_folder, data, names.data)
     except Rejected as refusal:
         problems += refusal.problems
     resolved_of: ResolvedOf = {}
@@ -152,8 +157,12 @@ def check_run(
         except Rejected as refusal:
             problems += refusal.problems
     for session in sessions:
-        problems += data_problems(session.data, session.source)
-    problems += results_problems(results, sessions, bool(options.get("overwrite")), owner)
+        own = data_problems(session.data, session.source)
+        # In a sheet, the other sessions are sorted all the same.
+        if not own and not session.name and (resolved := resolved_of.get(session.params_file)):
+            own = find_format_problems(resolved, session.data_folder, session.source)
+        problems += own
+    problems += results_problems(results, sessions, bool(options.get("overwrite")), owner, names.results)
     if problems:
         raise Rejected(list(dict.fromkeys(problems)))
     return sessions, resolved_of

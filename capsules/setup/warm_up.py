@@ -13,7 +13,8 @@ import warnings
 from importlib import import_module
 from pathlib import Path
 
-from tqdm import tqdm
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from capsules.common.contract import STAGES
 from capsules.common.recordings.job import Job, Reader
@@ -72,11 +73,12 @@ def main() -> None:
         "curation": {"noise_neural_classifier": None, "sua_mua_classifier": None},
         "visualization": {},
     }
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, _open_bar() as bar:
         folder = Path(name)
+        line = bar.add_task("importing the libraries", total=len(sections))
         job = make_job(folder)
-        # A bar on a terminal only.
-        for stage_name, section in tqdm(sections.items(), desc="compiling", leave=False, disable=None):
+        for stage_name, section in sections.items():
+            bar.update(line, description=f"compiling {stage_name}")
             stage = STAGES[stage_name]
             params = import_module(f"capsules.{stage_name}.params").PARAMS.model_validate(section)
             out = folder / f".{stage_name}"
@@ -88,6 +90,14 @@ def main() -> None:
             )
             if status["status"] != "ok":
                 sys.exit(f"warm-up: {stage_name} {status['status']}: {status['reason']}")
+            bar.advance(line)
+
+
+def _open_bar() -> Progress:
+    """A bar with the time so far, on a terminal only; it disappears at the end."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 if __name__ == "__main__":

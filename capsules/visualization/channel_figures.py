@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 from spikeinterface import BaseRecording
-from spikeinterface.core.job_tools import fix_job_kwargs
 from spikeinterface.core.time_series_tools import get_random_sample_slices
 
 from capsules.common.recordings.medians import take_medians, transpose
+from capsules.common.tasks.resources import count_cores
 from capsules.visualization.layout import BLUE, GREY, ORANGE, RED, WIDTH_IN, add_colour_bar, make_figure
 from capsules.visualization.lfp import LfpPower
 from capsules.visualization.spectra import compute_density
@@ -83,7 +83,7 @@ def measure_channels(recording: BaseRecording) -> ChannelStatistics:
         return (rows**2).mean(axis=1), take_medians(np.abs(rows)), power.T
 
     # Few snippets in memory at a time.
-    with ThreadPoolExecutor(min(fix_job_kwargs({})["n_jobs"], MOST_THREADS)) as pool:
+    with ThreadPoolExecutor(min(count_cores(), MOST_THREADS)) as pool:
         squares, deviations, powers = zip(*pool.map(measure, slices), strict=True)
     return ChannelStatistics(
         ids=[str(channel) for channel in recording.channel_ids],

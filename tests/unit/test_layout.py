@@ -6,13 +6,15 @@ import os
 import pty
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from capsules.commands.layout import Page
+from capsules.commands.measured_rates import RATES, Rate, choose_rate
 from capsules.commands.params_file import mark_place, validate_file
-from capsules.commands.rates import RATES, Machine, Rate, show_time
-from capsules.common.contract import RECORDING_STAGES
+from capsules.commands.rates import Machine, describe_time, show_time
+from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES
 from capsules.common.errors import Rejected
 
 ESCAPE = "\x1b["
@@ -86,18 +88,29 @@ def test_a_problem_without_a_place_and_wide_letters(tmp_path):
 
 
 def test_rates():
-    assert set(RATES) > set(RECORDING_STAGES) - {"spikesorting"}
+    assert set(RATES) == {*RECORDING_STAGES, *BLOCK_STAGES} - {"spikesorting"}
     assert Rate(2, 0.1, 1).seconds(10, cores=4) == pytest.approx(2 + 1 + 2.5)
     assert [Machine(cores, 0).cores_of(2) for cores in (1, 2, 3, 4, 16)] == [1, 1, 1, 1, 7]
     assert [show_time(seconds) for seconds in (7, 99, 100, 3600, 9000)] == ["7 s", "99 s", "2 min", "60 min", "2.5 h"]
     # docs/benchmarks.md: one recording of 346 MB on 2 cores takes 124 s.
-    stages = (
-        "preprocessing",
-        "spykingcircus2",
-        "postprocessing",
-        "curation",
-        "visualization",
-        "nwb_ecephys",
-        "nwb_units",
-    )
-    assert 90 < sum(RATES[stage].seconds(346, 2) for stage in stages) < 150
+    stages = [*RECORDING_STAGES, *BLOCK_STAGES]
+    assert 90 < sum(choose_rate(stage, "spykingcircus2").seconds(346, 2) for stage in stages) < 150
+    # The same page: 60 s of 384 channels, 1382 MB, take Kilosort4 49.5 s on a GPU.
+    assert choose_rate("spikesorting", "kilosort4", on_gpu=True).seconds(1382, 4) == pytest.approx(49.5, rel=0.02)
+    assert choose_rate("spikesorting", "kilosort4") is choose_rate("spikesorting", "lupin") is None
+
+
+def test_the_expected_time_says_what_is_unknown():
+    job = SimpleNamespace(megabytes=1382.0)
+    options = {"n_jobs": 1, "n_gpus": 0}
+
+    def describe(*sorters):
+        resolved = SimpleNamespace(sorters=list(sorters), gpu_sorters=lambda: [n for n in sorters if n == "kilosort4"])
+        return describe_time([job] * 2, RECORDING_STAGES, resolved, options)
+
+    assert describe("spykingcircus2")[0] == "about 18 min on 1 core"
+    lines = describe("lupin", "kilosort4")
+    assert lines[0].endswith(" on 1 core without the sorting by lupin and kilosort4, whose time is unknown")
+    assert lines[1:3] == ["lupin sorts on the CPU", "kilosort4 sorts on the CPU: this run has no GPU"]
+    options["n_gpus"] = 1
+    assert "unknown" not in describe("kilosort4")[0]

@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import struct
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from rich.console import Console
 
 from capsules.commands import status
 from capsules.commands.live import keep_running, read_nextflow_lines
-from capsules.commands.live_estimate import TYPICAL_S, estimate_left_s
+from capsules.commands.live_estimate import estimate_left_s, expect_seconds
 from capsules.commands.live_events import list_events
 from capsules.commands.live_progress import (
     KILLED_EXITS,
@@ -35,7 +36,7 @@ from capsules.commands.live_progress import (
     read_progress,
 )
 from capsules.commands.live_view import describe, format_seconds, render, shorten_names
-from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES
+from capsules.common.contract import RECORDING_STAGES
 from capsules.common.errors import Rejected
 from capsules.common.tasks.progress_line import Step, read_step
 from capsules.results.summary import describe_run
@@ -222,6 +223,9 @@ def test_a_run_that_ended_needs_no_work_folder(run):
     progress = read_progress(run.results)
     assert (progress.activity, progress.problems) == ("ended", [])
     assert states(progress, 0) == ["done", "done", "done", "skipped", "done"]
+    # The time of a task, as the view showed it while the run lived: the stage's record lacks the start of Python.
+    run.finish("postprocessing", IDS[0], seconds=5)
+    assert read_progress(run.results).recordings[0].stages["postprocessing"].seconds == 5.0
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", '"x"', '[{"id": 1}]', '{"record": [], "folder": 3}', "\0"])
@@ -241,9 +245,16 @@ def test_damaged_files_show_less_and_are_named(half_done, damage):
     assert (missing.activity, missing.rows) == ("no run has begun", [])
 
 
+def test_a_dispatch_that_failed_is_no_damage(half_done):
+    folder = half_done.work / "02" / "job_dispatch_run"
+    (folder / "jobs.json").unlink()
+    (folder / "stage.json").write_text('{"status": "failed", "reason": "no recording"}')
+    assert read_progress(half_done.results, is_live=True).problems == []
+
+
 def test_missing_work_folders_are_named_once_per_reading(half_done):
     (half_done.work / "02" / "job_dispatch_run" / "jobs.json").unlink()
-    (problem, *_) = read_progress(half_done.results, is_live=True).problems
+    (problem,) = read_progress(half_done.results, is_live=True).problems
     assert problem.endswith("jobs.json is missing: the view lists no recordings")
 
 
@@ -301,19 +312,21 @@ def progress_of(*seconds: float | None, megabytes: float = 100.0) -> RunProgress
 
 def test_the_time_left_scales_with_this_run():
     assert estimate_left_s(progress_of(None, None)) is None
-    rest = sum(TYPICAL_S[stage] for stage in RECORDING_STAGES[1:])
-    assert estimate_left_s(progress_of(TYPICAL_S["preprocessing"])) == pytest.approx(rest)
-    assert estimate_left_s(progress_of(10 * TYPICAL_S["preprocessing"])) == pytest.approx(10 * rest)
-    two = estimate_left_s(progress_of(29, None))
-    assert two == pytest.approx(2 * rest + 29)
+    first_s, *others_s = (expect_seconds(stage, 100.0) for stage in RECORDING_STAGES)
+    rest = sum(others_s)
+    assert estimate_left_s(progress_of(first_s)) == pytest.approx(rest)
+    assert estimate_left_s(progress_of(10 * first_s)) == pytest.approx(10 * rest)
+    two = estimate_left_s(progress_of(first_s, None))
+    assert two == pytest.approx(2 * rest + first_s)
     written = Row("block", {"nwb_ecephys": StageProgress("done", 5.0), "nwb_units": StageProgress("waiting")})
     assert estimate_left_s(replace(progress_of(None), blocks=[written])) is None
     done = {stage: StageProgress("done", 5.0) for stage in RECORDING_STAGES}
     assert estimate_left_s(RunProgress("running", True, [Row("a", done)])) == 0
 
 
-def test_every_stage_has_a_typical_time():
-    assert set(TYPICAL_S) == {*RECORDING_STAGES, *BLOCK_STAGES}
+def test_a_stage_that_was_added_and_not_measured_does_not_end_the_view():
+    added = replace(progress_of(5.0), blocks=[Row("block", {"spike_counts": StageProgress("waiting")})])
+    assert estimate_left_s(added) > 0
 
 
 @pytest.mark.parametrize(
@@ -430,6 +443,42 @@ def test_a_run_is_watched_to_its_end(half_done, tmp_path, is_terminal):
     assert any("stopped before its end" in line for line in lines)
 
 
+FAILING = DRIVE.replace(
+    "    watch(process",
+    """
+    from capsules.commands import live
+    def fail(*_):
+        raise KeyError("units\\x1b[31m")
+    live.read_progress = fail
+    watch(process""",
+).replace("sleep 1.5", "sleep 1.5; echo Nextflow says this")
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_where_the_view_fails_the_run_continues_with_nextflows_lines(half_done, tmp_path, is_terminal):
+    command = [sys.executable, "-c", FAILING, str(half_done.results), str(tmp_path / "nextflow.log"), "3"]
+    if is_terminal:
+        code, lines = run_in_terminal(command, 300)
+    else:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+        code, lines = done.returncode, done.stdout.splitlines()
+        assert done.stderr == ""
+    (at,) = (number for number, line in enumerate(lines) if line.startswith("the live view failed (KeyError: "))
+    assert f"`spikerelay status {half_done.results}`" in lines[at]
+    assert (code, lines[at + 1 :]) == (3, ["Nextflow says this"])
+
+
+def test_a_run_continues_when_nobody_reads_its_lines(half_done, tmp_path):
+    """`spikerelay run ... | head -1`."""
+    script = (
+        f"{shlex.join([sys.executable, '-c', DRIVE, str(half_done.results), str(tmp_path / 'log'), '3'])} | head -1"
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"{script}; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert (done.returncode, done.stderr) == (3, "")
+
+
 def test_many_recordings_fit_in_few_lines(run):
     ids = [f"run_g0_imec{index}_recording1" for index in range(60)]
     run.dispatch(ids)
@@ -446,4 +495,6 @@ def test_status_of_no_results(tmp_path, capsys):
     with pytest.raises(Rejected, match="no such folder"):
         status.run(Namespace(results=tmp_path / "nowhere", watch=False))
     assert status.run(Namespace(results=tmp_path, watch=True)) == 1
-    assert capsys.readouterr().out.endswith("no run has begun\n")
+    assert capsys.readouterr().out.endswith(
+        f"no run has begun\n{tmp_path} has no record of a run: name the results folder of a run\n"
+    )

@@ -31,7 +31,7 @@ def started(monkeypatch, tmp_path):
     for name in ("DATA_PATH", "RESULTS_PATH"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "däta 1").mkdir()
-    (tmp_path / "däta 1" / "x").touch()
+    (tmp_path / "däta 1" / "structure.oebin").touch()
     return calls
 
 
@@ -81,7 +81,15 @@ def test_profiles(started, spikerelay):
         ([], "DATA is missing: spikerelay run DATA [RESULTS]"),
         (["däta 1", "--profile", "slrm"], "must be of slurm, docker, apptainer; got 'slrm'; did you mean 'slurm'?"),
         (["däta 1", "--slurm-queue", "work", *SORTER], "--slurm_queue: needs --profile slurm"),
-        (["nowhere", *SORTER], "nowhere: no such folder"),
+        (["nowhere", *SORTER], "DATA {folder}/nowhere: no such folder"),
+        (["empty", *SORTER], "DATA {folder}/empty: the folder is empty"),
+        (
+            ["mine", *SORTER],
+            "DATA {folder}/mine: no recording of a known format (aind, spikeglx, openephys, nwb): name",
+        ),
+        (["two", *SORTER], "DATA {folder}/two has several formats, nwb and spikeglx: name one"),
+        (["nowhere", *SORTER, "--dry-run"], "DATA {folder}/nowhere: no such folder"),
+        (["däta 1", "mine", *SORTER], "RESULTS {folder}/mine is not a results folder"),
         (["däta 1", "däta 1/results", *SORTER], "is inside the data folder"),
         (["däta 1"], "no sorter chosen: give --sorter"),
         (["--sessions", "rats.csv", "däta 1", "results"], "rats.csv names the data folders: leave out DATA"),
@@ -89,10 +97,42 @@ def test_profiles(started, spikerelay):
         (["däta 1", *SORTER, "--params", "my.json"], "my.json: No such file or directory"),
     ],
 )
-def test_a_mistake_is_rejected_before_nextflow_starts(words, complaint, started, spikerelay):
+def test_a_mistake_is_rejected_before_nextflow_starts(words, complaint, started, spikerelay, tmp_path):
+    files = ("mine/report.html", "two/a.nwb", "two/x.ap.bin")
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    (tmp_path / "empty").mkdir()
     code, _, said = spikerelay("run", *words)
-    assert (code, complaint in said) == (2, True), said
+    assert (code, complaint.replace("{folder}", str(tmp_path)) in said) == (2, True), said
     assert not started
+
+
+def test_folders_of_the_environment_are_named_by_their_variables(started, spikerelay, tmp_path, monkeypatch):
+    monkeypatch.setenv("DATA_PATH", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("RESULTS_PATH", str(tmp_path / "däta 1"))
+    (tmp_path / "däta 1" / "report.html").touch()
+    _, _, said = spikerelay("run", *SORTER)
+    assert f"DATA_PATH={tmp_path}/nowhere: no such folder\n" in said
+    assert f"RESULTS_PATH={tmp_path}/däta 1 is not a results folder" in said
+    assert "--data is missing" in (monkeypatch.delenv("DATA_PATH") or spikerelay("plan", *SORTER)[2])
+    assert spikerelay("plan", "--data", "nowhere", *SORTER)[2] == f"--data {tmp_path}/nowhere: no such folder\n"
+    assert spikerelay("inspect", "nowhere")[2] == f"DATA {tmp_path}/nowhere: no such folder\n"
+
+
+def test_a_second_run_into_the_results_of_a_run_that_lives(started, spikerelay, tmp_path):
+    lock = tmp_path / "results" / "nextflow" / "lock.json"
+    lock.parent.mkdir(parents=True)
+    lock.write_text('{"host": "machine", "pid": 7, "since": "2026-11-28 01:00:00"}')
+    command = f"import fcntl, sys; f = open({str(lock)!r}, 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); "
+    command += "print(flush=True); sys.stdin.read()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", command], **pipes) as owner:
+        owner.stdout.readline()
+        code, _, said = spikerelay("run", "däta 1", "results", *SORTER)
+        owner.communicate(b"")
+    assert (code, started) == (2, [])
+    assert f"RESULTS {tmp_path}/results is being written by another run, process 7 on machine since 2026" in said
 
 
 def test_a_misspelt_flag(started, spikerelay, capsys):

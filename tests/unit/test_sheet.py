@@ -37,7 +37,7 @@ def test_names_and_params_files_have_defaults(sheet, tmp_path):
     one, two = sheet("session,data,params_file\n,a,\nsecond, b ,fast.json\n\n", "own.json")
     assert (one.name, one.data, one.params_file) == ("a", str(tmp_path / "a"), "own.json")
     assert (two.name, two.data, two.params_file) == ("second", str(tmp_path / "b"), str(tmp_path / "fast.json"))
-    assert one.source == "sheet.csv, line 2"
+    assert one.source == "sheet.csv, line 2: data "
 
 
 def test_what_spreadsheets_write(sheet):
@@ -81,7 +81,7 @@ def test_every_problem_of_every_session_is_told_at_once(sheet, tmp_path, monkeyp
     with pytest.raises(Rejected) as refused:
         resolved_run(SORTER | {"sessions": "sheet.csv"}, tmp_path)
     text = str(refused.value)
-    for problem in ("did you mean 'query'?", f"sheet.csv, line 3={tmp_path / 'c'}: no such folder", "none.json"):
+    for problem in ("did you mean 'query'?", f"sheet.csv, line 3: data {tmp_path / 'c'}: no such folder", "none.json"):
         assert problem in text
 
 

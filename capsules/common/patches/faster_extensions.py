@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.decomposition import IncrementalPCA
 from spikeinterface.core import analyzer_extension_core
-from spikeinterface.core.job_tools import fix_job_kwargs
 from spikeinterface.postprocessing import correlograms
 from spikeinterface.postprocessing.amplitude_scalings import AmplitudeScalingNode
 from spikeinterface.postprocessing.principal_component import ComputePrincipalComponents
@@ -20,6 +19,7 @@ from spikeinterface.sortingcomponents.peak_localization.method_list import peak_
 
 from capsules.common.patches.faster_grid_weights import speed_up_grid_weights
 from capsules.common.recordings.grid_convolution import GridConvolution, NoWaveforms
+from capsules.common.tasks.resources import count_cores
 from capsules.common.units.channel_pca import fit_batch, project, take_channel
 from capsules.common.units.correlograms import count_lags, count_own_lags
 from capsules.common.units.scalings import fit_scalings
@@ -195,7 +195,7 @@ def _transform(plain: Callable[..., Any]) -> Callable[..., Any]:
                 scores[own, :, column] = project(pca_model[channels[column]], take_channel(waveforms, own, int(column)))
             return all(has_model) or not len(own)
 
-        with ThreadPoolExecutor(fix_job_kwargs({})["n_jobs"]) as threads:
+        with ThreadPoolExecutor(count_cores()) as threads:
             if not all(threads.map(project_unit, _group_by_unit(extension, spikes))):
                 warnings.warn(
                     "The principal components of some channels are zero: too few waveforms to fit them", stacklevel=2

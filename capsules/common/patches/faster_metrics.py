@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from spikeinterface import SortingAnalyzer
-from spikeinterface.core.job_tools import fix_job_kwargs
 from spikeinterface.metrics.quality import pca_metrics
 from spikeinterface.metrics.quality.quality_metrics import ComputeQualityMetrics
 
+from capsules.common.tasks.resources import count_cores
 from capsules.common.units.isolation import (
     UNDEFINED,
     Neighbourhood,
@@ -85,7 +85,7 @@ def _compute(
 ) -> dict[Any, Row]:
     """Unit -> column -> value."""
     spikes = _Components(analyzer)
-    with ThreadPoolExecutor(fix_job_kwargs({})["n_jobs"]) as threads:
+    with ThreadPoolExecutor(count_cores()) as threads:
         rows = threads.map(lambda unit: _compute_unit(spikes.collect(unit), unit, names, settings), units)
         table = dict(zip(units, rows, strict=True))
     if len(units) == 1 and "d_prime" in names:

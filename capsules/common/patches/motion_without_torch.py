@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from spikeinterface.core.job_tools import fix_job_kwargs
 from spikeinterface.sortingcomponents.motion import dredge
 from spikeinterface.sortingcomponents.motion.motion_utils import get_window_domains
 
 from capsules.common.recordings import motion_correlations
+from capsules.common.tasks.resources import count_cores
 
 
 def leave_torch_out_of_dredge() -> None:
@@ -62,9 +62,7 @@ def _without_torch(plain: Callable[..., Any]) -> Callable[..., Any]:
                     padding,
                 )
             )
-        displacements, correlations = motion_correlations.correlate_windows(
-            compared, max_dt_bins, fix_job_kwargs({})["n_jobs"]
-        )
+        displacements, correlations = motion_correlations.correlate_windows(compared, max_dt_bins, count_cores())
         return displacements, correlations, max_disp_um
 
     return correlate_windows

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy.typing as npt
 from spikeinterface import BaseRecording
-from spikeinterface.core.job_tools import fix_job_kwargs
 from spikeinterface.core.time_series_tools import get_random_sample_slices
+
+from capsules.common.tasks.resources import count_cores
 
 
 def read_random_chunks(recording: BaseRecording, **slices: Any) -> list[npt.NDArray[Any]]:
@@ -25,5 +26,5 @@ def read_random_chunks(recording: BaseRecording, **slices: Any) -> list[npt.NDAr
     list of array, (samples, channels)
     """
     chosen = get_random_sample_slices(recording, **slices)
-    with ThreadPoolExecutor(fix_job_kwargs({})["n_jobs"]) as pool:
+    with ThreadPoolExecutor(count_cores()) as pool:
         return list(pool.map(lambda chunk: recording.get_traces(chunk[0], chunk[1], chunk[2]), chosen))

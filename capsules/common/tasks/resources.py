@@ -51,6 +51,14 @@ def job_kwargs(n_jobs: int, settings: JobKwargs, pool_engine: str = "thread") ->
     }
 
 
+def count_cores() -> int:
+    """The cores of this task: `n_jobs` of SpikeInterface's global `job_kwargs`, which `set_job_kwargs` sets."""
+    # Not at the top: the command line is read without SpikeInterface.
+    from spikeinterface.core.job_tools import fix_job_kwargs
+
+    return int(fix_job_kwargs({})["n_jobs"])
+
+
 def peak_memory_mb() -> float:
     """The largest resident size of this process and its ended children, in MB."""
     usage = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

@@ -7,6 +7,7 @@ import os
 import platform
 import secrets
 import shutil
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,19 @@ COMMAND_VARIABLE = "SPIKERELAY_COMMAND"
 """Set by `spikerelay run`: the script that does the same as the command."""
 
 
-def data_problems(data: str | None, source: str = "DATA_PATH") -> list[str]:
-    """What is wrong with a data folder; `source` is where the user named it."""
+@dataclass(frozen=True)
+class FolderNames:
+    """What messages write before the path of a folder: where the user named it."""
+
+    data: str
+    results: str
+
+
+VARIABLES = FolderNames("DATA_PATH=", "RESULTS_PATH=")
+
+
+def data_problems(data: str | None, source: str = VARIABLES.data) -> list[str]:
+    """What is wrong with a data folder; `source` is what messages write before its path."""
     if not data:
         return ["DATA_PATH is not set: put DATA_PATH=<the folder with the recordings> before the command"]
     if problem := _path_problem(data, source):
@@ -36,36 +48,41 @@ def data_problems(data: str | None, source: str = "DATA_PATH") -> list[str]:
     folder = Path(data)
     try:
         if not folder.is_dir():
-            return [f"{source}={data}: no such folder"]
-        return [] if any(folder.iterdir()) else [f"{source}={data}: the folder is empty"]
+            return [f"{source}{data}: no such folder"]
+        return [] if any(folder.iterdir()) else [f"{source}{data}: the folder is empty"]
     except OSError as error:
         denied = isinstance(error, PermissionError)
-        return [f"{source}={data}: {'no permission to read this folder' if denied else error.strerror}"]
+        return [f"{source}{data}: {'no permission to read this folder' if denied else error.strerror}"]
 
 
 def results_problems(
-    results: str | None, sessions: list[Session], overwrite: bool, owner: dict[str, Any] | None = None
+    results: str | None,
+    sessions: list[Session],
+    overwrite: bool,
+    owner: dict[str, Any] | None = None,
+    source: str = VARIABLES.results,
 ) -> list[str]:
     """What is wrong with the results folder: not writable, in use by another run, or with results of other data."""
     if not results:
         return ["RESULTS_PATH is not set: put RESULTS_PATH=<a folder for the results> before the command"]
-    if problem := _path_problem(results, "RESULTS_PATH"):
-        return [problem]
     folder = Path(results)
-    if problems := _foreign_problems(folder, sessions, overwrite):
+    problem = _path_problem(results, source)
+    if problems := [problem] if problem else _foreign_problems(folder, sessions, overwrite, source):
         return problems
     if reason := _write_problem(folder):
-        return [f"RESULTS_PATH={results}: cannot be written: {reason}"]
+        return [f"{source}{results}: cannot be written: {reason}"]
     if owner is not None and "no_locks" not in owner:
-        return [f"RESULTS_PATH={results} {_describe_owner(owner, folder)}"]
-    return [] if overwrite else [problem for session in sessions for problem in _other_data_problems(session, folder)]
+        return [f"{source}{results} {_describe_owner(owner, folder)}"]
+    if overwrite:
+        return []
+    return [problem for session in sessions for problem in _other_data_problems(session, folder, source)]
 
 
 def _path_problem(path: str, source: str) -> str | None:
     """What is wrong with the path of a folder."""
     if not Path(path).is_absolute():
-        return f"{source}={path} is relative: give the absolute path"
-    return None if is_text(path) else f"{source}={path}: the name is not UTF-8 text: rename the folder"
+        return f"{source}{path} is relative: give the absolute path"
+    return None if is_text(path) else f"{source}{path}: the name is not UTF-8 text: rename the folder"
 
 
 def _write_problem(folder: Path) -> str | None:
@@ -79,11 +96,11 @@ def _write_problem(folder: Path) -> str | None:
     return None
 
 
-def _foreign_problems(results: Path, sessions: list[Session], overwrite: bool) -> list[str]:
+def _foreign_problems(results: Path, sessions: list[Session], overwrite: bool, source: str) -> list[str]:
     """Why a run could change files that it did not write: other folders, raw data, the user's files."""
     problems = []
     for folder in _folders(results, sessions):
-        shown = f"RESULTS_PATH={folder}"
+        shown = f"{source}{folder}"
         links = find_links_out(folder) if is_inside(folder, results) else [folder]
         if links:
             more = f" and {len(links) - 1} more" if len(links) > 1 else ""
@@ -116,7 +133,7 @@ def move_aside(results: Path, sessions: list[Session]) -> list[str]:
     return notes
 
 
-def _other_data_problems(session: Session, results: Path) -> list[str]:
+def _other_data_problems(session: Session, results: Path, source: str) -> list[str]:
     folder = session.results(results)
     record = folder / RUN_RECORD
     if not session.data or not record.exists():
@@ -128,7 +145,7 @@ def _other_data_problems(session: Session, results: Path) -> list[str]:
         return [f"{record} is broken: choose another folder or give --overwrite"]
     if is_same:
         return []
-    return [f"RESULTS_PATH={folder} holds the results of {other}: choose another folder or give --overwrite"]
+    return [f"{source}{folder} holds the results of {other}: choose another folder or give --overwrite"]
 
 
 def _describe_owner(owner: dict[str, Any], folder: Path) -> str:
