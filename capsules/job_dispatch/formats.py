@@ -9,6 +9,7 @@ from capsules.common.errors import Rejected
 from capsules.job_dispatch.params import InputFormat
 
 AIND_COMPRESSED = "ecephys_compressed"
+AIND_CLIPPED = "ecephys_clipped"
 NWB_SUFFIXES = (".nwb", ".nwb.zarr")
 OPENEPHYS_STRUCTURE = "structure.oebin"
 OPENEPHYS_OLDER = "*.continuous"

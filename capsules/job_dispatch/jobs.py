@@ -17,15 +17,14 @@ from capsules.common.recordings.job import Job, Reader, electrode_group, probe_n
 from capsules.common.recordings.reading import open_reader
 from capsules.common.recordings.saturation import find_converter_limits
 from capsules.common.recordings.session_metadata import find_metadata_files, list_folders_above, read_metadata
+from capsules.common.sync.spikeglx_meta import SYNC_BIT
 from capsules.job_dispatch.data_check import Verdict, check_data
-from capsules.job_dispatch.loaders.streams import BrokenStream, Stream
+from capsules.job_dispatch.loaders.streams import BrokenStream, Stream, relative_to_data, stat_files
 from capsules.job_dispatch.params import JobDispatchParams
 from capsules.job_dispatch.timing import Timing, read_timing, split_at_gaps
 
 MAX_ID_LENGTH = 150
 """Ids are parts of file names, and a file system allows 255 characters."""
-SYNC_BIT = 6
-"""The bit of the SYNC signal in the digital word of SpikeGLX' imec streams."""
 SYNC_SECONDS = 10.0
 """Only so much of it is read, since the file interleaves it with the traces."""
 MOST_SYNC_EDGES = 1000
@@ -174,10 +173,6 @@ def set_electrode_locations(job: Job, recording: BaseRecording, folders: list[Pa
         job.warnings.append(f"{job.locations_file} has no location for {missing} of the {len(own)} electrodes")
 
 
-def relative_to_data(file: Path, data: Path) -> str:
-    return str(file.relative_to(data)) if file.is_relative_to(data) else str(file)
-
-
 def channel_numbers(recording: BaseRecording, reader: Reader) -> list[int]:
     """The number of each channel of a stream, from 0: SpikeGLX' number, which counts unsaved channels, or its index."""
     if reader.name == "spikeglx":
@@ -269,14 +264,6 @@ def number_equal_ids(jobs: list[Job]) -> None:
                 number += 1
             job.id = f"{job.id}-{number}"
             used.add(job.id)
-
-
-def stat_files(path: Path, data: Path) -> list[tuple[str, int, int]]:
-    """Path relative to the data folder, bytes and mtime in ns of a file, or of every file below a folder."""
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    root = data.resolve()
-    stats = [(file.resolve(), file.stat()) for file in files]
-    return [(relative_to_data(file, root), stat.st_size, stat.st_mtime_ns) for file, stat in stats]
 
 
 def _move_paths(reader: Reader, session: Path, data: Path) -> Reader:

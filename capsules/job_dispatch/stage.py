@@ -12,9 +12,9 @@ from capsules.common.recordings.electrode_locations import NAME
 from capsules.common.recordings.job import Job, electrode_group, probe_name
 from capsules.common.tasks.task import Task
 from capsules.job_dispatch.formats import HAS_FORMAT
-from capsules.job_dispatch.jobs import jobs_of_stream, number_equal_ids, relative_to_data
+from capsules.job_dispatch.jobs import jobs_of_stream, number_equal_ids
 from capsules.job_dispatch.loaders import LOADERS
-from capsules.job_dispatch.loaders.streams import AnyStream, BrokenStream, LeftOutStream
+from capsules.job_dispatch.loaders.streams import AnyStream, BrokenStream, LeftOutStream, relative_to_data
 from capsules.job_dispatch.params import JobDispatchParams
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.job import Reader
-from capsules.job_dispatch.formats import AIND_COMPRESSED, aind_folders
+from capsules.common.sync.lines import LineSource
+from capsules.job_dispatch.formats import AIND_CLIPPED, AIND_COMPRESSED, aind_folders
+from capsules.job_dispatch.loaders import openephys
 from capsules.job_dispatch.loaders.streams import (
     AnyStream,
     LeftOutStream,
@@ -47,3 +49,9 @@ def list_streams(data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
 def _reader(path: Path, data: Path) -> Reader:
     kwargs = {"file_or_folder_path": relative(path, data)}
     return Reader(name="spikeinterface", kwargs=kwargs, path_arguments=list(kwargs))
+
+
+def list_line_sources(session: Path, data: Path, params: JobDispatchParams) -> list[LineSource]:
+    """The TTL events of the Open Ephys folder next to the compressed traces."""
+    folders = [folder.parent / AIND_CLIPPED for folder in aind_folders(session)]
+    return [source for folder in folders for source in openephys.list_line_sources(folder, data, params)]

@@ -10,9 +10,11 @@ from spikeinterface.extractors.nwbextractors import NwbRecordingExtractor
 
 from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.job import Reader
+from capsules.common.sync.lines import LineSource
 from capsules.common.untrusted.distrust import distrust_files
 from capsules.common.untrusted.outer_files import check_outer_files
 from capsules.job_dispatch.formats import nwb_files
+from capsules.job_dispatch.loaders.line_sources import make_source
 from capsules.job_dispatch.loaders.streams import (
     AnyStream,
     BrokenStream,
@@ -82,3 +84,25 @@ def _electrical_series(file: Path, data: Path) -> list[str]:
     check_outer_files(file, data)
     paths: list[str] = NwbRecordingExtractor.fetch_available_electrical_series_paths(str(file))
     return paths
+
+
+def list_line_sources(session: Path, data: Path, params: JobDispatchParams) -> list[LineSource]:
+    """The tables of events; their times are on the file's one clock."""
+    # pynwb takes a second to import.
+    from capsules.common.sync.nwb import find_tables
+
+    sources = []
+    for file in chosen_files(session, params):
+        dataset = file.name.split(".nwb")[0]
+        try:
+            tables = find_tables(file, data)
+        # As for its traces: h5py and zarr raise any kind of error on a broken file.
+        except Exception as error:  # noqa: BLE001
+            failure = f"cannot be read: {cause(error)}"
+            sources.append(make_source(dataset, file.name, "nwb", ["file"], [[file]], data, failure=failure))
+            continue
+        for place, name in tables.items():
+            source = make_source(dataset, name, "nwb", ["file"], [[file]], data)
+            source.paths[0].append(place)
+            sources.append(source)
+    return sources

@@ -13,8 +13,10 @@ from spikeinterface.extractors.neoextractors.neo_utils import get_neo_streams
 
 from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.job import Reader
-from capsules.common.untrusted.small_files import read_small
+from capsules.common.sync.lines import LineSource
+from capsules.common.sync.spikeglx_meta import Header, read_header, read_meta, segment_name
 from capsules.job_dispatch.formats import SPIKEGLX_FILES
+from capsules.job_dispatch.loaders.line_sources import make_source
 from capsules.job_dispatch.loaders.streams import (
     AnyStream,
     BrokenStream,
@@ -89,12 +91,6 @@ def stream_names(file: Path) -> tuple[str, str]:
     return dataset, stream.removesuffix(".bin").removesuffix(".meta")
 
 
-def read_meta(file: Path) -> dict[str, str]:
-    """The lines `key=value` of a `.meta` file."""
-    pairs = (line.split("=", 1) for line in read_small(file).splitlines() if "=" in line)
-    return {key.strip(): value.strip() for key, value in pairs}
-
-
 def check_size(file: Path) -> None:
     """Compare a `.bin` with its `.meta`, which neo does not do.
 
@@ -134,3 +130,66 @@ def channel_counts(subset: str) -> list[int]:
     """
     ends = [] if subset in ("", "all") else [part.split(":") for part in subset.split(",")]
     return [int(part[-1]) - int(part[0]) + 1 for part in ends]
+
+
+LF_BAND = re.compile(r"\.lf$")
+OTHER_BAND = re.compile(r"\.ap$")
+
+
+def list_line_sources(session: Path, data: Path, params: JobDispatchParams) -> list[LineSource]:
+    """The streams with digital lines: NIDQ, OneBox, and the probes, whose SYNC is in their AP and LF files."""
+    files: dict[tuple[Path, str], dict[str, Path]] = {}
+    for file in sorted(session.rglob("*.bin")):
+        _, stream = stream_names(file)
+        files.setdefault((file.parent, stream), {})[segment_name(file)] = file
+    sources = []
+    for (folder, stream), by_segment in files.items():
+        if LF_BAND.search(stream):
+            continue
+        lf = files.get((folder, OTHER_BAND.sub(".lf", stream)), {}) if OTHER_BAND.search(stream) else {}
+        if (source := _line_source(stream, by_segment, lf, data)) is not None:
+            sources.append(source)
+    return sources
+
+
+def _line_source(stream: str, files: dict[str, Path], lf_files: dict[str, Path], data: Path) -> LineSource | None:
+    """The source of a stream's segments; None for a stream without digital lines and analog channels."""
+    names = sorted(files, key=_segment_order)
+    dataset = stream_names(files[names[-1]])[0]
+    paths = [[files[name], *([lf_files[name]] if name in lf_files else [])] for name in names]
+    stream = stream.removesuffix(".obx")
+    try:
+        headers = [read_header(files[name]) for name in names]
+    except (SpikeRelayError, OSError, ValueError) as error:
+        return make_source(dataset, stream, "spikeglx", names, paths, data, failure=f"cannot be read: {error}")
+    header = headers[0]
+    if not header.bits and not header.gains_v:
+        return None
+    return make_source(
+        dataset,
+        stream,
+        "spikeglx",
+        names,
+        paths,
+        data,
+        failure=_differing(headers),
+        clocks=[each.clock for each in headers],
+        sampling_frequency_hz=header.rate_hz,
+        sync_line=header.sync_line,
+        sync_period_s=header.sync_period_s,
+        sync_threshold_v=header.sync_threshold_v,
+    )
+
+
+def _differing(headers: list[Header]) -> str | None:
+    """Why the segments of a stream are not one stream, or None."""
+    for header in headers[1:]:
+        if (header.columns, header.rate_hz) != (headers[0].columns, headers[0].rate_hz):
+            return f"{header.file.name} has other channels, or another rate, than {headers[0].file.name}"
+    return None
+
+
+def _segment_order(name: str) -> tuple[int, int]:
+    """As neo orders them: by gate, then by trigger; a trigger that is not a number comes first."""
+    gate, trigger = name.removeprefix("g").split("_t")
+    return int(gate), int(trigger) if trigger.isdigit() else -1

@@ -145,6 +145,18 @@ def relative(path: str | Path, data: Path) -> str:
     return str(path.relative_to(data.resolve())) if path.is_relative_to(data.resolve()) else str(path)
 
 
+def relative_to_data(file: Path, data: Path) -> str:
+    return str(file.relative_to(data)) if file.is_relative_to(data) else str(file)
+
+
+def stat_files(path: Path, data: Path) -> list[tuple[str, int, int]]:
+    """Path relative to the data folder, bytes and mtime in ns of a file, or of every file below a folder."""
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    root = data.resolve()
+    stats = [(file.resolve(), file.stat()) for file in files]
+    return [(relative_to_data(file, root), stat.st_size, stat.st_mtime_ns) for file, stat in stats]
+
+
 def folders_with(data: Path, pattern: str) -> Iterator[Path]:
     """The folders, at any depth, with a file or folder of this name, in order."""
     yield from sorted({file.parent for file in data.rglob(pattern)})
