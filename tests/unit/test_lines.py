@@ -415,7 +415,7 @@ def test_durations_last_until_the_next_opposite_edge():
     [
         # A bouncing rising edge begins where it begins.
         ([(1.0, 1), (1.001, 0), (1.002, 1), (2.0, 0)], [1.0, 2.0]),
-        # A short pulse, and a short interruption, are no pulses.
+        # A short pulse and a short interruption are removed.
         ([(1.0, 1), (1.001, 0), (2.0, 1), (3.0, 0)], [2.0, 3.0]),
         ([(1.0, 1), (2.0, 0), (2.001, 1), (3.0, 0)], [1.0, 3.0]),
         ([(1.0, 1)], [1.0]),

@@ -141,11 +141,11 @@ def read_lines(
     if thresholds_v:
         analog = reading.list_analog(source, data)
         _check_known(source, [name for name in thresholds_v if name not in analog], analog)
-    found = reading.read_edges(source, data, chosen, thresholds_v)
+    edges_of = reading.read_edges(source, data, chosen, thresholds_v)
     clock = source.clock
     lines = []
     for name in [*chosen, *thresholds_v]:
-        samples, levels, seconds, first_level, problems = found[name]
+        samples, levels, seconds, first_level, problems = edges_of[name]
         if seconds is None:
             if clock is None:
                 raise SpikeRelayError(f"{source.stream}: its samples have no clock: run job dispatch again")

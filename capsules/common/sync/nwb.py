@@ -41,7 +41,7 @@ def list_analog(source: LineSource, data: Path) -> list[str]:
 
 def read_edges(source: LineSource, data: Path, digital: list[str], thresholds_v: Mapping[str, float]) -> RawEdges:
     """The edges of some kinds of events; a segment's paths are the file and the place of the table in it."""
-    found: RawEdges = {}
+    edges_of: RawEdges = {}
     with _table(source, data) as table:
         kinds = _kinds(table)
     for name in digital:
@@ -52,8 +52,8 @@ def read_edges(source: LineSource, data: Path, digital: list[str], thresholds_v:
         order = np.argsort(seconds, kind="stable")
         # An NWB file has no samples of its events: they are numbered.
         samples = np.arange(len(seconds), dtype=np.int64)
-        found[name] = (samples, levels[order], seconds[order], 0, [])
-    return found
+        edges_of[name] = (samples, levels[order], seconds[order], 0, [])
+    return edges_of
 
 
 def find_tables(file: Path, data: Path) -> dict[str, str]:

@@ -70,7 +70,7 @@ def read_edges(source: LineSource, data: Path, digital: list[str], thresholds_v:
             levels = (states[own] > 0).astype(np.int8)
             parts[name].append((samples[own] + first, levels, seconds[own]))
         first += source.clocks[segment].num_samples if source.clocks else 0
-    found: RawEdges = {}
+    edges_of: RawEdges = {}
     for name, own_parts in parts.items():
         samples, levels, seconds = (np.concatenate([part[index] for part in own_parts]) for index in range(3))
         changed = np.append(True, np.diff(levels) != 0) if len(levels) else np.empty(0, dtype=bool)
@@ -82,8 +82,8 @@ def read_edges(source: LineSource, data: Path, digital: list[str], thresholds_v:
             problems.append(f"changes more than {MOST_EDGES} times: it is noise, and left out")
             samples, levels, seconds = samples[:0], levels[:0], seconds[:0]
         first_level = 1 - int(levels[0]) if len(levels) else None
-        found[name] = (samples.astype(np.int64), levels.astype(np.int8), seconds, first_level, problems)
-    return found
+        edges_of[name] = (samples.astype(np.int64), levels.astype(np.int8), seconds, first_level, problems)
+    return edges_of
 
 
 def _read_events(source: LineSource, data: Path, segment: int) -> Events:

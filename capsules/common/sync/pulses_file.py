@@ -37,15 +37,15 @@ def list_analog(source: LineSource, data: Path) -> list[str]:
 def read_edges(source: LineSource, data: Path, digital: list[str], thresholds_v: Mapping[str, float]) -> RawEdges:
     """The edges of some lines; without the column `level`, each row is a rising edge."""
     has_samples, rows = read_pulses(data / source.paths[0][0])
-    found: RawEdges = {}
+    edges_of: RawEdges = {}
     for name in digital:
         own = sorted((place, level) for stream, line, place, level in rows if (stream, line) == (source.stream, name))
         places = np.array([place for place, _ in own], dtype=float)
         levels = np.array([level for _, level in own], dtype=np.int8)
         samples = np.rint(places).astype(np.int64) if has_samples else np.arange(len(own), dtype=np.int64)
         first_level = 1 - int(levels[0]) if len(levels) else None
-        found[name] = (samples, levels, None if has_samples else places, first_level, [])
-    return found
+        edges_of[name] = (samples, levels, None if has_samples else places, first_level, [])
+    return edges_of
 
 
 def list_pulse_streams(file: Path) -> list[str]:

@@ -82,12 +82,12 @@ def _segment_edges(
     if header.device == "imec" and digital:
         (name,) = digital
         column, bit = header.bits[name]
-        found = _edges_by_lf(header, others[0], column, bit) if others else None
-        if found is None and header.sync_period_s is not None:
-            found = _edges_by_steps(header, column, bit, header.sync_period_s)
-        if found is not None:
+        located = _edges_by_lf(header, others[0], column, bit) if others else None
+        if located is None and header.sync_period_s is not None:
+            located = _edges_by_steps(header, column, bit, header.sync_period_s)
+        if located is not None:
             first_level = _read_bit(header, column, bit, np.array([0]))[0]
-            return {name: (found, int(first_level), False)}
+            return {name: (located, int(first_level), False)}
     return _all_edges(header, digital, thresholds_v)
 
 
@@ -104,14 +104,14 @@ def _all_edges(header: Header, digital: list[str], thresholds_v: Mapping[str, fl
             changes.add(np.ascontiguousarray(chunk[:, column]).view(np.uint16))
         for name, (column, counts) in cuts.items():
             analog[name].add((chunk[:, column] > counts).astype(np.uint16))
-    found: SegmentEdges = {}
+    edges_of: SegmentEdges = {}
     for name in digital:
         column, bit = header.bits[name]
         changes = words[column]
-        found[name] = (changes.edges(bit), changes.first_level(bit), changes.is_noise(bit))
+        edges_of[name] = (changes.edges(bit), changes.first_level(bit), changes.is_noise(bit))
     for name, changes in analog.items():
-        found[name] = (changes.edges(0), changes.first_level(0), changes.is_noise(0))
-    return found
+        edges_of[name] = (changes.edges(0), changes.first_level(0), changes.is_noise(0))
+    return edges_of
 
 
 def read_chunks(header: Header) -> Iterator[npt.NDArray[np.int16]]:
@@ -167,7 +167,7 @@ def _merge(starts: Samples, ends: Samples) -> tuple[Samples, Samples]:
 
 
 def _edges_by_lf(header: Header, lf_file: Path, column: int, bit: int) -> tuple[Samples, Levels] | None:
-    """The edges in the AP file, found through the LF file; None where the two do not agree."""
+    """The edges in the AP file, located through the LF file; None where the two do not agree."""
     lf = read_header(lf_file)
     name = next((name for name, place in lf.bits.items() if place[1] == bit), None)
     if name is None:

@@ -17,7 +17,7 @@ WORD_BITS = 16
 MOST_CHANNELS = 20_000
 """No SpikeGLX file has as many: a header that lists more is broken, and would take too much memory."""
 FROM_SIGNAL_SOURCE = 2
-"""`syncSourceIdx` of a square wave that the hardware makes; below it are no signal and an external one."""
+"""`syncSourceIdx` of a square wave that the hardware makes; a lower number means an external signal, or none."""
 
 Device = Literal["imec", "nidq", "obx"]
 RATE_KEYS: dict[Device, str] = {"imec": "imSampRate", "nidq": "niSampRate", "obx": "obSampRate"}
