@@ -65,6 +65,13 @@ def _params_show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="dotted name, as in a params file [default: list the sections]")
 
 
+def _params_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, help="params file of AIND's pipeline, Kilosort4's settings, or its ops.npy")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="the params file to write [default: print it; changes go to stderr]"
+    )
+
+
 def _completion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=["bash", "zsh"])
 
@@ -334,6 +341,18 @@ COMMANDS = {
         "show_differences",
         uses_libraries=False,
         examples=("spikerelay params diff my.json",),
+    ),
+    "params import": Command(
+        "parameters",
+        "turn a params file of AIND's pipeline, or Kilosort4's settings, into ours, and list every change",
+        "{} FILE",
+        _params_import,
+        "params_import",
+        uses_libraries=False,
+        examples=(
+            "spikerelay params import aind.json --output params.json",
+            "spikerelay params import /data/kilosort4/ops.npy --output params.json",
+        ),
     ),
     "editor": Command(
         "parameters",

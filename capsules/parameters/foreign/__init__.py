@@ -1,0 +1,1 @@
+"""Parameters of other programs, translated into those of a params file; every change is listed."""
