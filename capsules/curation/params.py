@@ -19,46 +19,61 @@ class Suspicious(Section):
 
     max_contamination: float | None = param(
         0.1,
-        "Largest share of a unit's spikes that may come from another neuron. A unit is marked when the lower bound "
-        "(95 %, Poisson) of its contamination, estimated from refractory period violations, is larger. A single "
-        "violation marks no unit.",
+        "A unit is marked when more than this share of its spikes comes from another neuron: the lower bound (95 %, "
+        "Poisson) of the contamination, estimated from refractory period violations. Lower it to mark more units. "
+        "The default of 0.1 accepts little contamination; a single violation marks no unit.",
         ge=0,
         lt=1,
     )
     min_amplitude_separation: float | None = param(
         2.0,
-        "A unit is marked when its amplitude scalings form two groups whose means differ by more than this, in units "
-        "of their width (Ashman's D; 2 is a clean separation). A lower value marks more units.",
+        "A unit is marked when its amplitude scalings form two groups whose means differ by more than this, in "
+        "units of their width (Ashman's D). Lower it to mark more units. The default of 2 is a clean separation.",
         gt=0,
     )
     min_amplitude_share: float = param(
-        0.1, "Share of the spikes that the smaller group of amplitudes needs for a mark.", gt=0, le=0.5
+        0.1,
+        "A unit is marked only when the smaller group of amplitudes has at least this share of the spikes. Lower it "
+        "to mark more units. The default of 0.1 ignores a few outliers.",
+        gt=0,
+        le=0.5,
     )
     min_waveform_separation: float | None = param(
         4.0,
-        "A unit is marked when the principal components of its waveforms form two groups that are further apart than "
-        "this, in units of their width along the line between them (Ashman's D). A lower value marks more units.",
+        "A unit is marked when the principal components of its waveforms form two groups that are further apart "
+        "than this, in units of their width (Ashman's D). Lower it to mark more units. The default of 4 is between "
+        "the widest groups of a single neuron (3.3) and the narrowest of a mixture (5.6) in our recordings with "
+        "known units.",
         gt=0,
     )
     min_waveform_share: float = param(
-        0.1, "Share of the spikes that the smaller group of waveforms needs for a mark.", gt=0, le=0.5
+        0.1,
+        "A unit is marked only when the smaller group of waveforms has at least this share of the spikes. Lower it "
+        "to mark more units. The default of 0.1 ignores a few outliers.",
+        gt=0,
+        le=0.5,
     )
     max_position_range_um: float | None = param(
         100,
-        "A unit is marked when its position along the probe varies by more than this (metric `drift_ptp`, which needs "
-        "a recording of at least two minutes).",
+        "A unit is marked when its position along the probe varies by more than this (metric `drift_ptp`, which "
+        "needs a recording of at least two minutes). Lower it to mark more units. The default of 100 is more than "
+        "the distance over which most neurons are recorded.",
         unit="um",
         gt=0,
     )
     min_nn_hit_rate: float | None = param(
         0.5,
-        "A unit is marked when less than this share of the nearest neighbours of its spikes, by principal components, "
-        "belong to the unit (metric `nn_hit_rate`).",
+        "A unit is marked when less than this share of the nearest neighbours of its spikes belongs to the unit "
+        "(metric `nn_hit_rate`, by principal components). Increase it to mark more units. At the default of 0.5, "
+        "most neighbours belong to other units.",
         gt=0,
         le=1,
     )
     max_amplitude_range: float | None = param(
-        0.5, "A unit is marked when its median amplitude varies by more than this share over time.", gt=0
+        0.5,
+        "A unit is marked when its median amplitude varies by more than this share over time. Lower it to mark more "
+        "units. The default of 0.5 allows slow drift.",
+        gt=0,
     )
 
 
@@ -92,7 +107,12 @@ BOMBCELL: dict[str, dict[str, dict[str, float | None]]] = {
     },
 }
 """Bombcell's thresholds: part -> metric -> limits; those of SpikeInterface's `bombcell_get_default_thresholds`."""
-SIDES = {"greater": "The metric must be greater than this", "less": "The metric must be less than this"}
+SIDES = {
+    "greater": "The metric must be greater than this. Lower it to accept more units; null removes the limit. The "
+    "default is Bombcell's.",
+    "less": "The metric must be less than this. Increase it to accept more units; null removes the limit. The "
+    "default is Bombcell's.",
+}
 UNITS = {"amplitude_median": "uV", "drift_ptp": "um"} | dict.fromkeys(
     ("peak_to_trough_duration", "peak_before_width", "trough_width"), "s"
 )
@@ -102,8 +122,7 @@ def _bombcell_part(name: str, meaning: str) -> type[Section]:
     metrics: dict[str, Any] = {}
     for metric, limits in BOMBCELL[name].items():
         sides: dict[str, Any] = {
-            side: (float | None, param(limit, f"{SIDES[side]}; null: no limit.", unit=UNITS.get(metric)))
-            for side, limit in limits.items()
+            side: (float | None, param(limit, SIDES[side], unit=UNITS.get(metric))) for side, limit in limits.items()
         }
         section = create_model(f"Bombcell_{name}_{metric}", __base__=Section, __doc__=f"`{metric}`.", **sides)
         metrics[metric] = (section, param(section(), f"Limits of `{metric}`."))
@@ -151,37 +170,49 @@ class CurationParams(Section):
     query: str | None = param(
         "isi_violations_ratio < 0.5 and presence_ratio > 0.8 and amplitude_cutoff < 0.1",
         "Condition on the metrics: a unit that meets it is `good`, a unit that fails it `bad`, and a unit with too "
-        "little data to decide `undetermined`. Null or empty: no unit is labelled.",
+        "little data to decide `undetermined`. Add or tighten clauses to accept fewer units; null or empty labels "
+        "none. The default requires few refractory period violations, firing over most of the recording, and few "
+        "missed spikes.",
     )
     undefined_metric: Literal["leave_out", "reject", "undetermined"] = param(
         "leave_out",
         "What to do with a clause of the query whose metric is undefined because the recording is too short or the "
-        "unit has too few spikes: leave the clause out for that unit, or, unless other clauses decide, label the unit "
-        "`bad` (reject) or `undetermined`.",
+        "unit has too few spikes. Choose `undetermined` or `reject` (`bad`) to label such a unit so, unless other "
+        "clauses decide. The default is `leave_out`: the other clauses decide.",
     )
-    min_spikes: int = param(50, "A unit with fewer spikes is `undetermined` even when it meets the query.", ge=0)
+    min_spikes: int = param(
+        50,
+        "A unit with fewer spikes is `undetermined` even when it meets the query. Increase it to accept only well "
+        "measured units. The default of 50 is used because metrics of fewer spikes say little.",
+        ge=0,
+    )
     suspicious: Suspicious = param(Suspicious(), "Tests that mark a unit as suspicious.")
     bombcell: Bombcell = param(Bombcell(), "Bombcell's thresholds.")
     noise_neural_classifier: str | None = param(
         "SpikeInterface/UnitRefine_noise_neural_classifier",
-        "Model that separates neural units from noise: a folder, or a name on the Hugging Face hub.",
+        "Model that separates neural units from noise: a folder, or a name on the Hugging Face hub. Set it to your "
+        "own model when UnitRefine's does not fit your data; null skips it. The default is UnitRefine's published "
+        "model.",
         min_length=1,
     )
     sua_mua_classifier: str | None = param(
         "SpikeInterface/UnitRefine_sua_mua_classifier",
-        "Model that separates single units from multi-unit activity: a folder, or a name on the Hugging Face hub.",
+        "Model that separates single units from multi-unit activity: a folder, or a name on the Hugging Face hub. "
+        "Set it to your own model when UnitRefine's does not fit your data; null skips it. The default is "
+        "UnitRefine's published model.",
         min_length=1,
     )
     noise_strategy: Literal["unitrefine", "bombcell", "both"] = param(
         "unitrefine",
         "How noise is separated from units: by UnitRefine's classifiers (`decoder_label`), by Bombcell's thresholds "
-        "(`bombcell_label`), or by both.",
+        "(`bombcell_label`), or by both. Choose `bombcell` when no classifier is available. The default is "
+        "`unitrefine`; neither changes `default_qc`.",
         flags={"--noise-strategy": ...},
     )
     on_missing_model: Literal["warn", "refuse"] = param(
         "warn",
-        "What to do when a classifier is neither on this machine nor available from the hub: leave its labels out with "
-        "a warning, or reject the run.",
+        "What to do when a classifier is neither on this machine nor available from the hub. Choose `refuse` to "
+        "reject the run. The default is `warn`: the labels of this classifier are left out with a warning.",
     )
 
     def models(self) -> dict[str, str]:

@@ -68,10 +68,15 @@ class JobKwargs(Section):
 
     chunk_duration: str = Field(
         "1s",
-        description="Length of a chunk of traces, a number with `s` or `ms`; longer ones need more memory, less time.",
+        description="Length of a chunk of traces, a number with `s` or `ms`. Increase it to save time when there is "
+        "memory; lower it when memory is short. The default is `1s`.",
         pattern=r"^(?![0.]+m?s)[0-9]+(\.[0-9]+)?m?s$(?!\n)",
     )
-    progress_bar: bool = Field(False, description="Show a progress bar while the chunks are processed.")
+    progress_bar: bool = Field(
+        False,
+        description="Show a progress bar while the chunks are processed. Turn it on when you run a stage by hand. Off "
+        "by default, because the log has the progress.",
+    )
 
 
 def param(
@@ -91,7 +96,8 @@ def param(
     default : any
         The default value; a dict, list or section is copied for each use.
     help : str
-        What it does, in one or two sentences; the unit is added by the renderers.
+        What it does, when to change it and in which direction, its default and why: at most three short sentences. The
+        renderers add the unit.
     unit : str, optional
         Physical unit, e.g. "Hz".
     flags : dict, optional

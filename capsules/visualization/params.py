@@ -11,63 +11,136 @@ Inches = Annotated[float, Field(gt=0, le=100)]
 
 
 class Timeseries(Section):
-    n_snippets_per_segment: int = param(2, "Snippets of traces drawn from each segment.", ge=0)
-    snippet_duration_s: float = param(0.5, "Length of a snippet.", unit="s", gt=0)
+    n_snippets_per_segment: int = param(
+        2,
+        "Number of snippets of traces that are drawn from each segment. Increase it to see more of the recording; 0 "
+        "draws none. The default of 2 keeps the report small.",
+        ge=0,
+    )
+    snippet_duration_s: float = param(
+        0.5,
+        "Length of a snippet. Lower it to see single spikes; increase it to see slow events. The default of 0.5 "
+        "shows both.",
+        unit="s",
+        gt=0,
+    )
 
 
 class DriftDetection(Section):
-    peak_sign: Literal["neg", "pos", "both"] = param("neg", "Polarity of the peaks in the drift map.")
-    detect_threshold: float = param(5, "Peaks above this many median absolute deviations are drawn.", unit="MAD", gt=0)
-    exclude_sweep_ms: float = param(0.1, "Of peaks closer in time than this, the largest is kept.", unit="ms", ge=0)
+    peak_sign: Literal["neg", "pos", "both"] = param(
+        "neg",
+        "Sign of the peaks in the drift map. Choose `pos` or `both` when your spikes are positive. The default is "
+        "`neg`.",
+    )
+    detect_threshold: float = param(
+        5,
+        "Peaks larger than this are drawn. Lower it when the drift map is too empty; increase it to see large units "
+        "only. The default of 5 is rarely reached by noise.",
+        unit="MAD",
+        gt=0,
+    )
+    exclude_sweep_ms: float = param(
+        0.1,
+        "Of peaks closer in time than this, the largest is kept. Increase it when a spike gives several peaks. The "
+        "default of 0.1 is a few samples.",
+        unit="ms",
+        ge=0,
+    )
 
 
 class DriftLocalization(Section):
-    ms_before: float = param(0.1, "Length of the waveform before the peak used to localise it.", unit="ms", gt=0)
-    ms_after: float = param(0.3, "Length of the waveform after the peak used to localise it.", unit="ms", gt=0)
-    radius_um: float = param(100.0, "Largest distance of the channels used to localise a peak.", unit="um", gt=0)
+    ms_before: float = param(
+        0.1,
+        "Length of the waveform before the peak that is used to localize it. Increase it for slower spikes. The "
+        "default of 0.1 uses the peak itself.",
+        unit="ms",
+        gt=0,
+    )
+    ms_after: float = param(
+        0.3,
+        "Length of the waveform after the peak that is used to localize it. Increase it for slower spikes. The "
+        "default of 0.3 uses the peak itself.",
+        unit="ms",
+        gt=0,
+    )
+    radius_um: float = param(
+        100.0,
+        "Largest distance of the channels that are used to localize a peak. Increase it on sparse probes. The "
+        "default of 100 contains the channels that usually record a neuron.",
+        unit="um",
+        gt=0,
+    )
 
 
 class Drift(Section):
     detection: DriftDetection = param(
         DriftDetection(),
-        "Which peaks are drawn. With the defaults of this section and of `localization` those that preprocessing "
-        "detected to estimate the motion, where it did; with other values peaks are detected anew.",
+        "Which peaks are drawn. With the defaults of this section and of `localization`, these are the peaks that "
+        "preprocessing detected for the motion, if it did; with other values peaks are detected again.",
     )
     localization: DriftLocalization = param(
-        DriftLocalization(), "How peaks that are detected anew are localised on the probe."
+        DriftLocalization(), "How peaks that are detected again are localized on the probe."
     )
     n_skip: int = param(
         30,
-        "Above 100,000 peaks, only every n-th is drawn, with n as small as possible; this is the largest n. Above n "
-        "times 100,000 peaks, the density of all is drawn.",
+        "Above 100,000 peaks, only every n-th is drawn, with n as small as possible; this is the largest n. Lower "
+        "it to draw density earlier: above n times 100,000 peaks, the density of all is drawn. The default of 30 "
+        "draws points up to 3 million peaks.",
         ge=1,
     )
     alpha: float = param(
-        0.6, "Opacity of a point, from 0 to 1; where density is drawn, it makes all cells more opaque.", ge=0, le=1
+        0.6,
+        "Opacity of a point, from 0 to 1; where density is drawn, it makes all cells more opaque. Lower it when "
+        "points hide each other. The default of 0.6 shows overlaps.",
+        ge=0,
+        le=1,
     )
     vmin: float | None = param(
         None,
-        "Amplitude at the lower end of the colour map; null: the 1st percentile, or 0 without negative amplitudes.",
+        "Amplitude at the lower end of the colour map. Set it to compare drift maps of several recordings. The "
+        "default (null) uses the 1st percentile, or 0 without negative amplitudes.",
         unit="uV",
     )
     vmax: float | None = param(
         None,
-        "Amplitude at the upper end of the colour map; null: the 99th percentile, or 0 without positive amplitudes.",
+        "Amplitude at the upper end of the colour map. Set it to compare drift maps of several recordings. The "
+        "default (null) uses the 99th percentile, or 0 without positive amplitudes.",
         unit="uV",
     )
-    cmap: str = param("Greys_r", "Matplotlib colour map of the amplitudes.")
-    figsize: list[Inches] = param([10, 10], "Width and height of the figure.", unit="in", min_length=2, max_length=2)
+    cmap: str = param(
+        "Greys_r",
+        "Matplotlib colour map of the amplitudes. Change it to your taste. The default, `Greys_r`, draws large "
+        "negative spikes dark.",
+    )
+    figsize: list[Inches] = param(
+        [10, 10],
+        "Width and height of the figure. Increase them for long recordings. The default, 10 by 10, fits the report.",
+        unit="in",
+        min_length=2,
+        max_length=2,
+    )
 
 
 class Motion(Section):
-    cmap: str = param("Greys_r", "Matplotlib colour map of the amplitudes.")
+    cmap: str = param(
+        "Greys_r",
+        "Matplotlib colour map of the amplitudes. Change it to your taste. The default, `Greys_r`, draws large "
+        "negative spikes dark.",
+    )
     scatter_decimate: int = param(
         15,
-        "Above 100,000 peaks, only every n-th is drawn, with n as small as possible; this is the largest n. Above n "
-        "times 100,000 peaks, the density of all is drawn.",
+        "Above 100,000 peaks, only every n-th is drawn, with n as small as possible; this is the largest n. Lower "
+        "it to draw density earlier: above n times 100,000 peaks, the density of all is drawn. The default of 15 "
+        "draws points up to 1.5 million peaks.",
         ge=1,
     )
-    figsize: list[Inches] = param([15, 10], "Width and height of the figure.", unit="in", min_length=2, max_length=2)
+    figsize: list[Inches] = param(
+        [15, 10],
+        "Width and height of the figure. Increase them for long recordings. The default, 15 by 10, fits the report.",
+        unit="in",
+        min_length=2,
+        max_length=2,
+    )
 
 
 class VisualizationParams(Section):
@@ -75,10 +148,13 @@ class VisualizationParams(Section):
 
     job_kwargs: JobKwargs = param(JobKwargs(), "Chunks of the parallel work.")
     output_format: Literal["png", "svg", "pdf"] = param(
-        "png", "File format of the figures.", flags={"--output-format": ...}
+        "png",
+        "File format of the figures. Choose `svg` or `pdf` to edit or print them. The default is `png`, which every "
+        "program shows.",
+        flags={"--output-format": ...},
     )
     timeseries: Timeseries = param(Timeseries(), "The figures of raw and preprocessed traces.")
-    drift: Drift = param(Drift(), "The drift map: depth of peaks over time.")
+    drift: Drift = param(Drift(), "The drift map: spike depth over time.")
     motion: Motion = param(Motion(), "The figure of the estimated motion.")
 
 

@@ -15,22 +15,28 @@ class SorterParams(Section):
 
     job_kwargs: JobKwargs = param(JobKwargs(), "Chunks of the parallel work.")
     skip_motion_correction: bool = param(
-        False, "Turn the sorter's own drift correction off.", flags={"--skip-motion-correction": True}
+        False,
+        "Turn the sorter's own drift correction off. Turn it on for probes that do not drift, or to compare. Off by "
+        "default: the sorter corrects drift, unless preprocessing applied the motion.",
+        flags={"--skip-motion-correction": True},
     )
     min_drift_channels: int = param(
         6,
-        "Recordings with fewer channels are sorted without drift correction.",
+        "Recordings with fewer channels are sorted without drift correction. Increase it when the correction makes "
+        "short probes worse. The default of 6 is used because fewer channels cannot show motion.",
         flags={"--min-drift-channels": ...},
         ge=1,
     )
     raise_if_fails: bool = param(
         True,
-        "A sorter that fails makes the run fail; otherwise the failure is listed and the run continues.",
+        "A sorter that fails makes the recording fail. Turn it off to list the failure and continue with exit code "
+        "0. On by default, so that no failure is missed.",
         flags={"--raise-if-fails": True, "--no-raise-if-fails": False},
     )
     clear_cache: bool = param(
         False,
-        "Free GPU memory between the steps that need much of it; only Kilosort4 can.",
+        "Free GPU memory between the steps that need much of it. Only Kilosort4 can, so that only the default is "
+        "possible here.",
         fixed=True,
     )
     sorter: Section = param(Section(), "The sorter's own parameters.")
