@@ -1,4 +1,4 @@
-"""What mkdocs needs beyond its settings: three pages are files of the repository's root; what the theme leaves out."""
+"""What mkdocs needs beyond its settings: two pages are files of the repository's root; what the theme leaves out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[2]
-PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "release_notes.md"}
+PAGES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "release_notes.md"}
 """File of the root -> the page that it is on the site."""
 
 

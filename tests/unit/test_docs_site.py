@@ -16,7 +16,7 @@ import yaml
 
 from capsules.common.contract import STAGES
 from capsules.common.tasks import orphan
-from tests.docs_pages import OUTSIDE, PAGES, ROOT, code_of, is_named, table_messages, unnamed, without_code
+from tests.docs_pages import FENCE, OUTSIDE, PAGES, ROOT, code_of, is_named, table_messages, unnamed, without_code
 from tests.two_probes import IDS, job, linked_run, perform
 
 SOURCES = [*(ROOT / "capsules").rglob("*.py")]
@@ -32,7 +32,10 @@ def slug(heading: str) -> str:
 
 
 def anchors(page: Path) -> list[str]:
-    return [slug(heading) for heading in re.findall(r"^#+ (.*)$", without_code(page.read_text()), re.MULTILINE)]
+    text = FENCE.sub("", page.read_text())
+    return [slug(heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)] + re.findall(
+        r'<a id="([^"]+)"', text
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -40,11 +40,11 @@ def test_a_broken_link_stops_the_build(tmp_path):
     for name in OUTSIDE:
         shutil.copyfile(ROOT / name, tmp_path / name)
     with (tmp_path / "docs" / "gpu.md").open("a") as page:
-        page.write("\n[one](nowhere.md), [two](sorters.md#nothing), [three](../README.md#nothing)\n")
+        page.write("\n[one](nowhere.md), [two](sorters.md#nothing), [three](../CONTRIBUTING.md#nothing)\n")
     (tmp_path / "docs" / "alone.md").write_text("# Not in the navigation\n")
     built = build(tmp_path / "docs" / "site" / "mkdocs.yml", tmp_path / "site")
     assert built.returncode == 1
-    for told in ("'nowhere.md'", "'#nothing'", "'index.md' does not contain", "alone.md", "4 warnings"):
+    for told in ("'nowhere.md'", "'#nothing'", "'contributing.md' does not contain", "alone.md", "4 warnings"):
         assert told in built.stdout + built.stderr
 
 
