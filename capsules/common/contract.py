@@ -176,6 +176,7 @@ STAGES: dict[str, Stage] = {
                 Part("processing.json", "processing.json"),
                 Part("params.json", "params.json"),
                 Part("sorter_agreement.json", "sorter_agreement.json"),
+                Part("sync.json", "sync.json"),
                 Part("visualization_output.json", "visualization_output.json"),
                 Part("report.html", "report.html"),
                 Part("summary.txt"),

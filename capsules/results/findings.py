@@ -71,9 +71,11 @@ def _was(count: int) -> str:
     return "was" if count == 1 else "were"
 
 
-def collect_findings(status: dict[str, Any], content: dict[str, dict[str, Any]]) -> list[Finding]:
-    """What needs attention, most important first; equal findings of several recordings are one."""
-    findings = [*_failures(status), *_checks(status, content)]
+def collect_findings(
+    status: dict[str, Any], content: dict[str, dict[str, Any]], others: Iterable[Finding] = ()
+) -> list[Finding]:
+    """What needs attention, with `others`, most important first; equal findings of several recordings are one."""
+    findings = [*_failures(status), *_checks(status, content), *others]
     merged: dict[tuple[int, str, str], list[str]] = {}
     for finding in findings:
         merged.setdefault((finding.severity, finding.text, finding.advice), []).extend(finding.recordings)

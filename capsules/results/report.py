@@ -17,9 +17,24 @@ from capsules.common.contract import RECORDING_STAGES
 from capsules.common.units.metric_names import metrics_that_need_more_data
 from capsules.results import findings
 from capsules.results.methods import write_methods
+from capsules.results.synchronisation import collect_residuals, describe_sync, sync_findings
 
 PARTS = Path(__file__).with_name("page")
-SCRIPTS = ("core", "data", "plot", "query", "recording", "explore", "table", "curation", "unit", "overview", "main")
+SCRIPTS = (
+    "core",
+    "data",
+    "plot",
+    "query",
+    "recording",
+    "events",
+    "explore",
+    "table",
+    "curation",
+    "unit",
+    "overview",
+    "sync",
+    "main",
+)
 """The page's scripts in `page/js`, in the order in which they need each other; the page has them as one."""
 MAX_MEGABYTES = 14
 """Above this, the unit pages of the later recordings are left out, so that a browser opens the file at once."""
@@ -40,6 +55,7 @@ def render(
     content: dict[str, dict[str, Any]],
     params: dict[str, Any],
     agreement: dict[str, Any],
+    sync: dict[str, Any],
     **facts: Any,
 ) -> str:
     """The report as HTML; everything that comes from the data is escaped.
@@ -54,11 +70,14 @@ def render(
         The content of params.json.
     agreement : dict
         The content of sorter_agreement.json.
+    sync : dict
+        The content of sync.json.
     facts
         `planned` (sorting -> stage -> GB), `versions` (software -> version) and `ended` (time, or None).
     """
     script = read_script()
     paragraphs, papers = write_methods(status, params, facts["versions"])
+    blocks = describe_sync(sync, _is_sync_enabled(params))
     return (
         html_environment()
         .get_template("page.html.jinja")
@@ -69,7 +88,8 @@ def render(
             agreement=agreement,
             recording_stages=RECORDING_STAGES,
             sentence=findings.describe_run(status),
-            findings=findings.collect_findings(status, content),
+            findings=findings.collect_findings(status, content, sync_findings(sync)),
+            sync=blocks,
             warnings=findings.collect_warnings(status),
             not_computed=findings.collect_not_computed(status, params["notes"]),
             charts={id: list_charts(shown) for id, shown in content.items()},
@@ -81,10 +101,17 @@ def render(
             script=Markup(script),
             script_hash=Markup(_script_hash(script)),
             embedded={id: Markup(compress(shown_parts(shown))) for id, shown in content.items()},
-            run_data=Markup(embed({"agreement": agreement, "sorters": _sorters(status)})),
+            run_data=Markup(
+                embed({"agreement": agreement, "sorters": _sorters(status), "sync": collect_residuals(blocks)})
+            ),
             **facts,
         )
     )
+
+
+def _is_sync_enabled(params: dict[str, Any]) -> bool:
+    sync = (params.get("params", {}).get("job_dispatch") or {}).get("sync") or {}
+    return bool(sync.get("enabled", True))
 
 
 def _sorters(status: dict[str, Any]) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ from typing import Any
 from capsules.common.contract import RECORDING_STAGES, STAGES
 from capsules.common.files import write_json
 from capsules.common.recordings.job import ID, Job
+from capsules.common.sync.document import sync_document
 from capsules.common.tasks.failure_mark import find_results_folder
 from capsules.common.tasks.task import Record, Task
 from capsules.common.untrusted.places import is_inside
@@ -44,11 +45,14 @@ def run(task: Task[None]) -> None:
         task.change(f"the unit pages of {id} are left out of the report: it would be too large")
     figures = {id: [picture["file"] for picture in shown["pictures"]] for id, shown in content.items()}
     write_json(task.out / "visualization_output.json", figures)
+    sync = sync_document(task.jobs)
+    write_json(task.out / "sync.json", sync)
     report = render(
         status,
         content,
         params,
         agreement,
+        sync,
         planned=planned_memory(task.jobs, params["sorters"]),
         versions=software(records),
         ended=datetime.now(UTC).isoformat(sep=" ", timespec="seconds"),

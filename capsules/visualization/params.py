@@ -143,6 +143,40 @@ class Motion(Section):
     )
 
 
+class Events(Section):
+    line: str | None = param(
+        None,
+        "Line whose events the raster and the peri-stimulus time histogram (PSTH) of each unit are aligned to: its "
+        "name (`events.names`), the stream's own name of it (`XD0`), or its file in `events/` without `.csv`, which is "
+        "needed where two streams have lines of one name. null: neither is drawn, since the pipeline cannot know which "
+        "line is the stimulus.",
+        min_length=1,
+        max_length=200,
+    )
+    edge: Literal["rising", "falling"] = param(
+        "rising", "Edge of the line that is the event. Use `falling` for a line that is low during the stimulus."
+    )
+    before_s: float = param(
+        0.5,
+        "Length of the window before the event. Its bins are the baseline of the z-scores, so it should have at least "
+        "10 bins without a response.",
+        unit="s",
+        gt=0,
+        le=60,
+    )
+    after_s: float = param(
+        1.0, "Length of the window after the event. Increase it for responses that last longer.", unit="s", gt=0, le=60
+    )
+    bin_ms: float = param(
+        10,
+        "Width of a bin of the PSTH. Use 1 to 5 for sharp responses to many events, 20 to 50 for few events or low "
+        "rates. A window of more than 600 bins gets wider bins.",
+        unit="ms",
+        gt=0,
+        le=1000,
+    )
+
+
 class VisualizationParams(Section):
     """The figures of a recording."""
 
@@ -156,6 +190,7 @@ class VisualizationParams(Section):
     timeseries: Timeseries = param(Timeseries(), "The figures of raw and preprocessed traces.")
     drift: Drift = param(Drift(), "The drift map: spike depth over time.")
     motion: Motion = param(Motion(), "The figure of the estimated motion.")
+    events: Events = param(Events(), "Raster and PSTH of each unit, around the events of one digital line.")
 
 
 PARAMS = VisualizationParams

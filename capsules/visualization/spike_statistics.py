@@ -74,6 +74,8 @@ class SpikeStatistics:
 
     Attributes
     ----------
+    ids : list of str
+        Of the units.
     trains : list of array
         Samples of each unit's spikes.
     amplitudes, depths_um : list of array, or None
@@ -83,7 +85,8 @@ class SpikeStatistics:
     def __init__(self, analyzer: SortingAnalyzer):
         self.rate_hz = float(analyzer.sampling_frequency)
         self.duration_s = float(analyzer.get_total_duration())
-        self.units = len(analyzer.unit_ids)
+        self.ids = [str(unit) for unit in analyzer.unit_ids]
+        self.units = len(self.ids)
         spikes = np.asarray(analyzer.sorting.to_spike_vector())
         places = split_by_unit(spikes["unit_index"], self.units)
         self.trains: list[Array] = [spikes["sample_index"][chosen].astype(np.int64) for chosen in places]

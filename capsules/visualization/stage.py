@@ -15,6 +15,7 @@ from spikeinterface.preprocessing import load_motion_info
 
 from capsules.common.facts import CurationFacts, PreprocessingFacts
 from capsules.common.files import write_json
+from capsules.common.recordings.clock import Clock
 from capsules.common.recordings.reading import load_lfp_segments, load_recording
 from capsules.common.recordings.saturation import remove_frames
 from capsules.common.tasks.spikeinterface_jobs import set_job_kwargs
@@ -23,6 +24,7 @@ from capsules.common.units.metrics import REASONS, get_labels, get_metrics_table
 from capsules.visualization import channel_figures, drift_figures, trace_figures, unit_figures
 from capsules.visualization.channel_figures import ChannelStatistics
 from capsules.visualization.checks import check_recording
+from capsules.visualization.event_view import load_event_lines, show_event_timeline, show_responses
 from capsules.visualization.layout import set_style
 from capsules.visualization.lfp import LfpPower, measure_lfp
 from capsules.visualization.params import VisualizationParams
@@ -97,21 +99,25 @@ def run(task: VisualizationTask) -> None:
     raw = load_recording(task.job, task.data)
     traces, labels = _load_traces(task), _channel_labels(task, raw)
     units = _load_units(task) if _has_result(task, "postprocessing", "units") else None
+    lines, clock = load_event_lines(task), _clock_of(task, raw, traces)
     facts = task.input_facts(PreprocessingFacts)
     statistics = _show_channels(task, gallery, raw, traces, labels)
     lfp = _show_lfp(task, gallery, raw, labels)
     _show_traces(task, gallery, raw, traces)
     drift, motion = (None, None) if traces is None else _show_drift(task, gallery, traces, units)
     shown = None if units is None else _show_units(task, gallery, raw, units)
+    if units is not None and shown is not None:
+        shown["events"] = show_responses(task, gallery, lines, clock, units.statistics, units.depths_um, units.bad)
     checks = check_recording(
         facts, task.input_facts(CurationFacts), raw.get_num_channels(), _noise_uv(statistics.get("preprocessed"))
     )
     write_json(task.out / "quality_control" / "checks.json", checks)
     duration_s = (raw if traces is None else traces).get_total_duration()
+    events = show_event_timeline(task, gallery, lines, clock, duration_s)
     content = {
         "probe": _probe(raw, labels),
         "checks": checks,
-        "recording": collect_recording_data(statistics, facts, duration_s, drift, motion, lfp),
+        "recording": collect_recording_data(statistics, facts, duration_s, drift, motion, lfp) | {"events": events},
         "units": shown,
         "pictures": gallery.pictures,
     }
@@ -136,6 +142,12 @@ def _load_traces(task: VisualizationTask) -> BaseRecording | None:
     if not _has_result(task, "preprocessing", "traces"):
         return None
     return cast(BaseRecording, load(task.input("preprocessing", "traces")))
+
+
+def _clock_of(task: VisualizationTask, raw: BaseRecording, traces: BaseRecording | None) -> Clock:
+    """The clock of the preprocessed traces, or of the raw ones without them; events are on the same clock."""
+    start_s = 0.0 if traces is None else task.input_facts(PreprocessingFacts).start_s or 0.0
+    return task.job.clock_of_traces(start_s, (raw if traces is None else traces).get_num_samples())
 
 
 def _channel_labels(task: VisualizationTask, raw: BaseRecording) -> list[str]:

@@ -14,6 +14,7 @@ from capsules.parameters.problems import problems_of
 from capsules.visualization import stage
 from capsules.visualization.params import PARAMS, DriftDetection, DriftLocalization
 from capsules.visualization.pictures import Gallery
+from tests.event_folder import write_events
 from tests.halves import rest_is_slow
 from tests.leaf_values import LEAVES, other_value
 from tests.reach.conftest import write_record
@@ -40,6 +41,8 @@ def curated(analyzed, truth):  # noqa: F811
     motion = si.Motion([np.zeros((3, 1))], [np.array([1.0, 2.0, 3.0])], np.array([50.0]))
     info = {"parameters": {}, "run_times": {}, "peaks": peaks, "peak_locations": places, "motion": motion}
     spre.save_motion_info(info, analyzed / "preprocessing_r" / "motion")
+    starts_s = np.linspace(0.8, 2.6, 8)
+    write_events(analyzed / "events_b", {"XD0": ("other", starts_s, starts_s + 0.05)})
     return analyzed
 
 
@@ -101,6 +104,20 @@ def argument(function, path):
     return lambda spy, task, sizes, value: spy.saw(function, path, value)
 
 
+def responses(task):
+    """What the report gets of the units' responses to events."""
+    return json.loads((task.out / "report.json").read_text())["units"]["events"]
+
+
+def end_of(events):
+    return events["start_s"] + events["bins"] * events["width_s"]
+
+
+def spans(events, seconds, value):
+    """Whether a part of the window is that long, to a whole bin."""
+    return value <= seconds < value + events["width_s"]
+
+
 def drawn(owner, name):
     return lambda spy, task, sizes, value: scatter_of(spy, owner)[name] == value
 
@@ -126,6 +143,11 @@ EVIDENCE = {
     "motion.cmap": drawn("motion", "cmap"),
     "motion.scatter_decimate": lambda spy, task, sizes, value: most_points(spy, "draw_motion", value),
     "motion.figsize": lambda spy, task, sizes, value: sizes["motion"] == value,
+    "events.line": lambda spy, task, sizes, value: responses(task)["line"] == value,
+    "events.edge": lambda spy, task, sizes, value: responses(task)["edge"] == value,
+    "events.before_s": lambda spy, task, sizes, value: spans(responses(task), -responses(task)["start_s"], value),
+    "events.after_s": lambda spy, task, sizes, value: spans(responses(task), end_of(responses(task)), value),
+    "events.bin_ms": lambda spy, task, sizes, value: responses(task)["width_s"] == pytest.approx(value / 1000),
 }
 
 
@@ -145,18 +167,27 @@ def test_a_figure_that_no_picture_can_hold_is_refused(figure):
 def test_equal_figures_are_equal_files(form, curated, data, tmp_path):
     written = []
     for name in ("a", "b"):
-        params = PARAMS.model_validate({"output_format": form})
+        params = PARAMS.model_validate({"output_format": form, "events": {"line": "XD0", "after_s": 0.5}})
         task = task_for("visualization", params, tmp_path / name, data)
         task.inputs = curated
         stage.run(task)
         written.append({file.name: file.read_bytes() for file in task.out.rglob(f"*.{form}")})
         shown = json.loads((task.out / "report.json").read_text())
-        hidden = {"channels", "units", "unit_summaries_1"}
+        hidden = {"channels", "units", "unit_summaries_1", "events", "psth", "psth_units_1"}
         assert shown["units"]["ids"] and len(shown["pictures"]) == len(
             {Path(file).stem for file in written[-1]} - hidden
         )
     assert written[0] == written[1]
-    assert {Path(file).stem for file in written[0]} >= {"traces_1", "motion", "psd", "rms", "firing", "unit_yield"}
+    assert {Path(file).stem for file in written[0]} >= {
+        "traces_1",
+        "motion",
+        "psd",
+        "rms",
+        "firing",
+        "unit_yield",
+        "events",
+        "psth",
+    }
 
 
 @pytest.mark.parametrize("left", rest_is_slow(["nothing", "skipped", "traces"]))

@@ -21,6 +21,7 @@ from capsules.results import overview, report
 from capsules.results.stage import planned_memory
 from capsules.results.status import status_document
 from tests.halves import rest_is_slow
+from tests.web.event_data import add_events, sync_content
 from tests.web.report_data import QUERY, report_content
 
 SORTERS = [{"name": "spykingcircus2", "suffix": ""}]
@@ -53,7 +54,7 @@ def record(stage, status="ok", reason=None, **facts):
     return measured | {"status": status, "reason": reason, "warnings": told, "changes": told, "facts": facts}
 
 
-def page_of(content, failed=(), agreement=None):
+def page_of(content, failed=(), agreement=None, sync=None):
     """The report of a run over the recordings of `content` and those that failed."""
     records = {
         (stage, id): record(stage, units=6, good_units=3)
@@ -66,7 +67,8 @@ def page_of(content, failed=(), agreement=None):
     status = status_document(run, SORTERS, records, failures)
     content = report.add_settings(content, PARAMS)
     planned = planned_memory(run, SORTERS)
-    return report.render(status, content, PARAMS, agreement or {}, planned=planned, versions={"numpy": "2"}, ended=None)
+    facts = {"planned": planned, "versions": {"numpy": "2"}, "ended": None}
+    return report.render(status, content, PARAMS, agreement or {}, sync or {"blocks": {}}, **facts)
 
 
 @pytest.fixture(scope="session")
@@ -75,13 +77,14 @@ def shown():
     content = report_content(UNITS, seed=3, channels=64, pictures=2)
     content["pictures"][0]["caption"] += HOSTILE
     content["units"]["labels"]["brain_region"] = ["CA1", HOSTILE] * (UNITS // 2)
+    add_events(content, names=("stimulus", "lick", HOSTILE, HOSTILE[::-1]))
     return content
 
 
 @pytest.fixture(scope="session")
 def file(shown, tmp_path_factory):
     made = tmp_path_factory.mktemp("report") / "report.html"
-    made.write_text(page_of({"first": shown, "a % of/2": shown}, failed=["third"]))
+    made.write_text(page_of({"first": shown, "a % of/2": shown}, failed=["third"], sync=sync_content()))
     return made
 
 
@@ -208,7 +211,7 @@ def test_units_that_do_not_fit_are_left_out_and_named(shown, monkeypatch):
     kept, left_out = report.shrink_to_limit(content)
     assert 0 < len(left_out) < 9 and set(kept) == set(content)
     assert all((kept[id]["units"] is None) == (id in left_out) for id in kept)
-    assert len(page_of(kept)) < 2.3e6
+    assert len(page_of(kept)) < 2.35e6
     assert "the units' pages are left out" in page_of(kept).lower().replace("&#39;", "'")
 
 

@@ -94,11 +94,13 @@ function channels(name) {
   return colour(name).match(/[\d.]+/g).slice(0, 3).map(Number);
 }
 
-// 256 colours from the page's ground over two steps to the strongest one: dark means more on white, bright on black.
+// 256 colours. `heat`: from the page's ground over two steps to the strongest one: dark means more on white, bright on black.
+// `change`: from the strongest decrease over the ground, which means unchanged, to the strongest increase.
+const RAMPS = { heat: ["heat-0", "heat-1", "heat-2", "heat-3"], change: ["less-2", "less-1", "heat-0", "more-1", "more-2"] };
 const ramps = new Map();
-function ramp() {
-  if (!ramps.has("heat")) {
-    const stops = ["heat-0", "heat-1", "heat-2", "heat-3"].map(channels);
+function ramp(name) {
+  if (!ramps.has(name)) {
+    const stops = RAMPS[name].map(channels);
     const table = new Uint8ClampedArray(256 * 4);
     for (let index = 0; index < 256; index++) {
       const at = (index / 255) * (stops.length - 1);
@@ -106,9 +108,9 @@ function ramp() {
       for (let part = 0; part < 3; part++) table[4 * index + part] = stops[from][part] + (at - from) * (stops[from + 1][part] - stops[from][part]);
       table[4 * index + 3] = 255;
     }
-    ramps.set("heat", table);
+    ramps.set(name, table);
   }
-  return ramps.get("heat");
+  return ramps.get(name);
 }
 
 function forgetColours() {

@@ -87,6 +87,18 @@ class Sorting {
     return { rows, columns, values, lowest: density.lowest[unit], highest: density.highest[unit], start: density.start_s, width: density.width_s };
   }
 
+  // Mean rate in each bin around the events, and the spikes of the raster.
+  eventRates(unit) {
+    return this.row("events", "rates_hz", this.units.events.bins, unit);
+  }
+
+  raster(unit) {
+    const { raster } = this.units.events;
+    const first = raster.counts.slice(0, unit).reduce((sum, value) => sum + value, 0);
+    const of = (name, ArrayType) => unpacked(raster, name, ArrayType).subarray(first, first + raster.counts[unit]);
+    return { rows: of("rows", Uint8Array), lags: of("lags", Uint16Array), step: raster.steps[unit], count: raster.counts[unit] };
+  }
+
   // Cross-correlogram of two units, seen from the first: its own spikes are at lag 0.
   crossCorrelogram(unit, other) {
     const { pairs } = this.units;

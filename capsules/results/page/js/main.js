@@ -81,6 +81,7 @@ async function start() {
     const { agreement: recording, pair } = place.dataset;
     near(place, () => drawAgreement(place, run.agreement[recording].pairs[Number(pair)]));
   }
+  for (const place of document.querySelectorAll("[data-residuals]")) near(place, () => drawResiduals(place));
   addEventListener("hashchange", followHash);
   followHash();
   usableAt = performance.now();

@@ -36,7 +36,8 @@ function ticksOf(least, most, wanted, time) {
 const chartText = () => Math.round(7.4 * textSize()) / 10;
 
 class Plot {
-  // `spec`: label, x and y ({ title, least, most, time, hidden }), draw(painter), points(), read(x, y), select(box), open(point).
+  // `spec`: label, x and y ({ title, least, most, time, hidden }), draw(painter), points(), pick(x, y) (the point of a place, where not the
+  // nearest is meant), read(x, y), select(box), open(point).
   constructor(place, spec) {
     this.place = place;
     this.canvas = element("canvas");
@@ -174,8 +175,8 @@ class Plot {
       hideTip();
       return this.draw();
     }
-    const point = this.nearest(at);
-    const text = point ? point.text : spec.read?.(at.x, at.y);
+    const point = this.nearest(at) ?? spec.pick?.(at.x, at.y);
+    const text = point?.text ?? spec.read?.(at.x, at.y);
     this.canvas.style.cursor = point && spec.open ? "pointer" : spec.select ? "crosshair" : "default";
     spec.hover?.(point);
     if (text) showTip(text, event.clientX, event.clientY);
@@ -198,7 +199,7 @@ class Plot {
       spec.select({ x: sorted(box.from.x, at.x), y: sorted(box.from.y, at.y) });
       return this.draw();
     }
-    const point = this.nearest(at);
+    const point = this.nearest(at) ?? spec.pick?.(at.x, at.y);
     if (point) spec.open?.(point);
   }
 
@@ -352,10 +353,10 @@ class Painter {
     ctx.lineWidth = 1;
   }
 
-  // An image of rows (the first is the lowest) and columns of values from 0 to 255.
-  image(values, rows, columns, [x1, x2], [y1, y2]) {
+  // An image of rows (the first is the lowest) and columns of values from 0 to 255, in the colours of a ramp.
+  image(values, rows, columns, [x1, x2], [y1, y2], colours = "heat") {
     const { ctx } = this;
-    const picture = heatImage(values, rows, columns);
+    const picture = heatImage(values, rows, columns, colours);
     const [left, right, top, bottom] = [this.X(x1), this.X(x2), this.Y(y2), this.Y(y1)];
     // Smoothing blends what is made smaller; what is made larger keeps its edges.
     ctx.imageSmoothingEnabled = (right - left) * devicePixelRatio < columns || (bottom - top) * devicePixelRatio < rows;
@@ -363,13 +364,13 @@ class Painter {
   }
 }
 
-function heatImage(values, rows, columns) {
+function heatImage(values, rows, columns, colours) {
   const canvas = document.createElement("canvas");
   canvas.width = columns;
   canvas.height = rows;
   const ctx = canvas.getContext("2d");
   const image = ctx.createImageData(columns, rows);
-  const table = new Uint32Array(ramp().buffer);
+  const table = new Uint32Array(ramp(colours).buffer);
   const pixels = new Uint32Array(image.data.buffer);
   for (let row = 0; row < rows; row++) {
     const to = (rows - 1 - row) * columns;

@@ -190,11 +190,11 @@ function drawNoise(place, sorting) {
   });
 }
 
-const PANELS = { drift: drawDriftMap, motion: drawMotion, population: drawPopulation, timeline: drawTimeline, lfp: drawLfp, noise: drawNoise };
+const PANELS = { drift: drawDriftMap, motion: drawMotion, population: drawPopulation, timeline: drawTimeline, events: drawEvents, responses: drawResponses, lfp: drawLfp, noise: drawNoise };
 
 // A panel of which a recording has no data does not appear.
 function hasPanel(name, { recording, units }) {
-  return { drift: recording?.drift, motion: recording?.motion, population: units?.rates, timeline: recording?.periods?.length, lfp: recording?.lfp, noise: recording?.channels_noise }[name];
+  return { drift: recording?.drift, motion: recording?.motion, population: units?.rates, timeline: recording?.periods?.length, events: recording?.events, responses: units?.events, lfp: recording?.lfp, noise: recording?.channels_noise }[name];
 }
 
 function showPanels(place, sorting) {
@@ -203,6 +203,8 @@ function showPanels(place, sorting) {
     figure.hidden = !hasPanel(panel, sorting);
     if (figure.hidden) continue;
     if (panel === "lfp") lfpLegend(figure, sorting.recording.lfp);
+    if (panel === "events") describeEvents(figure, sorting.recording.events);
+    if (panel === "responses") describeResponses(figure, sorting);
     near(figure.querySelector(".plot"), () => PANELS[panel](figure.querySelector(".plot"), sorting));
   }
   place.hidden = [...place.querySelectorAll("[data-panel]")].every(({ hidden }) => hidden);

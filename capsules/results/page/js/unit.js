@@ -303,6 +303,7 @@ function openUnit(explorer, unit) {
   drawRates(part("rates"), sorting, unit);
   drawPosition(part("position"), sorting, unit);
   drawPlace(part("place"), sorting, unit);
+  showAround(part("around"), sorting, unit);
   showNeighbours(sorting, unit);
   showDecision(sorting, unit);
   // Previous and next go by the table as it is sorted and filtered now.
