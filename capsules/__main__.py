@@ -16,10 +16,13 @@ from capsules.common.errors import Rejected, SpikeRelayError, nearest, printable
 
 EXAMPLES = """\
 examples:
-  spikerelay inspect /data/session                          # which recordings are there?
-  spikerelay plan --data /data/session --sorter kilosort4   # what would a run do, and how long would it take?
-  spikerelay params show preprocessing.motion_correction    # what does this section of parameters do?
-  spikerelay COMMAND --help                                 # the arguments of a command
+  spikerelay demo                                            # is everything installed? sort a made-up session
+  spikerelay inspect /data/session                           # which recordings are there?
+  spikerelay run /data/session --sorter kilosort4 --dry-run  # what would a run do, and how long would it take?
+  spikerelay run /data/session --sorter kilosort4            # sort them
+  spikerelay status session_results --watch                  # what does the run of another terminal do?
+  spikerelay params show preprocessing.motion_correction     # what does this section of parameters do?
+  spikerelay COMMAND --help                                  # the arguments of a command
 """
 
 
@@ -49,10 +52,11 @@ def main() -> int:
 def make_parser(name: str) -> argparse.ArgumentParser:
     """The parser of a command's arguments."""
     command = COMMANDS[name]
+    more = [command.more_help()] if command.more_help else []
     parser = argparse.ArgumentParser(
         prog=f"spikerelay {name}",
         description=f"{command.help[0].upper()}{command.help[1:]}.",
-        epilog="\n  ".join(["examples:", *command.examples]) if command.examples else None,
+        epilog="\n\n".join(["\n  ".join(["examples:", *command.examples]), *more]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_arguments(parser)
@@ -69,10 +73,12 @@ def _explain(words: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"spikerelay {_version()}")
-    if words[:1] == ["--version"] or {"-h", "--help"} & set(words):
+    if words[:1] == ["--version"] or {"-h", "--help"} & set(words) or words == ["help"]:
         parser.parse_args(["--version" if words[0] == "--version" else "--help"])
     if not words:
         parser.error("a command is needed; `spikerelay --help` lists them")
+    if seconds := [name for name in COMMANDS if name.startswith(f"{words[0]} ")]:
+        parser.error(f"`{words[0]}` needs a second word: {' or '.join(f'`spikerelay {name}`' for name in seconds)}")
     parser.error(f"unknown command {printable(words[0])!r}{nearest(words[0], list(COMMANDS))}")
 
 

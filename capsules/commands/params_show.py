@@ -89,6 +89,7 @@ def _leaf_lines(leaf: Leaf) -> Iterator[str]:
             ("choices", ", ".join(map(str, leaf.choices or leaf.item_choices or []))),
             ("range", leaf.bounds),
             ("unit", leaf.unit or ""),
+            ("set", f"--set {leaf.dotted}=VALUE"),
             *(("flag", flag) for flag in flags_of(leaf)),
             *(("rule", text) for text in _rule_texts(leaf.dotted)),
         ]
@@ -109,7 +110,7 @@ def _section_lines(path: tuple[str, ...], model: type[Section]) -> Iterator[str]
             yield f"  {name}: {state}"
             yield from _wrap(_about((*path, name), inner), indent=6)
         elif name != "schema_":
-            yield f"  {name} = {quote(Leaf((*path, name), field.annotation, field).default)}"
+            yield f"  {name} = {_describe_value(Leaf((*path, name), field.annotation, field))}"
             yield from _wrap(field.description or "", indent=6)
     settings = _library_settings(".".join(path)).items()
     if issubclass(model, OpenSection):
@@ -118,6 +119,13 @@ def _section_lines(path: tuple[str, ...], model: type[Section]) -> Iterator[str]
     yield from _table([("flag", flag) for flag in _flags_of_several(path)])
     yield ""
     yield f"`spikerelay params show {'.'.join((*path, 'NAME'))}` explains one of them."
+
+
+def _describe_value(leaf: Leaf) -> str:
+    """The default with its unit, and the choices or the range."""
+    choices = ", ".join(map(str, leaf.choices or leaf.item_choices or []))
+    inside = "; ".join(text for text in (choices, leaf.bounds) if text)
+    return " ".join([quote(leaf.default), *([leaf.unit] if leaf.unit else []), *([f"({inside})"] if inside else [])])
 
 
 def _library_settings(dotted: str) -> dict[str, Any]:

@@ -35,6 +35,8 @@ class Command:
         Parses the words after the command.
     examples : tuple of str
         Lines of a shell, shown by the command's `--help`.
+    more_help : callable, optional
+        What the command's `--help` shows after the examples.
     """
 
     group: str
@@ -46,6 +48,19 @@ class Command:
     uses_libraries: bool = True
     parse: Callable[[argparse.ArgumentParser, Sequence[str]], argparse.Namespace] = argparse.ArgumentParser.parse_args
     examples: tuple[str, ...] = ()
+    more_help: Callable[[], str] | None = None
+
+
+CLUSTER = "cluster, with --profile slurm"
+OPTION_GROUPS: dict[str, tuple[str, ...]] = {
+    "what is sorted, and how": ("sorter", "set", "params_file", "runmode", "sessions"),
+    "the results": ("overwrite", "release_intermediates", "skip_disk_check"),
+    "cores, memory, time": ("n_jobs", "n_gpus", "max_cpus", "max_memory", "max_time"),
+    CLUSTER: (),
+}
+"""Heading in the help of a run -> the workflow's options below it; those of the cluster begin with `slurm`."""
+LAST_GROUP = "parameters of a stage by its flags, in quotes; --set is simpler"
+METAVARS = {"sorter": "NAME", "runmode": "MODE", "params_file": "FILE", "sessions": "FILE"}
 
 
 GROUPS = ("before a run", "a run", "after a run", "parameters", "this machine")
@@ -80,16 +95,26 @@ def _pipeline_options(parser: argparse.ArgumentParser) -> None:
     # pydantic, which a broken installation may lack, is imported with the options.
     from capsules.resolve_params.options import HELP, LEAST, SWITCHES
 
-    for name, text in HELP.items():
-        kind: dict[str, Any] = {"type": int, "metavar": "N"} if name in LEAST else {"metavar": "VALUE"}
+    groups = {title: parser.add_argument_group(title) for title in (*OPTION_GROUPS, LAST_GROUP)}
+    listed = [name for names in OPTION_GROUPS.values() for name in names]
+    title_of = {name: title for title, names in OPTION_GROUPS.items() for name in names}
+    for name in [*listed, *(name for name in HELP if name not in listed)]:
+        kind: dict[str, Any] = {"metavar": METAVARS.get(name, "VALUE")}
+        if name in LEAST:
+            kind = {"type": int, "metavar": "N"}
         if name in SWITCHES:
             kind = {"action": "store_true"}
         elif name == "set":
             kind = {"action": "append", "metavar": "PATH=VALUE"}
-        elif name in ("params_file", "sessions"):
-            kind = {"metavar": "FILE"}
-        spellings = ["--params"] * (name == "params_file") + [f"--{name.replace('_', '-')}", f"--{name}"]
-        parser.add_argument(*dict.fromkeys(spellings), dest=name, **kind, default=None, help=text.replace("%", "%%"))
+        first, *others = dict.fromkeys(
+            ["--params"] * (name == "params_file") + [f"--{name.replace('_', '-')}", f"--{name}"]
+        )
+        group = groups[title_of.get(name, CLUSTER if name.startswith("slurm_") else LAST_GROUP)]
+        text = HELP[name].removeprefix("cluster: ").replace("%", "%%")
+        group.add_argument(first, dest=name, **kind, default=None, help=text)
+        if others:
+            # The spellings of the workflow's options work too; the help would be twice as long with them.
+            parser.add_argument(*others, dest=name, **kind, default=None, help=argparse.SUPPRESS)
 
 
 def _plan(parser: argparse.ArgumentParser) -> None:
@@ -125,6 +150,12 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print the plan, as `spikerelay plan` does; run nothing")
     parser.add_argument("-w", "--work", type=Path, metavar="DIR", help="as Nextflow's -w [default: work]")
     _pipeline_options(parser)
+
+
+def _describe_main_settings() -> str:
+    from capsules.resolve_params.usage import main_settings
+
+    return main_settings()
 
 
 def _parse_run(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
@@ -220,6 +251,7 @@ COMMANDS = {
         "run",
         uses_libraries=False,
         parse=_parse_run,
+        more_help=_describe_main_settings,
         examples=(
             "spikerelay run /data/session /data/results --sorter kilosort4 --n-jobs 16",
             "spikerelay run /data/session --params my.json --set preprocessing.motion_correction.preset=dredge",
@@ -252,7 +284,7 @@ COMMANDS = {
     ),
     "plan": Command(
         "before a run",
-        "list what a run with these options, which are the pipeline's own, would do",
+        "list what a run with these options would do, and how long it would take: as `run --dry-run`",
         "{} [OPTIONS]",
         _plan,
         "plan",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Iterator
 
 from capsules.common.contract import SECTION_OF_STAGE
+from capsules.common.installation import ROOT
 from capsules.parameters.model import Section, leaves, section_of, sections
 from capsules.parameters.problems import quote
 from capsules.resolve_params.options import HELP, LEAST, STEP_ARGS, SWITCHES
 from capsules.resolve_params.params import PipelineParams
 
 WIDTH, COLUMN = 110, 34
+SETTING_COLUMN = 46
+"""Where the meaning of a parameter begins: most paths are shorter."""
 INTRODUCTION = """\
 SpikeRelay: raw extracellular recordings in; curated units, figures and NWB files out.
 
@@ -38,6 +42,25 @@ def workflow_help() -> str:
     for stage, path in SECTION_OF_STAGE.items():
         lines += ["", f'  --{stage}_args="..."', *_stage_lines(path)]
     return "\n".join([INTRODUCTION, *lines, "", EXAMPLE])
+
+
+def main_settings() -> str:
+    """The parameters of the editor's first screen and those with a short flag, by their paths as `--set` takes them."""
+    groups = json.loads((ROOT / "params_app" / "essentials.json").read_text())["essentials"]
+    essential = {path for group in groups for path in group["paths"]}
+    lines = ["main settings (--set PATH=VALUE):"]
+    rows: dict[str, str] = {}
+    for leaf in leaves(PipelineParams):
+        if leaf.flags or leaf.dotted in essential:
+            # Several sorters have the same one.
+            section, *inner = leaf.path
+            is_sorters = section == "spikesorting" and len(inner) > 1
+            path = f"spikesorting.SORTER.{'.'.join(inner[1:])}" if is_sorters else leaf.dotted
+            default = " ".join([quote(leaf.default), *([leaf.unit] if leaf.unit else [])])
+            rows.setdefault(path, f"{leaf.field.description} [{default}]")
+    for path, text in rows.items():
+        lines += _row(path, text, column=SETTING_COLUMN)
+    return "\n".join([*lines, "", "`spikerelay params show PATH` explains one; without PATH it lists the sections."])
 
 
 def _option(name: str) -> str:
@@ -69,9 +92,9 @@ def _stage_lines(path: tuple[str, ...]) -> Iterator[str]:
         yield from _row(flag, text, indent=4)
 
 
-def _row(name: str, text: str, indent: int = 2) -> list[str]:
+def _row(name: str, text: str, indent: int = 2, column: int = COLUMN) -> list[str]:
     """A name and its meaning in two columns."""
-    wrapped = textwrap.wrap(text, WIDTH - COLUMN) or [""]
+    wrapped = textwrap.wrap(text, WIDTH - column) or [""]
     start = f"{' ' * indent}{name}"
-    first = [f"{start:<{COLUMN}}{wrapped[0]}"] if len(start) < COLUMN else [start, " " * COLUMN + wrapped[0]]
-    return first + [" " * COLUMN + line for line in wrapped[1:]]
+    first = [f"{start:<{column}}{wrapped[0]}"] if len(start) < column else [start, " " * column + wrapped[0]]
+    return first + [" " * column + line for line in wrapped[1:]]

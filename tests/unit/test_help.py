@@ -56,6 +56,36 @@ def test_examples_of_a_command_are_accepted_by_its_parser(name):
         make_parser(name).parse_args(words[1 + len(name.split()) :])
 
 
+def test_the_help_of_a_run_lists_each_option_once_and_the_main_settings(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "110")
+    text = make_parser("run").format_help()
+    for name in OPTIONS:
+        spelling = "--params" if name == "params_file" else f"--{name.replace('_', '-')}"
+        assert sum(line.split()[:1] == [spelling] for line in text.splitlines()) == 1, name
+    assert "--n_jobs" not in text and "--params-file" not in text
+    assert text.index("--set PATH=VALUE") < text.index("--slurm-queue") < text.index("--preprocessing-args")
+    names = parameter_names()
+    settings = [line.split()[0] for line in text.partition("main settings")[2].splitlines() if line[2:3].isalpha()]
+    settings = [setting for setting in settings if "." in setting]
+    assert {"preprocessing.motion_correction.preset", "curation.query", "spikesorting.sorter"} <= set(settings)
+    assert all(name.replace("SORTER", "kilosort4") in names for name in settings)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["help"], 0, "usage: spikerelay COMMAND"),
+        (["params"], 2, "`params` needs a second word: `spikerelay params show` or `spikerelay params diff`"),
+        (["plann"], 2, "unknown command 'plann'; did you mean 'plan'?"),
+    ],
+)
+def test_words_that_are_no_command(words, code, said, spikerelay, capsys):
+    with pytest.raises(SystemExit) as ended:
+        spikerelay(*words)
+    output = capsys.readouterr()
+    assert ended.value.code == code and said in output.out + output.err
+
+
 def shown(name):
     return "\n".join(explain(name))
 
@@ -66,6 +96,7 @@ def test_a_parameter_is_explained():
         "default  300.0",
         "range    > 0",
         "unit     Hz",
+        "set      --set preprocessing.bandpass_filter.freq_min=VALUE",
         'flag     --preprocessing_args="--bandpass_filter.freq_min VALUE"',
         "rule     below preprocessing.bandpass_filter.freq_max",
     ):
@@ -81,6 +112,8 @@ def test_a_section_lists_what_it_contains():
     text = shown(MOTION)
     assert "  compute = true\n      Estimate the motion" in text
     assert "  estimate_motion_kwargs: section\n" in text
+    assert '  preset = "dredge_fast" (dredge, dredge_fast, ' in text
+    assert "  freq_min = 300.0 Hz (> 0)\n" in shown("preprocessing.bandpass_filter")
     assert "--motion skip|compute|apply" in text
     assert "--skip-extensions correlograms" in shown("postprocessing.extensions.correlograms")
     assert "      fast_mode = " in shown("postprocessing.extensions.correlograms")
