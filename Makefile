@@ -5,7 +5,7 @@ LINT_NEXTFLOW := 25.04.4
 # the pipeline, do not come last.
 SPREAD := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test setup-dev setup-web setup-docs test-quick test-faults test-full setup-cluster test-cluster bench bench-full bench-gpu truth truth-full lint generate docs clean
+.PHONY: help setup demo test setup-dev setup-web setup-aind setup-docs test-quick test-faults test-full setup-cluster test-cluster bench bench-full bench-gpu truth truth-full lint generate docs clean
 help:        ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' Makefile | column -t -l 2
 setup:       ## .venv with the pinned packages, Nextflow and compiled code (once)
@@ -15,6 +15,8 @@ setup-dev: setup  ## the second Nextflow release, for lint and tests
 setup-web:   ## Debian's Chromium, for the tests of the pages
 	@command -v chromium >/dev/null || { apt-get -qq update && apt-get -qqy install chromium >/dev/null; } || \
 		echo "setup: no Chromium, so the tests of the pages are skipped; install it with: sudo apt-get install chromium"
+setup-aind: setup  ## what reads AIND's WavPack-compressed sessions (Debian's libwavpack, as root)
+	@pipeline/setup/aind.sh
 setup-docs:  ## what builds the site, in .docs/venv
 	@pipeline/setup/docs.sh
 demo: setup  ## make a two-probe SpikeGLX session, sort it, score it against the truth

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -250,13 +251,19 @@ def write_nwb(file: Path, series: dict[str, int], backend: str, duration_s: floa
     configure_and_write_nwbfile(nwbfile, nwbfile_path=file, backend=backend)
 
 
-def write_aind(folder: Path) -> None:
-    """An AIND session: AP and LFP of two probes and an NI-DAQ stream, compressed to zarr."""
-    compressed = folder / "ecephys" / "ecephys_compressed"
-    (folder / "ecephys" / "ecephys_clipped").mkdir(parents=True)
+def write_aind(folder: Path, compressor: Any = None) -> None:
+    """An AIND session: AP and LFP of two probes and an NI-DAQ stream, compressed to zarr.
+
+    The Open Ephys folder next to them has settings, sample numbers and events; its traces are clipped.
+    """
+    compressed, clipped = folder / "ecephys" / "ecephys_compressed", folder / "ecephys" / "ecephys_clipped"
+    write_openephys(clipped, [PROBE_A, FOUR_SHANKS], [2.0, 1.0])
+    for traces in clipped.rglob("continuous.dat"):
+        traces.write_bytes(traces.read_bytes()[:800])
+    more = {} if compressor is None else {"compressor": compressor}
     for stream, shanks in (("ProbeA-AP", 1), ("ProbeA-LFP", 1), ("ProbeB-AP", 4)):
         name = f"experiment1_Record Node 101#Neuropix-PXI-100.{stream}.zarr"
-        numpy_recording(stream, [2.0, 1.0], shanks).save(folder=compressed / name, format="zarr")
+        numpy_recording(stream, [2.0, 1.0], shanks).save(folder=compressed / name, format="zarr", **more)
     daq = "experiment1_Record Node 101#NI-DAQmx-102.NI-DAQmx.zarr"
     numpy_recording("NI-DAQmx", [2.0, 1.0]).save(folder=compressed / daq, format="zarr")
 

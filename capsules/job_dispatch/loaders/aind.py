@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.job import Reader
@@ -35,6 +36,8 @@ def list_streams(data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
                 yield LeftOutStream(dataset, name, reason)
                 continue
             lf = companion(full_name, list(paths))
+            clipped = _read_clipped(folder.parent / AIND_CLIPPED, dataset, name, lf)
+            files = [path, *([paths[lf]] if lf else []), *clipped.pop("files")]
             yield open_stream(
                 dataset,
                 name,
@@ -42,8 +45,25 @@ def list_streams(data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
                 data,
                 params.channel_groups,
                 lfp_reader=_reader(paths[lf], data) if lf else None,
-                files=[path, *([paths[lf]] if lf else [])],
+                files=files,
+                **clipped,
             )
+
+
+def _read_clipped(folder: Path, dataset: str, name: str, lf: str | None) -> dict[str, Any]:
+    """What the Open Ephys folder, whose traces alone are clipped, adds to a stream: start time and sample numbers."""
+    # <record node>#<processor and stream>, in the folder of that node.
+    node_name, _, stream = name.rpartition("#")
+    node = folder / node_name
+    recordings = openephys.list_recordings(node / dataset)
+    numbers = openephys.sample_number_files(recordings, stream)
+    lf_numbers = openephys.sample_number_files(recordings, lf.rpartition("#")[2]) if lf else []
+    return {
+        "start_time": openephys.start_time(node, node / dataset),
+        "sample_numbers": numbers,
+        "lfp_sample_numbers": lf_numbers,
+        "files": [*(file for file in numbers + lf_numbers if file.exists()), *sorted(node.glob("settings*.xml"))],
+    }
 
 
 def _reader(path: Path, data: Path) -> Reader:

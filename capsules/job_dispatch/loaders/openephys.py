@@ -51,7 +51,7 @@ def list_streams(data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
 def _binary_streams(node: Path, data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
     experiments = sorted((path for path in node.glob("experiment*") if path.is_dir()), key=_number)
     for block, experiment in enumerate(experiments):
-        recordings = sorted((path for path in experiment.glob("recording*") if path.is_dir()), key=_number)
+        recordings = list_recordings(experiment)
         try:
             names = _stream_names(recordings[0])
         except SpikeRelayError as error:
@@ -78,12 +78,17 @@ def _binary_streams(node: Path, data: Path, params: JobDispatchParams) -> Iterat
                 lfp_reader=reader_of(lf) if lf else None,
                 files=[*files, *node.glob("settings*.xml")],
                 start_time=start_time(node, experiment),
-                sample_numbers=_sample_numbers(recordings, name),
-                lfp_sample_numbers=_sample_numbers(recordings, lf) if lf else [],
+                sample_numbers=sample_number_files(recordings, name),
+                lfp_sample_numbers=sample_number_files(recordings, lf) if lf else [],
             )
 
 
-def _sample_numbers(recordings: list[Path], stream: str) -> list[Path]:
+def list_recordings(experiment: Path) -> list[Path]:
+    """The folders of an experiment's recordings, in order."""
+    return sorted((path for path in experiment.glob("recording*") if path.is_dir()), key=_number)
+
+
+def sample_number_files(recordings: list[Path], stream: str) -> list[Path]:
     """Where Open Ephys (0.6 and later) writes the number of each sample, for each recording."""
     return [recording / "continuous" / stream / "sample_numbers.npy" for recording in recordings]
 

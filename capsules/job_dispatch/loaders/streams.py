@@ -18,6 +18,8 @@ from capsules.common.recordings.reading import open_reader
 NOT_NEURAL = re.compile(r"nidq|ni-?daq|sync|adc|obx|events|rhythm", re.IGNORECASE)
 LFP = re.compile(r"(?<![A-Za-z])(?i:lfp?)$|(?<=[a-z])LFP?$")
 """Not after a letter, or in capitals after a small letter: `imec0.lf`, `ProbeA-LFP`, `ElectricalSeriesLF`."""
+MISSING_CODEC = re.compile(r"codec not available: '+([\w.-]+)'")
+"""What numcodecs says of a codec whose package is not installed."""
 MIN_SPIKE_RATE_HZ = 5000.0
 """Slower streams have no spikes: they are LFP, or not neural."""
 
@@ -133,10 +135,24 @@ def cause(error: Exception) -> str:
     if isinstance(error, SpikeRelayError):
         return str(error)
     text = " ".join(f"{type(error).__name__}: {error}".split())
+    if codec := MISSING_CODEC.search(text):
+        return f"{text}: {_describe_codec(codec[1])}"
     if isinstance(error, ImportError):
         how = "name it in EXTRA_INSTALLS of capsule_versions.env and run `make setup`"
         return f"{text}; to install the missing package, {how if IS_CLONE else 'use pip'}"
     return text
+
+
+def _describe_codec(codec: str) -> str:
+    """What to install to read traces that a codec compressed."""
+    if codec != "wavpack":
+        return f"install the Python package that brings the codec {codec}"
+    if IS_CLONE:
+        return "the traces are compressed by WavPack; run `make setup-aind`"
+    return (
+        "the traces are compressed by WavPack; install it with: sudo apt-get install wavpack libwavpack-dev && "
+        "pip install 'spikerelay[aind]'"
+    )
 
 
 def relative(path: str | Path, data: Path) -> str:
