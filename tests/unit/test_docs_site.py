@@ -115,6 +115,14 @@ def test_every_message_of_the_troubleshooting_is_in_the_code():
     assert [message for message in messages if not any(says(message, text) for text in templates())] == []
 
 
+def test_every_message_has_a_separate_anchor():
+    page = ROOT / "docs" / "troubleshooting.md"
+    messages = page.read_text().partition("## Exit codes")[0]
+    rows = re.findall(r"^\| .*?`.*? \|", messages, re.MULTILINE)
+    assert [row for row in rows if not re.match(r'\| <a id="message-[\w-]+"></a>`', row)] == []
+    assert len(anchors(page)) == len(set(anchors(page))) > 160
+
+
 def endings_of_stages() -> Iterator[tuple[str, str]]:
     """The reasons for which stages skip and fail, and what they warn of: file and text."""
     for stage in STAGES:
@@ -143,7 +151,8 @@ def returned_codes(file: Path) -> set[int]:
 
 def test_every_exit_code_is_told():
     page = (ROOT / "docs" / "troubleshooting.md").read_text().partition("## Exit codes")[2]
-    told = {int(code) for cell in re.findall(r"^\| ([\d, ]+) \|", page, re.MULTILINE) for code in cell.split(",")}
+    rows = re.findall(r'^\| <a id="exit-\d+"></a>([\d, ]+) \|', page, re.MULTILINE)
+    told = {int(code) for cell in rows for code in cell.split(",")}
     retried = re.search(r"exitStatus in \[([\d, ]+)", (ROOT / "pipeline" / "base.config").read_text())[1]
     codes = {orphan.EXIT_CODE, *map(int, re.findall(r"\d+", retried))}
     for file in SOURCES:
