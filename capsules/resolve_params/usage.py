@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Iterator
 
 from capsules.common.contract import SECTION_OF_STAGE
 from capsules.common.installation import ROOT
-from capsules.parameters.model import Section, leaves, section_of, sections
+from capsules.parameters.model import Leaf, Section, leaves, section_of, sections
 from capsules.parameters.problems import quote
 from capsules.resolve_params.options import HELP, LEAST, STEP_ARGS, SWITCHES
 from capsules.resolve_params.params import PipelineParams
@@ -57,7 +58,7 @@ def main_settings() -> str:
             is_sorters = section == "spikesorting" and len(inner) > 1
             path = f"spikesorting.SORTER.{'.'.join(inner[1:])}" if is_sorters else leaf.dotted
             default = " ".join([quote(leaf.default), *([leaf.unit] if leaf.unit else [])])
-            rows.setdefault(path, f"{leaf.field.description} [{default}]")
+            rows.setdefault(path, f"{_shorten(leaf)} [{default}]")
     for path, text in rows.items():
         lines += _row(path, text, column=SETTING_COLUMN)
     return "\n".join([*lines, "", "`spikerelay params show PATH` explains one; without PATH it lists the sections."])
@@ -82,7 +83,7 @@ def _stage_lines(path: tuple[str, ...]) -> Iterator[str]:
     rows: dict[str, str] = {}
     for leaf in leaves(model):
         for flag, value in leaf.flags.items():
-            meaning = leaf.field.description or ""
+            meaning = _shorten(leaf)
             if value is not ...:
                 rows.setdefault(flag, f"{leaf.path[-1]} = {quote(value)}: {meaning}")
                 continue
@@ -90,6 +91,11 @@ def _stage_lines(path: tuple[str, ...]) -> Iterator[str]:
             rows.setdefault(f"{flag} VALUE", meaning if leaf.default is None else f"{meaning} [{' '.join(default)}]")
     for flag, text in rows.items():
         yield from _row(flag, text, indent=4)
+
+
+def _shorten(leaf: Leaf) -> str:
+    """The first sentence of a description; the others advise, and `spikerelay params show` has them."""
+    return re.split(r"(?<=[.])\s", leaf.field.description or "")[0]
 
 
 def _row(name: str, text: str, indent: int = 2, column: int = COLUMN) -> list[str]:
