@@ -99,4 +99,4 @@ def pytest_terminal_summary(terminalreporter):
     for name, case in CASES.items():
         if name in shown:
             lost = {"passed": "nothing", "skipped": "not tried"}.get(shown[name], "SOMETHING: see above")
-            terminalreporter.write_line(f"{case.done} | {case.told} | lost: {lost} | back by: {case.back}")
+            terminalreporter.write_line(f"{case.event} | {case.message} | lost: {lost} | what to do: {case.remedy}")
