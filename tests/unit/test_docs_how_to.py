@@ -7,6 +7,7 @@ import re
 from copy import deepcopy
 from typing import Any
 
+from capsules.parameters.model import get_dotted
 from tests.docs_pages import ROOT
 
 DEFAULTS = json.loads((ROOT / "pipeline" / "default_params.json").read_text())
@@ -28,6 +29,18 @@ def test_the_values_for_each_probe_are_those_of_its_preset():
     """docs/choose_parameters.md: a block for each preset, in their order; defaults may be absent."""
     files = [merge(DEFAULTS, json.loads(block)) for block in blocks("choose_parameters.md", "json")]
     assert files == [merge(DEFAULTS, preset["params"]) for preset in PRESETS]
+
+
+def test_the_defaults_for_each_probe_are_ours():
+    """docs/choose_parameters.md: the default in parentheses, of each row with a parameter and its value."""
+    page = (ROOT / "docs" / "choose_parameters.md").read_text()
+    rows = re.findall(r"^\| \[`([\w.]+)`\]\([^)]*\) \| [^|]*\(([^|)]*)\) \|", page, re.MULTILINE)
+    assert len(rows) > 15
+    for path, default in rows:
+        value = get_dotted(DEFAULTS, path, absent="absent")
+        assert default.strip("`") == (value if isinstance(value, str) else f"{json.dumps(value)}".removesuffix(".0")), (
+            path
+        )
 
 
 def test_the_tutorial_is_the_notebook():

@@ -200,6 +200,11 @@ def test_the_lines_that_load_the_outputs(session, results, monkeypatch):
     assert set(single["units"]["recording"]) == set(IDS)
     assert single["unfinished"] == {}
     assert single["motion"].displacement[0].shape == (3, 1)
+    labels: dict = {}
+    exec(re.search(r"```python\n(.*?)```", (ROOT / "docs" / "labels.md").read_text(), re.DOTALL)[1], labels)
+    assert 0 < len(labels["usable"]) <= len(labels["units"])
+    assert set(labels["usable"]["default_qc"]) == {"good"}
+    assert not labels["usable"]["suspicious"].any()
 
 
 def test_versions_agree():
