@@ -148,29 +148,37 @@ class Events(Section):
         None,
         "Line whose events the raster and the peri-stimulus time histogram (PSTH) of each unit are aligned to: its "
         "name (`events.names`), the stream's own name of it (`XD0`), or its file in `events/` without `.csv`, which is "
-        "needed where two streams have lines of one name. null: neither is drawn, since the pipeline cannot know which "
-        "line is the stimulus.",
+        "needed when two streams have lines of one name. Set it to the line of your stimulus; the report lists all "
+        "lines. The default, null, draws neither, because the pipeline cannot know which line is the stimulus.",
         min_length=1,
         max_length=200,
     )
     edge: Literal["rising", "falling"] = param(
-        "rising", "Edge of the line that is the event. Use `falling` for a line that is low during the stimulus."
+        "rising",
+        "Edge of the line that is the event. Use `falling` for a line that is low during the stimulus, or for "
+        "responses to its end. The default of `rising` is the start of a stimulus whose line is high.",
     )
     before_s: float = param(
         0.5,
-        "Length of the window before the event. Its bins are the baseline of the z-scores, so it should have at least "
-        "10 bins without a response.",
+        "Length of the window before the event. Its bins are the baseline of the z-scores: increase it for wide bins "
+        "or low rates, decrease it when it reaches into the previous response. The default has 50 bins of 10 ms.",
         unit="s",
         gt=0,
         le=60,
     )
     after_s: float = param(
-        1.0, "Length of the window after the event. Increase it for responses that last longer.", unit="s", gt=0, le=60
+        1.0,
+        "Length of the window after the event. Increase it for responses that last longer. The default of 1 contains "
+        "most sensory responses.",
+        unit="s",
+        gt=0,
+        le=60,
     )
     bin_ms: float = param(
         10,
-        "Width of a bin of the PSTH. Use 1 to 5 for sharp responses to many events, 20 to 50 for few events or low "
-        "rates. A window of more than 600 bins gets wider bins.",
+        "Width of a bin of the PSTH. Decrease it to 1 to 5 for sharp responses to many events, increase it to 20 to 50 "
+        "for few events or low rates. A window of more than 600 bins gets wider bins. The default of 10 shows "
+        "latencies and leaves few bins empty with 100 events.",
         unit="ms",
         gt=0,
         le=1000,

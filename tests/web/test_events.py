@@ -107,10 +107,8 @@ def aligned(stream, status="aligned", **facts):
 def sync_of(*alignments):
     """The sync document of a job with the first alignment, and sources of events with the others."""
     (job,) = jobs("a")
-    sources = [
-        LineSource(stream=alignment.stream, format="spikeglx", paths=[], alignment=alignment)
-        for alignment in alignments
-    ]
+    common = {"format": "csv", "paths": [], "dataset": "", "segments": []}
+    sources = [LineSource(stream=known.stream, alignment=known, **common) for known in alignments]
     first = alignments[0] if alignments else None
     return sync_document([Job(**job.model_dump() | {"alignment": first, "event_sources": sources})])
 
