@@ -50,6 +50,17 @@ TEXTS += (
     "capsules/**/*.js",
     "pipeline/params_rules.json",
 )
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/*.md")
+NOT_YET = {
+    # These pages are still being rewritten: remove a line as soon as its page passes.
+    "CONTRIBUTING.md",
+    "docs/benchmarks.md",
+    "docs/dependencies.md",
+    "docs/design.md",
+    "docs/extending.md",
+    "docs/nwb.md",
+    "docs/params_app.md",
+}
 
 
 def problems() -> Iterator[str]:
@@ -62,8 +73,10 @@ def problems() -> Iterator[str]:
                         yield f"{file.relative_to(ROOT)}:{line}: name `{text}`: functions are verbs, values are nouns"
                 else:
                     yield from _phrases(file, line, text)
-    for pattern in TEXTS:
+    for pattern in (*TEXTS, *PAGES):
         for file in sorted(ROOT.glob(pattern)):
+            if str(file.relative_to(ROOT)) in NOT_YET:
+                continue
             for line, text in enumerate(file.read_text().splitlines(), start=1):
                 yield from _phrases(file, line, text)
 

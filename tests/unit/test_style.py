@@ -1,4 +1,4 @@
-"""The words of code, messages and page texts."""
+"""The words of code, messages, page texts and the documentation."""
 
 from tests.style import problems
 
