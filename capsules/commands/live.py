@@ -22,7 +22,7 @@ from capsules.common.errors import printable
 from capsules.results.summary import describe_counts, describe_run
 
 POLL_S = 1.0
-NEXTFLOW_NOISE = ("N E X T F L O W", "Launching `", "[", "executor >", "Nextflow ")
+NEXTFLOW_NOISE = ("N E X T F L O W", "Launching `", "[", "executor >", "Nextflow ", "WARN: Killing running tasks")
 """What the lines of Nextflow begin with that report no error."""
 MOST_LINES = 40
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from capsules.commands.live_progress import Row, RunProgress, StageProgress
+from capsules.commands.live_progress import STOPPED, Row, RunProgress, StageProgress
 from capsules.commands.live_view import format_seconds
 from capsules.common.errors import printable
 from capsules.results.summary import count
@@ -27,6 +27,8 @@ def list_events(before: RunProgress | None, now: RunProgress) -> Iterator[str]:
 def _describe_activity(now: RunProgress) -> str:
     if now.is_live and now.rows:
         return f"{now.activity}: {count(len(now.recordings), 'recording')}, {count(len(now.blocks), 'NWB file')}"
+    if now.activity == STOPPED and now.recordings:
+        return f"{STOPPED}: the same command with --resume (nextflow: -resume) continues it"
     return now.activity + (f" after {format_seconds(now.seconds)}" if now.seconds and not now.is_live else "")
 
 

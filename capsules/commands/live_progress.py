@@ -26,7 +26,7 @@ from capsules.common.contract import (
 )
 from capsules.common.tasks.progress_line import Step, read_step
 
-State = Literal["waiting", "running", "done", "skipped", "failed", "not reached"]
+State = Literal["waiting", "running", "done", "skipped", "stopped", "failed", "not reached"]
 STATES: dict[str, State] = {"ok": "done", "skipped": "skipped", "failed": "failed", "not reached": "not reached"}
 """Status in a record -> state."""
 LOG_TAIL = 8192
@@ -35,7 +35,10 @@ KILLED_EXITS = ("137", "140", "143", "-", "2147483647")
 RETRIES = 2
 """`pipeline/base.config`: a task that ended so is tried again, so often."""
 NOT_BEGUN = "no run has begun"
-STOPPED = "stopped when the run ended: run the same command with -resume"
+STOPPED = "stopped before its end"
+"""Of a run whose Nextflow no longer lives."""
+INTERRUPTED_EXIT = "130"
+"""Of a task that Ctrl-C reached before Nextflow ended it."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,9 @@ class Row:
 
     @property
     def state(self) -> State:
-        """Failed or skipped with the first stage that is; else running, waiting or done."""
+        """Failed, stopped or skipped with the first stage that is; else running, waiting or done."""
         states = [stage.state for stage in self.stages.values()]
-        for state in ("failed", "skipped"):
+        for state in ("failed", "stopped", "skipped"):
             if state in states:
                 return state
         if all(state == "done" for state in states):
@@ -145,7 +148,7 @@ class _Reader:
             return NOT_BEGUN
         if not self.is_live:
             complete = is_dispatched and all(("results", tag) in self.trace for tag in sessions)
-            return "ended" if complete else "stopped before its end"
+            return "ended" if complete else STOPPED
         if ("resolve_params", "-") not in self.trace:
             return "checking the parameters"
         return "running" if is_dispatched else "listing the recordings"
@@ -253,8 +256,8 @@ class _Reader:
             record = self._record(folder, row, stage, id)
             state = STATES.get(record.get("status", "ok"), "done")
             return StageProgress(state, row.seconds, None, record.get("reason"), row.status == "CACHED")
-        if row.status == "ABORTED":
-            return StageProgress("failed", row.seconds, reason=STOPPED)
+        if row.status == "ABORTED" or row.exit == INTERRUPTED_EXIT:
+            return StageProgress("stopped", row.seconds)
         if self.is_live and row.exit in KILLED_EXITS and row.attempt <= RETRIES:
             reason = f"attempt {row.attempt} was killed (exit code {row.exit}): tried again with more memory and time"
             return StageProgress("waiting", reason=reason)
@@ -265,7 +268,7 @@ class _Reader:
         if note.get("kind") == "failed":
             return StageProgress("failed", reason=str(note.get("reason")))
         if not self.is_live:
-            return StageProgress("failed", reason=STOPPED)
+            return StageProgress("stopped")
         record = note.get("record")
         try:
             started = datetime.fromisoformat(record["started"]) if isinstance(record, dict) else self.now

@@ -12,14 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from capsules.commands.live_estimate import estimate_left_s
-from capsules.commands.live_progress import Row, RunProgress, StageProgress, State
+from capsules.commands.live_progress import STOPPED, Row, RunProgress, StageProgress, State
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES
 from capsules.common.errors import printable
 from capsules.results.summary import count
 
-COLOURS = {"running": "bold cyan", "done": "green", "skipped": "yellow", "failed": "bold red"}
+COLOURS = {"running": "bold cyan", "done": "green", "skipped": "yellow", "stopped": "yellow", "failed": "bold red"}
 """State -> style; the others are dim."""
-ORDER: tuple[State, ...] = ("failed", "running", "skipped", "waiting", "done")
+ORDER: tuple[State, ...] = ("failed", "running", "stopped", "skipped", "waiting", "done")
 """The rows that are shown first where the terminal has too few lines."""
 WIDE = 110
 """Columns of a terminal that has room for the stages' whole names."""
@@ -64,6 +64,8 @@ def describe(progress: RunProgress) -> str:
         text += f" so far, about {format_seconds(left_s)} left"
     if not progress.recordings:
         return text
+    if progress.activity == STOPPED:
+        text += ": the same command with --resume (nextflow: -resume) continues it"
     states = Counter(row.state for row in progress.recordings)
     counts = ", ".join(f"{states[state]} {state}" for state in ORDER if states[state])
     return f"{text}\n{count(len(progress.recordings), 'recording')}: {counts}"

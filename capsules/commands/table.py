@@ -147,6 +147,8 @@ def _run(parser: argparse.ArgumentParser) -> None:
         help="slurm: tasks are jobs of a cluster; docker, apptainer, ...: tasks run in containers; separated by commas",
     )
     parser.add_argument("--resume", action="store_true", help="do only what the last run here into RESULTS did not do")
+    # Messages that both commands share name Nextflow's spelling.
+    parser.add_argument("-resume", dest="resume", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--dry-run", action="store_true", help="print the plan, as `spikerelay plan` does; run nothing")
     parser.add_argument("-w", "--work", type=Path, metavar="DIR", help="as Nextflow's -w [default: work]")
     _pipeline_options(parser)

@@ -155,10 +155,20 @@ def test_the_states_of_a_run_that_runs(half_done):
 def test_a_run_that_was_killed_says_what_it_was_at(half_done):
     progress = read_progress(half_done.results)
     assert (progress.is_live, progress.activity) == (False, "stopped before its end")
-    assert states(progress, 0) == ["done", "failed", "not reached", "not reached", "not reached"]
-    assert "with -resume" in progress.recordings[0].stages["spikesorting"].reason
+    assert states(progress, 0) == ["done", "stopped", "not reached", "not reached", "not reached"]
+    assert "the same command with --resume (nextflow: -resume) continues it\n" in describe(progress)
+    assert "--resume" in next(list_events(None, progress))
     with half_done.locked():
         assert read_progress(half_done.results).is_live
+
+
+def test_tasks_that_ctrl_c_reached_are_stopped(run):
+    run.dispatch(IDS[:2])
+    run.end("RECORDINGS:PREPROCESSING", IDS[0], status="FAILED", exit="130")
+    run.end("RECORDINGS:PREPROCESSING", IDS[1], status="ABORTED", exit="-")
+    progress = read_progress(run.results)
+    assert [row.state for row in progress.recordings] == ["stopped", "stopped"]
+    assert "2 recordings: 2 stopped" in describe(progress)
 
 
 def test_a_killed_task_waits_for_its_next_attempt_and_then_runs(run):

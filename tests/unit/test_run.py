@@ -108,6 +108,11 @@ def test_a_mistake_is_rejected_before_nextflow_starts(words, complaint, started,
     assert not started
 
 
+def test_nextflows_spelling_of_resume_works_too(started, spikerelay):
+    assert spikerelay("run", "däta 1", *SORTER, "-resume")[0] == 3
+    assert "-resume" in started[0][0]
+
+
 def test_folders_of_the_environment_are_named_by_their_variables(started, spikerelay, tmp_path, monkeypatch):
     monkeypatch.setenv("DATA_PATH", str(tmp_path / "nowhere"))
     monkeypatch.setenv("RESULTS_PATH", str(tmp_path / "däta 1"))
