@@ -49,6 +49,13 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(file), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_texts_of_links_are_titles(page):
+    """Files of the root name files of the repository."""
+    file_names = re.findall(r"\[[\w./]+\.md\]\(", without_code(page.read_text()))
+    assert file_names == [] or page.name in OUTSIDE
+
+
 def test_every_page_is_in_the_navigation_once():
     def pages(entry) -> Iterator[str]:
         if isinstance(entry, str):

@@ -81,7 +81,7 @@ SORTER = Sorter(
     pin_seeds=pin_seeds,
     keeps_files=keeps_files,
     nothing_to_sort={"No spikes detected": "no spikes were detected"},
-    repeats="on the CPU, the same data, parameters and machine give the same spikes; on a GPU not measured",
+    repeats="on the CPU, the same data, parameters and machine give the same spikes; on one NVIDIA H200, two runs did",
     uses_gpu=lambda params: params.sorter.torch_device != "cpu",
     estimate_cpu_seconds=estimate_cpu_seconds,
     reduce_memory=reduce_memory,
