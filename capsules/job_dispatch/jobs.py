@@ -135,7 +135,7 @@ class StreamJobs:
             metadata_files=self.metadata,
             skip=too_short(duration_s, params) or verdict.skip,
             failure=verdict.failure,
-            warnings=[*verdict.warnings, *time.warnings],
+            warnings=[*stream.warnings, *verdict.warnings, *time.warnings],
         )
 
     def _first_samples(self, segments: list[int], time: Timing) -> list[int] | None:

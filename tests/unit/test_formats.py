@@ -249,7 +249,11 @@ def test_one_broken_probe_of_three_leaves_the_others(harm, message, tmp_path):
     formats.write_spikeglx_segments(data, [1.0], probes=(0, 1))
     shutil.copytree(data / "run_g0" / "run_g0_imec0", data / "run_g0" / "run_g0_imec2")
     for file in sorted((data / "run_g0" / "run_g0_imec2").iterdir()):
-        file.rename(file.with_name(file.name.replace("imec0", "imec2")))
+        moved = file.rename(file.with_name(file.name.replace("imec0", "imec2")))
+        if moved.suffix == ".meta":
+            moved.write_text(
+                moved.read_text().replace("imec0", "imec2").replace("imDatPrb_sn=1000", "imDatPrb_sn=1002")
+            )
     harm(bin_of(data, 2))
     jobs, _ = run(data, tmp_path, input="spikeglx", split_groups=False)
     assert [(job.id, job.failure is None) for job in jobs] == [
@@ -395,6 +399,8 @@ def test_the_same_stream_twice_has_two_ids(folders, tmp_path):
     data = tmp_path / "data"
     shutil.copytree(folders / "spikeglx", data / "one")
     shutil.copytree(folders / "spikeglx", data / "two")
+    for file in (data / "two").rglob("*.meta"):
+        file.write_text(file.read_text().replace("fileCreateTime=2026-01-15", "fileCreateTime=2026-01-16"))
     ids = [job.id for job in run(data, tmp_path, input="spikeglx", split_groups=False, split_segments=False)[0]]
     once = ["run_g0_imec0.ap_recording1-2", "run_g0_imec1.ap_recording1-2"]
     assert ids == [*once, *(f"{id}-2" for id in once)]

@@ -104,7 +104,7 @@ def test_unsigned_samples_are_made_signed(tmp_path):
         (lambda folder: next(folder.glob("*.ap.meta")).unlink(), "has no .meta file in the same folder"),
         (lambda folder: _truncate(next(folder.glob("*.ap.bin"))), "its .meta lists"),
         (lambda folder: next(folder.glob("*.ap.meta")).write_text(""), "cannot be read"),
-        (lambda folder: next(folder.glob("*.ap.bin")).write_bytes(b""), "its .meta lists"),
+        (lambda folder: next(folder.glob("*.ap.bin")).write_bytes(b""), "is empty: copy it again"),
     ],
 )
 def test_a_broken_probe_fails_alone(tiny_session, tmp_path, harm, message):

@@ -98,6 +98,20 @@ one, *others = [
 ]
 assert any(not np.array_equal(one, other) for other in others)
 """,
+    "spikeglx_probes": """
+import json
+from pathlib import Path
+from tempfile import mkdtemp
+import pytest
+from neo.rawio import spikeglxrawio
+from tests.spikeglx_headers import PARTS, write_stream
+features = json.loads(spikeglxrawio.neuropixels_probe_features_file.read_text())["neuropixels_probes"]
+assert features["NP1300"]["databus_decoder_type"] == "1.0"
+assert not spikeglxrawio._is_1_0_probe(features["NP1300"])
+meta = write_stream(Path(mkdtemp()), PARTS["NP1110"]).with_suffix(".meta")
+with pytest.raises(IndexError):
+    spikeglxrawio.extract_stream_info(meta, spikeglxrawio.read_meta_file(meta))
+""",
     "torch_left_out": """
 import sys
 import spikeinterface.sortingcomponents.peak_detection.method_list

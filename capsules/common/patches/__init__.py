@@ -4,4 +4,4 @@ Each function says what is wrong, and in which version. `MADE_FOR` lists the ver
 after an upgrade, tests/unit/test_patches.py fails until each was checked, and for each that is no longer needed.
 """
 
-MADE_FOR = {"spikeinterface": "0.105.3", "numba": "0.68.1"}
+MADE_FOR = {"spikeinterface": "0.105.3", "numba": "0.68.1", "neo": "0.14.6"}

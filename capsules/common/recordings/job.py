@@ -23,7 +23,8 @@ ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 class Reader(BaseModel):
     """A SpikeInterface extractor and its arguments; `path_arguments` name those relative to the data folder.
 
-    `channel_groups` are those that a recording without channel positions gets, as in `4x4`.
+    `channel_groups` are those that a recording without channel positions gets, as in `4x4`. `channels_aligned`: the
+    file's channels were aligned in time already, so that preprocessing must not shift their phases.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -33,6 +34,7 @@ class Reader(BaseModel):
     path_arguments: list[str] = []
     probe_path: str | None = None
     channel_groups: str | None = None
+    channels_aligned: bool = False
 
 
 def _count_samples(fields: dict[str, Any]) -> Clock:

@@ -13,6 +13,7 @@ from spikeinterface.extractors.extractor_classes import recording_extractor_full
 from spikeinterface.preprocessing.unsigned_to_signed import unsigned_to_signed
 
 from capsules.common.errors import SpikeRelayError, nearest
+from capsules.common.patches.spikeglx_probes import read_all_gains
 from capsules.common.recordings.channel_groups import set_channel_groups
 from capsules.common.recordings.clock import Clock
 from capsules.common.recordings.job import Job, Reader
@@ -20,6 +21,8 @@ from capsules.common.recordings.times import set_clock
 from capsules.common.untrusted.distrust import EVALUATING, ForeignCode, distrust_files, load_saved
 from capsules.common.untrusted.outer_files import check_outer_files
 
+SHIFTS = "inter_sample_shift"
+"""When a channel is sampled: the property of a recording by which preprocessing shifts phases."""
 EXTRACTORS = cast(dict[str, Callable[..., BaseRecording]], recording_extractor_full_dict)
 
 
@@ -103,6 +106,7 @@ def open_reader(reader: Reader, data: Path) -> BaseRecording:
             f"SpikeInterface's reader {reader.name} runs text of the data files as Python: convert the data"
         )
     elif reader.name in EXTRACTORS:
+        read_all_gains()
         recording = EXTRACTORS[reader.name](**kwargs)
     else:
         raise ValueError(f"SpikeInterface has no reader {reader.name!r}{nearest(reader.name, list(EXTRACTORS))}")
@@ -113,6 +117,8 @@ def open_reader(reader: Reader, data: Path) -> BaseRecording:
     if reader.probe_path is not None:
         probegroup = probeinterface.read_probeinterface(data / reader.probe_path)
         recording = cast(BaseRecording, recording.select_channels_with_probegroup(probegroup))
+    if reader.channels_aligned and SHIFTS in recording.get_property_keys():
+        recording.delete_property(SHIFTS)
     recording = set_channel_groups(recording, reader.channel_groups)
     if recording.get_dtype().kind == "u":
         # Filters wrap around zero, or reject unsigned samples.

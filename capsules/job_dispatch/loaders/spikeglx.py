@@ -12,11 +12,14 @@ from pathlib import Path
 from spikeinterface.extractors.neoextractors.neo_utils import get_neo_streams
 
 from capsules.common.errors import SpikeRelayError
+from capsules.common.patches.spikeglx_probes import read_all_gains
 from capsules.common.recordings.job import Reader
 from capsules.common.sync.lines import LineSource
 from capsules.common.sync.spikeglx_meta import Header, read_header, read_meta, segment_name
 from capsules.job_dispatch.formats import SPIKEGLX_FILES
+from capsules.job_dispatch.loaders.catgt import read_catgt
 from capsules.job_dispatch.loaders.line_sources import make_source
+from capsules.job_dispatch.loaders.spikeglx_checks import check_folder, find_repeated_probes, stream_names
 from capsules.job_dispatch.loaders.streams import (
     AnyStream,
     BrokenStream,
@@ -35,40 +38,53 @@ def list_streams(data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
     folders = list(folders_with(data, SPIKEGLX_FILES))
     if not folders:
         raise SpikeRelayError(f"no SpikeGLX recording ({SPIKEGLX_FILES}) in {data}")
+    repeated = find_repeated_probes(folders, data)
     for folder in folders:
         files = sorted(folder.glob(SPIKEGLX_FILES))
         try:
-            for file in sorted(folder.glob("*.bin")):
-                check_size(file)
-            yield from _folder_streams(folder, data, params)
+            check_folder(folder)
+            yield from _folder_streams(folder, data, params, repeated)
         # neo raises any kind of error on a broken file; it becomes this probe's failure, with its cause.
         except Exception as error:  # noqa: BLE001
             for name in sorted({stream_names(file) for file in files}):
                 yield BrokenStream(*name, f"{relative(folder, data)} cannot be read: {cause(error)}")
 
 
-def _folder_streams(folder: Path, data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
+def _folder_streams(
+    folder: Path, data: Path, params: JobDispatchParams, repeated: dict[tuple[Path, str], str]
+) -> Iterator[AnyStream]:
+    read_all_gains()
     streams = get_neo_streams("spikeglx", folder_path=str(folder))[0]
     datasets = {stream_names(file)[1]: stream_names(file)[0] for file in sorted(folder.glob(SPIKEGLX_FILES))}
     for name in streams:
         if reason := exclude_by_name(name):
             yield LeftOutStream(folder.name, name, reason)
             continue
+        if message := repeated.get((folder, name)):
+            yield BrokenStream(datasets.get(name, folder.name), name, message)
+            continue
         lf = companion(name, streams)
         files = sorted(file for band in (name, lf) if band for file in folder.glob(f"*.{band}.*"))
-        metas = [read_meta(file) for file in files if file.name.endswith(f".{name}.meta")]
+        meta_files = [file for file in files if file.name.endswith(f".{name}.meta")]
+        metas = [read_meta(file) for file in meta_files]
+        catgt = read_catgt(meta_files[0], metas[0])
+        reader = _reader(folder, data, name)
+        if catgt is not None and catgt.aligned is not False:
+            reader.channels_aligned = True
         yield open_stream(
             datasets.get(name, folder.name),
             name,
-            _reader(folder, data, name),
+            reader,
             data,
             params.channel_groups,
             lfp_reader=_reader(folder, data, lf) if lf else None,
             files=files,
-            start_time=metas[0].get("fileCreateTime"),
+            # In its own file, CatGT replaces the time of the recording by its own.
+            start_time=metas[0].get("fileCreateTime_original", metas[0].get("fileCreateTime")),
             start_s=start_s(metas[0]),
             sync_reader=_reader(folder, data, f"{name}-SYNC") if f"{name}-SYNC" in streams else None,
             max_count=min((int(meta["imMaxInt"]) for meta in metas if "imMaxInt" in meta), default=None),
+            warnings=[] if catgt is None else catgt.warnings,
             first_samples=[int(meta["firstSample"]) for meta in metas if "firstSample" in meta] or None,
         )
 
@@ -83,53 +99,6 @@ def start_s(meta: dict[str, str]) -> float | None:
 def _reader(folder: Path, data: Path, stream: str) -> Reader:
     kwargs = {"folder_path": relative(folder, data), "stream_name": stream}
     return Reader(name="spikeglx", kwargs=kwargs, path_arguments=["folder_path"])
-
-
-def stream_names(file: Path) -> tuple[str, str]:
-    """Data set and stream of a SpikeGLX file: `run_g0_t0.imec0.ap.bin` is (`run_g0`, `imec0.ap`)."""
-    dataset, _, stream = re.sub(r"_t\w+\.", "_t.", file.name, count=1).partition("_t.")
-    return dataset, stream.removesuffix(".bin").removesuffix(".meta")
-
-
-def check_size(file: Path) -> None:
-    """Compare a `.bin` with its `.meta`, which neo does not do.
-
-    Raises
-    ------
-    SpikeRelayError
-        When the `.meta` is missing, the size differs, or is not a multiple of the size of a sample.
-    """
-    meta_file = file.with_suffix(".meta")
-    if not file.exists():
-        raise SpikeRelayError(f"{file.name} is a link to {file.readlink()}, which does not exist")
-    if not meta_file.exists():
-        raise SpikeRelayError(f"{file.name} has no .meta file in the same folder")
-    meta, size = read_meta(meta_file), file.stat().st_size
-    if "fileSizeBytes" in meta and int(meta["fileSizeBytes"]) != size:
-        raise SpikeRelayError(
-            f"{file.name} has {size} bytes, its .meta lists {meta['fileSizeBytes']}: the copy or the recording is "
-            "incomplete"
-        )
-    if size == 0:
-        raise SpikeRelayError(f"{file.name} is empty")
-    saved = meta.get("nSavedChans")
-    listed = sum(channel_counts(meta.get("snsSaveChanSubset", "all")))
-    if saved is not None and listed and listed != int(saved):
-        raise SpikeRelayError(f"{meta_file.name} lists {listed} channels in snsSaveChanSubset, but nSavedChans={saved}")
-    frame = 2 * int(meta.get("nSavedChans", 1))
-    if size % frame:
-        raise SpikeRelayError(
-            f"{file.name} has {size} bytes, which is not a multiple of the {frame} bytes of a sample: copy it again"
-        )
-
-
-def channel_counts(subset: str) -> list[int]:
-    """How many channels each part of a `snsSaveChanSubset` has, such as `0:383,768`; none for `all`.
-
-    They are counted before neo makes a list of them: a broken header could list too many for the memory.
-    """
-    ends = [] if subset in ("", "all") else [part.split(":") for part in subset.split(",")]
-    return [int(part[-1]) - int(part[0]) + 1 for part in ends]
 
 
 LF_BAND = re.compile(r"\.lf$")

@@ -49,6 +49,7 @@ class Stream:
     sync_reader: Reader | None = None
     max_count: int | None = None
     """Half the number of steps of the converter, if the header has it."""
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -1,0 +1,165 @@
+"""SpikeGLX folders that neo would misread, or reject without advice: each problem with what mends it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from capsules.common.errors import SpikeRelayError
+from capsules.common.sync.spikeglx_meta import read_meta, segment_name
+from capsules.job_dispatch.formats import SPIKEGLX_FILES
+
+CATGT_TRIGGER = "tcat"
+UNKNOWN_SERIALS = ("", "0")
+"""Serial numbers of simulated probes, and of those whose memory could not be read."""
+BOTH = "the same data twice: move the files of one of the two to another folder"
+
+
+def stream_names(file: Path) -> tuple[str, str]:
+    """Data set and stream of a SpikeGLX file: `run_g0_t0.imec0.ap.bin` is (`run_g0`, `imec0.ap`)."""
+    dataset, _, stream = re.sub(r"_t\w+\.", "_t.", file.name, count=1).partition("_t.")
+    return dataset, stream.removesuffix(".bin").removesuffix(".meta")
+
+
+def check_folder(folder: Path) -> None:
+    """Check the files of a folder, which neo reads together.
+
+    Raises
+    ------
+    SpikeRelayError
+        With the first problem, and what mends it.
+    """
+    files = sorted(folder.glob("*.bin"))
+    for file in files:
+        check_size(file)
+        check_name(file)
+    check_segments(files)
+
+
+def check_size(file: Path) -> None:
+    """Compare a `.bin` with its `.meta`, which neo does not do.
+
+    Raises
+    ------
+    SpikeRelayError
+        When the `.meta` is missing, the size differs, or is not a multiple of the size of a sample.
+    """
+    meta_file = file.with_suffix(".meta")
+    if not file.exists():
+        raise SpikeRelayError(f"{file.name} is a link to {file.readlink()}, which does not exist")
+    if not meta_file.exists():
+        raise SpikeRelayError(
+            f"{file.name} has no .meta file in the same folder: copy it from the acquisition computer; without it, "
+            'describe the file with --input spikeinterface and the reader "binary" (docs/rigs.md)'
+        )
+    meta, size = read_meta(meta_file), file.stat().st_size
+    frame = 2 * int(meta.get("nSavedChans", 1))
+    if size == 0:
+        raise SpikeRelayError(f"{file.name} is empty: copy it again, or remove it and its .meta")
+    if "fileSizeBytes" in meta and int(meta["fileSizeBytes"]) != size:
+        raise SpikeRelayError(
+            f"{file.name} has {size} bytes, its .meta lists {meta['fileSizeBytes']}: the copy or the recording is "
+            f"incomplete. Copy it again; if the recording was cut, keep its complete samples: {_cut(file, size, frame)}"
+        )
+    saved = meta.get("nSavedChans")
+    listed = sum(channel_counts(meta.get("snsSaveChanSubset", "all")))
+    if saved is not None and listed and listed != int(saved):
+        raise SpikeRelayError(f"{meta_file.name} lists {listed} channels in snsSaveChanSubset, but nSavedChans={saved}")
+    if size % frame:
+        raise SpikeRelayError(
+            f"{file.name} has {size} bytes, which is not a multiple of the {frame} bytes of a sample: copy it again; "
+            f"if the recording was cut, keep its complete samples: {_cut(file, size, frame)}"
+        )
+
+
+def _cut(file: Path, size: int, frame: int) -> str:
+    """The commands that cut a copy of a file to complete samples, and correct its header."""
+    kept = size // frame * frame
+    name, meta = shlex.quote(file.name), shlex.quote(file.with_suffix(".meta").name)
+    return f"`truncate -s {kept} {name}` and `sed -i s/^fileSizeBytes=.*/fileSizeBytes={kept}/ {meta}`"
+
+
+def channel_counts(subset: str) -> list[int]:
+    """How many channels each part of a `snsSaveChanSubset` has, such as `0:383,768`; none for `all`.
+
+    They are counted before neo makes a list of them: a broken header could list too many for the memory.
+    """
+    ends = [] if subset in ("", "all") else [part.split(":") for part in subset.split(",")]
+    return [int(part[-1]) - int(part[0]) + 1 for part in ends]
+
+
+def check_name(file: Path) -> None:
+    """Check that the header is of this file's stream: neo reads the stream's name from `fileName`, not from the disk.
+
+    Raises
+    ------
+    SpikeRelayError
+        When `fileName` is that of another stream.
+    """
+    meta_file = file.with_suffix(".meta")
+    written = re.split(r"[/\\]", read_meta(meta_file).get("fileName", file.name))[-1]
+    stream = stream_names(file)[1]
+    if stream_names(Path(written))[1] != stream:
+        raise SpikeRelayError(
+            f"{meta_file.name} is of another stream: its fileName is {written}. Copy the .meta again; if the file was "
+            f"renamed, write fileName={file.name} into it"
+        )
+
+
+def check_segments(files: Iterable[Path]) -> None:
+    """Check that all streams of a folder have the same gates and triggers: neo reads them as its segments.
+
+    Raises
+    ------
+    SpikeRelayError
+        When a stream lacks a file that another has, or CatGT's file is next to those that it was made from.
+    """
+    by_stream: dict[str, set[str]] = {}
+    for file in files:
+        by_stream.setdefault(stream_names(file)[1], set()).add(segment_name(file))
+    for stream, names in by_stream.items():
+        joined = sorted(name for name in names if name.endswith(CATGT_TRIGGER))
+        if joined and len(joined) < len(names):
+            raise SpikeRelayError(f"{stream} has CatGT's file ({joined[0]}) next to the raw ones, {BOTH}")
+    every = set().union(*by_stream.values())
+    for stream, names in by_stream.items():
+        if missing := sorted(every - names):
+            other = next(name for name, own in by_stream.items() if missing[0] in own)
+            raise SpikeRelayError(
+                f"{stream} lacks {', '.join(missing)}, which {other} has: copy the missing files, or move those of "
+                f"{other} to another folder"
+            )
+
+
+def find_repeated_probes(folders: Iterable[Path], data: Path) -> dict[tuple[Path, str], str]:
+    """The streams whose probe recorded at the same time already, and why; (folder, stream) -> message."""
+    seen: dict[tuple[str, str, str], tuple[Path, str]] = {}
+    repeated: dict[tuple[Path, str], str] = {}
+    for file in _headers(folders):
+        dataset, stream = stream_names(file)
+        try:
+            meta = read_meta(file)
+        except (OSError, ValueError):
+            continue  # Its own folder's check reports it.
+        serial = meta.get("imDatPrb_sn", meta.get("imProbeSN", ""))
+        place = (file.parent, stream)
+        if serial in UNKNOWN_SERIALS or place in repeated:
+            continue
+        # CatGT's file has the time of the raw one; another day's may have the run's name and the same probe.
+        time = meta.get("fileCreateTime_original", meta.get("fileCreateTime", ""))
+        first = seen.setdefault((dataset, serial, time), place)
+        if first != place:
+            where = first[0].relative_to(data) if first[0].is_relative_to(data) else first[0]
+            repeated[place] = (
+                f"the probe with serial number {serial} is in {dataset} twice, first as {first[1]} in {where}: move "
+                "one of the two out of the data folder; if they are two probes, correct imDatPrb_sn in one .meta"
+            )
+    return repeated
+
+
+def _headers(folders: Iterable[Path]) -> Iterator[Path]:
+    for folder in folders:
+        metas = (file.with_suffix(".meta") for file in sorted(folder.glob(SPIKEGLX_FILES)))
+        yield from (file for file in metas if file.is_file())
