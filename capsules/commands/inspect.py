@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from capsules.commands.layout import Page, print_pages
+from capsules.commands.probe_drawing import draw_probe
 from capsules.common.contract import STAGES
 from capsules.common.errors import Rejected, SpikeRelayError
 from capsules.common.facts import JobDispatchFacts, facts_of
 from capsules.common.recordings.job import Job, read_jobs
+from capsules.common.recordings.reading import load_recording
 from capsules.common.tasks.command_line import read_section
 from capsules.common.tasks.task import Record, Task
 from capsules.job_dispatch.formats import guess_format
@@ -55,10 +57,12 @@ def inspect_folder(data: Path, params: JobDispatchParams | None) -> Page:
             raise SpikeRelayError(f"{data}: none or several known formats; give --input, one of {', '.join(LOADERS)}")
         params = JobDispatchParams(input=name)
     jobs, dispatch = find_jobs(params, data)
+    drawings = drawing_lines(jobs, data)
     return Page(
         f"{len(jobs)} recordings in {data}, read as {params.input}",
         [f"{job.id} fails: {job.failure}" for job in jobs if job.failure],
-        {job.id: list(recording_lines(job)) for job in jobs} | {"not sorted": not_sorted(dispatch)},
+        {job.id: [*recording_lines(job), *drawings.get(job.id, [])] for job in jobs}
+        | {"not sorted": not_sorted(dispatch)},
         warnings_of(jobs, dispatch),
     )
 
@@ -84,9 +88,29 @@ def recording_lines(job: Job) -> Iterator[str]:
     yield "time: " + ("counted by samples" if job.regular_clock else "by the instrument's timestamps")
 
 
+def drawing_lines(jobs: list[Job], data: Path) -> dict[str, list[str]]:
+    """The probe of each recording as a small drawing, by the recording's id; segments of a stream share one."""
+    drawings: dict[str, list[str]] = {}
+    drawn = set()
+    for job in jobs:
+        shown = (job.reader.model_dump_json(), job.group)
+        if not job.num_channels or shown in drawn:
+            continue
+        drawn.add(shown)
+        recording = load_recording(job, data)
+        groups = recording.get_channel_groups()
+        names = [""] * job.num_channels if groups is None else [str(group) for group in groups]
+        drawings[job.id] = list(draw_probe(recording.get_channel_locations()[:, :2], names))
+    return drawings
+
+
 def not_sorted(record: Record) -> list[str]:
-    """The streams that job dispatch does not sort."""
-    return list(facts_of(record, JobDispatchFacts).not_sorted)
+    """The streams that job dispatch does not sort, a line for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for line in facts_of(record, JobDispatchFacts).not_sorted:
+        name, _, reason = line.rpartition(": ")
+        by_reason.setdefault(reason, []).append(name)
+    return [f"{reason}: {', '.join(names)}" for reason, names in by_reason.items()]
 
 
 def warnings_of(jobs: list[Job], record: Record) -> list[str]:

@@ -71,7 +71,12 @@ def test_plan_tells_what_would_fail(tiny_session, params_file):
 def test_inspect(tiny_session, tmp_path):
     seen = spikerelay("inspect", tiny_session)
     assert seen.returncode == 0
-    for text in ("read as spikeglx", "run_g0_imec0.ap_recording1", "4 channels, 30000 Hz", "imec0.lf: the LFP band"):
+    for text in (
+        "read as spikeglx",
+        "run_g0_imec0.ap_recording1",
+        "4 channels, 30000 Hz",
+        "the LFP band, by its name: run_g0_imec0 imec0.lf",
+    ):
         assert text in seen.stdout
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "notes.txt").write_text("")
