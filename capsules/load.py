@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from spikeinterface import BaseRecording, BaseSorting, SortingAnalyzer
 
     from capsules.common.recordings.clock import Clock
+    from capsules.common.sync.alignment import Alignment
 
 # The libraries are imported where they are used: `import spikerelay` and Tab must not take seconds.
 
@@ -97,14 +98,20 @@ class Session:
         Preprocessed traces (samples, channels), computed at first use; empty without `data`.
     clocks : dict of str to Clock
         The seconds of each recording's samples, with its gaps: `clocks[id].seconds(samples)`, and
-        `clocks[id].samples_at(seconds)` back. Recordings and sortings have these times too, in SpikeInterface's way:
+        `clocks[id].samples_at(seconds)` back. They are on the reference clock where the stream was aligned. Recordings
+        and sortings have these times too, in SpikeInterface's way:
         `curated[id].get_unit_spike_train(unit, return_times=True)`.
+    own_clocks : dict of str to Clock
+        The same as each instrument counts: the times before the alignment.
+    alignments : dict of str to Alignment
+        How each recording's stream was put on the reference clock, or why it was not (`alignments[id].problems`):
+        `map(own_s)` and `unmap(reference_s)`, drift and residuals.
     motion : Mapping of str to dict
         `motion` (spikeinterface Motion; um), `peaks`, `peak_locations` and so on, as `load_motion_info` returns them.
     sortings, curated : Mapping of str to spikeinterface.BaseSorting
         Before curation, and after it with its labels as properties; curation removes no unit.
     spike_trains : Mapping of str to dict
-        `spike_trains[id][unit]`: spike times of a curated unit (float64, seconds of the recording's clock).
+        `spike_trains[id][unit]`: spike times of a curated unit (float64, seconds of `clocks[id]`).
     analyzers : Mapping of str to spikeinterface.SortingAnalyzer
         Without traces. An extension is read at first use (`analyzer.get_extension`).
     nwb : dict of str to Path
@@ -116,6 +123,8 @@ class Session:
     status: dict[str, Any]
     recordings: Lazy[BaseRecording]
     clocks: dict[str, Clock]
+    own_clocks: dict[str, Clock]
+    alignments: dict[str, Alignment]
     motion: Lazy[dict[str, Any]]
     sortings: Lazy[BaseSorting]
     curated: Lazy[BaseSorting]
@@ -232,7 +241,7 @@ def load(results: str | Path, data: str | Path | None = None) -> Session:
     Rejected
         When `results` is not the results folder of a finished run, or `data` not a folder.
     """
-    from capsules.results.published import clock_of, place, status_of
+    from capsules.results.published import alignment_of, own_clock_of, place, status_of
 
     results = Path(results).absolute()
     status = status_of(results)
@@ -241,7 +250,12 @@ def load(results: str | Path, data: str | Path | None = None) -> Session:
     data = _data_of_run(results) if data is None else Path(data).absolute()
     ids = {id: entry["recording"] for id, entry in status["recordings"].items()}
     recordings = {id: id for id in ids.values()}
-    clocks = {id: clock_of(results, id) for id in recordings}
+    own_clocks = {id: own_clock_of(results, id) for id in recordings}
+    alignments = {id: alignment for id in recordings if (alignment := alignment_of(results, id)) is not None}
+    clocks = {
+        id: clock.align(alignments[id]) if clock is not None and id in alignments else clock
+        for id, clock in own_clocks.items()
+    }
 
     def published(stage: str, part: str, ids: dict[str, str], loader: Callable[[Path, Clock | None], T]) -> Lazy[T]:
         """The parts that exist; `ids` has the recording of each."""
@@ -257,6 +271,8 @@ def load(results: str | Path, data: str | Path | None = None) -> Session:
         if data is None
         else published("preprocessing", "preprocessed.json", recordings, partial(_load_traces, data=data)),
         clocks={id: clock for id, clock in clocks.items() if clock is not None},
+        own_clocks={id: clock for id, clock in own_clocks.items() if clock is not None},
+        alignments=alignments,
         motion=published("preprocessing", "motion", recordings, _load_motion),
         sortings=published("spikesorting", "spikesorted", ids, _load_sorting),
         curated=curated,

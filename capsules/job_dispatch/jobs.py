@@ -8,16 +8,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 from spikeinterface import BaseRecording
 
 from capsules.common.errors import is_text, printable
 from capsules.common.recordings.electrode_locations import find_location_file, read_locations
 from capsules.common.recordings.job import Job, Reader, electrode_group, probe_name
-from capsules.common.recordings.reading import open_reader
 from capsules.common.recordings.saturation import find_converter_limits
 from capsules.common.recordings.session_metadata import find_metadata_files, list_folders_above, read_metadata
-from capsules.common.sync.spikeglx_meta import SYNC_BIT
 from capsules.job_dispatch.data_check import Verdict, check_data
 from capsules.job_dispatch.loaders.streams import BrokenStream, Stream, relative_to_data, stat_files
 from capsules.job_dispatch.params import JobDispatchParams
@@ -25,10 +22,6 @@ from capsules.job_dispatch.timing import Timing, read_timing, split_at_gaps
 
 MAX_ID_LENGTH = 150
 """Ids are parts of file names, and a file system allows 255 characters."""
-SYNC_SECONDS = 10.0
-"""Only so much of it is read, since the file interleaves it with the traces."""
-MOST_SYNC_EDGES = 1000
-"""More edges within that time are the noise of an unconnected input."""
 
 
 def jobs_of_stream(
@@ -67,7 +60,6 @@ class StreamJobs:
             # An invalid file is rejected here, before the sorting.
             read_metadata(file)
         self.metadata = [entry for file in metadata for entry in stat_files(file, data)]
-        self.sync = None if stream.sync_reader is None else open_reader(stream.sync_reader, session)
         self.limits = find_converter_limits(self.recording, stream.max_count)
 
     def make_jobs(self) -> Iterator[Job]:
@@ -75,14 +67,11 @@ class StreamJobs:
         for chosen in [[index] for index in segments] if self.params.split_segments else [segments]:
             name = f"recording{chosen[0] + 1}" + (f"-{chosen[-1] + 1}" if len(chosen) > 1 else "")
             verdict = check_data(self.recording, chosen, self.params.data_check, self.limits)
-            edges_s, sync_warnings = (None, []) if self.sync is None else find_sync_edges(self.sync, chosen[0])
             timing = read_timing(self.stream, chosen, self.session, not self.params.skip_timestamps_check)
             for number, part in enumerate(self._split_gaps(timing, chosen)):
                 part_name = name if part.part is None else f"{name}.{number + 1}"
                 for group in self.groups:
                     job = self._make_job(part_name, chosen, group, part, verdict)
-                    job.sync_edges_s = edges_s if number == 0 else None
-                    job.warnings += sync_warnings
                     set_electrode_locations(job, self.recording, self.folders, self.data)
                     yield job
 
@@ -185,24 +174,6 @@ def channel_numbers(recording: BaseRecording, reader: Reader) -> list[int]:
 def id_prefix(session: Path, data: Path) -> str:
     """The session's name, which distinguishes the ids of several sessions; empty when there is only one."""
     return session.name if session != data else ""
-
-
-def find_sync_edges(recording: BaseRecording, segment: int) -> tuple[list[float] | None, list[str]]:
-    """Find the edges of the SYNC bit of a digital stream, in seconds from the segment's start, in its first seconds.
-
-    Returns
-    -------
-    edges_s : list of float or None
-        None where the bit changes too often for a square wave that recordings are aligned by.
-    warnings : list of str
-    """
-    end = min(recording.get_num_samples(segment_index=segment), round(SYNC_SECONDS * recording.sampling_frequency))
-    words = recording.get_traces(segment_index=segment, end_frame=end)[:, 0].astype("int64")
-    edges = (np.flatnonzero(np.diff((words >> SYNC_BIT) & 1)) + 1) / recording.sampling_frequency
-    if len(edges) > MOST_SYNC_EDGES:
-        seconds = end / recording.sampling_frequency
-        return None, [f"the sync bit changes {len(edges)} times in {seconds:g} s: it is noise, and left out"]
-    return [round(float(edge), 6) for edge in edges], []
 
 
 def broken_job(stream: BrokenStream, session: Path, data: Path) -> Job:

@@ -94,6 +94,52 @@ class DataCheck(Section):
     )
 
 
+class Sync(Section):
+    """One clock for all streams of a recording, by pulses that every instrument records (`docs/sync.md`)."""
+
+    enabled: bool = param(
+        True,
+        "Align the clocks of the streams by their sync pulses. Otherwise each stream keeps its clock. Nothing is "
+        "guessed: a stream without pulses, or with pulses that fit several offsets, keeps its clock and is reported.",
+        flags={"--no-sync": False},
+    )
+    reference: str | None = param(
+        None,
+        "Stream on whose clock all times are, e.g. `nidq` or `imec0.ap`; null chooses the NI board where it has "
+        "pulses, otherwise the first probe that has. Name it when behaviour is recorded by another stream.",
+    )
+    lines: dict[str, str] = param(
+        {},
+        'Line with the sync pulses by stream, e.g. `{"nidq": "XD3"}` or `{"nidq": "XA0"}`. A stream that is not '
+        "listed uses the line that its header names; Open Ephys names none, and the line whose pulses match is used. "
+        "`spikerelay sync` lists the lines.",
+    )
+    period_s: float | None = param(
+        None,
+        "Period of regular pulses; null uses that of the header, or estimates it from the pulses. Set it when so many "
+        "pulses are missing that the estimate is wrong.",
+        unit="s",
+        gt=0,
+    )
+    threshold_v: float | None = param(
+        None,
+        "Threshold of analog sync lines; null uses that of the header, or 1.1 V. Set it to half of the pulses' height.",
+        unit="V",
+    )
+    offsets_s: dict[str, float] = param(
+        {},
+        'How much later a moment is on the reference clock than on a stream\'s, e.g. `{"imec0.ap": -12.3}`, to within '
+        "0.4 periods. Only regular pulses of clocks without a shared zero need it: they fit several offsets.",
+        unit="s",
+    )
+    pulses_file: str | None = param(
+        None,
+        "CSV file with pulses, in the session's folder or the data folder, for streams whose format has no lines: "
+        "columns `stream` and either `time_s` (on the stream's clock) or `sample`, one row per pulse.",
+        min_length=1,
+    )
+
+
 class JobDispatchParams(Section):
     """Which recordings of the data folder are sorted, and how they are cut into jobs."""
 
@@ -172,6 +218,7 @@ class JobDispatchParams(Section):
         min_length=1,
     )
     data_check: DataCheck = section(DataCheck)
+    sync: Sync = section(Sync)
     min_recording_duration: float = param(
         0,
         "Recordings shorter than this are skipped. Increase it to leave out recordings that were stopped early. The "

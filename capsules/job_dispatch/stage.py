@@ -16,17 +16,22 @@ from capsules.job_dispatch.jobs import jobs_of_stream, number_equal_ids
 from capsules.job_dispatch.loaders import LOADERS
 from capsules.job_dispatch.loaders.streams import AnyStream, BrokenStream, LeftOutStream, relative_to_data
 from capsules.job_dispatch.params import JobDispatchParams
+from capsules.job_dispatch.synchronisation import synchronise
 
 
 def run(task: Task[JobDispatchParams]) -> None:
     jobs: list[Job] = []
     left_out: list[str] = []
     for session in session_folders(task.data, task.params):
+        recorded: list[tuple[str, Job]] = []
         for stream in list_session_streams(session, task):
             if isinstance(stream, LeftOutStream):
                 left_out.append(printable(f"{stream.dataset} {stream.name}: {stream.reason}"))
             else:
-                jobs += jobs_of_stream(stream, session, task.data, task.params)
+                own = jobs_of_stream(stream, session, task.data, task.params)
+                recorded += [(stream.dataset, job) for job in own]
+        synchronise(session, recorded, task)
+        jobs += [job for _, job in recorded]
     if not jobs:
         reasons = "".join(f"; left out: {line}" for line in left_out)
         raise SpikeRelayError(

@@ -85,7 +85,7 @@ def _report_traces(task: PreprocessingTask, motion_applied: bool) -> None:
     task.leave(
         PreprocessingFacts(
             start_s=start_s,
-            clock=task.job.clock_of_traces(start_s, written.get_num_samples()),
+            clock=task.job.own_clock_of_traces(start_s, written.get_num_samples()),
             motion_applied=motion_applied,
             traces_digest=digest_traces(task.out / "traces"),
         )

@@ -186,9 +186,9 @@ def _session_document(
     """What the workflow needs for a session.
 
     `session` and `data` (both "" for the session in DATA_PATH), `sections` and `code` by stage (JSON text and
-    fingerprint), how many `stages` work on a recording, a sorting or a block, `sorters` with a section each, `disk`,
-    from which the forecast is made, and `params`, which is published with the session's results: parameters, sorters,
-    origins and notes.
+    fingerprint), `lists_times` (whether the user lists the times of artifacts), how many `stages` work on a recording,
+    a sorting or a block, `sorters` with a section each, `disk`, from which the forecast is made, and `params`, which is
+    published with the session's results: parameters, sorters, origins and notes.
     """
     sections = {stage: json.dumps(resolved.section(stage)) for stage in SECTION_OF_STAGE if stage != "spikesorting"}
     sortings = resolved.sortings()
@@ -200,6 +200,7 @@ def _session_document(
         "sections": {stage: sections.get(stage, "{}") for stage in STAGES},
         "sorters": [sorting | {"section": json.dumps(sorting["section"])} for sorting in sortings],
         "code": code,
+        "lists_times": resolved.params.preprocessing.artifacts.times is not None,
         "stages": Counter(stage.level for stage in STAGES.values()),
         "params": json.dumps(
             {

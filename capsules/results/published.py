@@ -16,6 +16,8 @@ from capsules.common.errors import Rejected, SpikeRelayError, nearest
 from capsules.common.facts import PreprocessingFacts, facts_of
 from capsules.common.recordings.clock import Clock
 from capsules.common.recordings.job import ID
+from capsules.common.sync.alignment import Alignment
+from capsules.common.sync.document import find_alignment
 from capsules.common.untrusted.places import make_unused_name
 from capsules.parameters import strict_json
 from capsules.parameters.problems import quote
@@ -132,13 +134,32 @@ def load_labelled_analyzer(results: Path, id: str, in_memory: bool = True) -> So
 
 
 def clock_of(results: Path, recording: str) -> Clock | None:
-    """The clock of a recording's preprocessed traces; None where preprocessing left none.
+    """The clock of a recording's preprocessed traces, on the reference clock where its stream was aligned.
+
+    None where preprocessing left none.
 
     Raises
     ------
     Rejected
-        When its record is not what a run leaves.
+        When a record is not what a run leaves.
     """
+    clock, alignment = own_clock_of(results, recording), alignment_of(results, recording)
+    return clock if clock is None or alignment is None else clock.align(alignment)
+
+
+def alignment_of(results: Path, recording: str) -> Alignment | None:
+    """How a recording's stream was put on the reference clock; None where it was not; raises as `clock_of` does."""
+    file = results / "sync.json"
+    if not file.exists():
+        return None
+    try:
+        return find_alignment(read_record(file), recording)
+    except (ValidationError, KeyError, TypeError, AttributeError):
+        raise Rejected([f"{file} is not what a run leaves: it is damaged"]) from None
+
+
+def own_clock_of(results: Path, recording: str) -> Clock | None:
+    """The clock of a recording's preprocessed traces as its instrument counts; raises as `clock_of` does."""
     file = place(results, "preprocessing", "stage.json", recording)
     if not file.exists():
         return None

@@ -14,19 +14,25 @@ def rejection(session, folder) {
     return reason
 }
 
-// (meta, job) of each recording of a session. A job is its JSON in three forms, by what depends on it: `whole` has the files that
-// describe the session, which only the NWB export reads; `units` has the electrodes' locations, which are often known only
-// months later; `traces` has neither. So a changed file sorts nothing anew.
+// (meta, job) of each recording of a session. A job is its JSON in several forms, by what depends on it:
+//   whole   has all, also the files that describe the session, which only the NWB export reads;
+//   traces  has what preprocessing and sorting need: a changed file, or another way to synchronise, sorts nothing anew;
+//   timed   has the map to the reference clock as well;
+//   units   has that and the electrodes' locations, which are often known only months later;
+//   lines   has that map and the streams with digital lines.
 def dispatched(session, folder, reason) {
     def jobs = reason ? [] : read_json(folder.resolve('jobs.json'))
     // The configuration divides the cores by this number. Not an input: inputs are hashed, and a further recording would run all
     // tasks again.
     System.setProperty('spikerelay.recordings', "${Integer.getInteger('spikerelay.recordings', 0) + jobs.size()}")
     return jobs.collect { job ->
-        def units = job.findAll { key, _value -> key != 'metadata_files' }
-        def traces = units.findAll { key, _value -> !(key in ['electrode_locations', 'locations_file']) }
+        def without = { keys -> to_json(job.findAll { key, _value -> !(key in keys) }) }
+        def places = ['electrode_locations', 'locations_file']
+        def forms = [whole: to_json(job), traces: without(['metadata_files', 'event_sources', 'alignment'] + places)]
+        forms += [timed: without(['metadata_files', 'event_sources'] + places), units: without(['metadata_files', 'event_sources'])]
+        forms += [lines: without(['metadata_files'] + places)]
         def meta = [session: session, id: job.id, block: job.block, megabytes: job.megabytes, channels: job.num_channels]
-        tuple(meta, [traces: to_json(traces), units: to_json(units), whole: to_json(job)])
+        tuple(meta, forms)
     }
 }
 

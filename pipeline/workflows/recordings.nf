@@ -10,12 +10,17 @@ include { CAPSULE as VISUALIZATION } from '../modules/capsule'
 
 workflow RECORDINGS {
     take:
-    jobs // (meta, job) of each recording: job.traces and job.units are its JSON, without and with the electrodes' locations
+    jobs // (meta, job) of each recording: job.traces, job.timed and job.units are its JSON in the forms of `dispatched`
     runs // (session, run) of each session
     gpus // how many GPUs there are
 
     main:
-    PREPROCESSING(tasks('preprocessing', jobs.map { meta, job -> tuple(meta, job.traces, []) }, runs))
+    // The periods that a user lists are on the reference clock.
+    toPreprocess = jobs
+        .map { meta, job -> tuple(meta.session, meta, job) }
+        .combine(runs, by: 0)
+        .map { _session, meta, job, run -> tuple(meta, run.lists_times ? job.timed : job.traces, []) }
+    PREPROCESSING(tasks('preprocessing', toPreprocess, runs))
 
     // Preprocessed once, sorted by each sorter. A sorting has the recording's id, and the sorter's name when there are several.
     // (recording, meta, job) of each sorting.
@@ -45,7 +50,7 @@ workflow RECORDINGS {
         .join(preprocessed.map { meta, _job, traces -> tuple(meta, traces) }, remainder: true)
         .join(POSTPROCESSING.out.folder, remainder: true)
         .join(CURATION.out.folder, remainder: true)
-        .map { meta, job, traces, analyzer, units -> tuple(meta, job.traces, [traces, analyzer, units].findAll { folder -> folder != null }) }
+        .map { meta, job, traces, analyzer, units -> tuple(meta, job.timed, [traces, analyzer, units].findAll { folder -> folder != null }) }
     VISUALIZATION(tasks('visualization', toShow, runs))
 
     sortings = jobsOfSortings.map { meta, _job -> meta }

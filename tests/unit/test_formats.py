@@ -172,7 +172,8 @@ def test_the_clock_of_each_segment(folders, tmp_path):
     first, second = run(folders / "spikeglx", tmp_path / "c", **settings_of("spikeglx"))[0][:2]
     assert (first.first_samples, second.first_samples) == ([1000], [1001000])
     assert first.regular_clock
-    assert (first.sync_edges_s[:2], second.sync_edges_s) == ([0.5, 1.0], [0.5])
+    alignments = [source.alignment for source in first.event_sources]
+    assert [(each.stream, each.status) for each in alignments] == [("imec0.ap", "reference"), ("imec1.ap", "aligned")]
     assert second.segment_starts_s == [pytest.approx(1001000 / 30000)]
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.reading import load_lfp_segments, load_recording
-from capsules.job_dispatch.jobs import clean_id, find_sync_edges, jobs_of_stream, number_equal_ids
+from capsules.job_dispatch.jobs import clean_id, jobs_of_stream, number_equal_ids
 from capsules.job_dispatch.loaders import LOADERS
 from capsules.job_dispatch.loaders.spikeinterface import read_spikeinterface_info
 from capsules.job_dispatch.loaders.streams import LeftOutStream
@@ -158,12 +158,3 @@ def test_spikeinterface_info_as_object_text_or_file(tmp_path):
     assert read_spikeinterface_info(info, tmp_path) == info
     assert read_spikeinterface_info(info.model_dump_json(), tmp_path) == info
     assert read_spikeinterface_info("info.json", tmp_path) == info
-
-
-def test_a_sync_bit_that_is_noise_is_left_out_and_told():
-    from spikeinterface.core import NumpyRecording
-
-    words = np.random.default_rng(0).integers(0, 128, (30000, 1), dtype="int16")
-    edges_s, (warning,) = find_sync_edges(NumpyRecording([words], 30000.0), 0)
-    assert edges_s is None
-    assert warning.startswith("the sync bit changes ")

@@ -318,3 +318,39 @@ def test_a_doubled_edge_is_one_pulse():
     times_s, bounces = find_pulses([1.0, 1.0, 1.5, 2.0], [1, 1, 0, 1], 0.0)
     assert times_s.tolist() == [1.0, 2.0]
     assert bounces == 1
+
+
+def test_pulses_of_a_slower_line_are_no_frames_of_a_camera():
+    """Both regular: each pulse has a frame near it."""
+    own, reference = Instrument(), nidq()
+    camera = reference.pulses(regular(period_s=1 / 30, phase_s=0.011))
+    alignment = align_streams(own.pulses(regular()), camera)
+    assert alignment.status in ("ambiguous", "failed")
+
+
+def test_pulses_that_software_has_timed():
+    own, reference = Instrument(end_s=1200.0), nidq(end_s=1200.0)
+    pulses = own.pulses(coded(1200.0))
+    pulses.times_s += np.random.default_rng(0).normal(0, 2e-4, len(pulses.times_s))
+    alignment = align_streams(pulses, reference.pulses(coded(1200.0)))
+    assert worst_s(alignment, own, reference) < 1.5e-4
+    assert any("jitter" in problem for problem in alignment.problems)
+    assert not any("step" in problem for problem in alignment.problems)
+
+
+@pytest.mark.parametrize("at_s", [4.7, 9.7, 15.2, 20.2])
+def test_lost_samples_in_a_short_recording(at_s):
+    """All pulses are in one window."""
+    own, reference = Instrument(end_s=25.0), nidq(end_s=25.0)
+    own.lose(at_s, 1.2)
+    assert both(regular(25.0), own, reference).status == "ambiguous"
+    alignment = both(coded(25.0), own, reference)
+    assert alignment.status == "failed" or worst_s(alignment, own, reference, [(at_s - 2, at_s + 4)]) < 1e-4
+
+
+def test_pulses_that_the_reference_lacks_for_a_while_are_no_jump():
+    own, reference = Instrument(), nidq()
+    train = reference.pulses(regular())
+    train.times_s = train.times_s[(train.times_s < 40) | (train.times_s > 61)]
+    alignment = align_streams(own.pulses(regular()), train)
+    assert worst_s(alignment, own, reference) < 3e-5

@@ -58,10 +58,10 @@ class Job(BaseModel):
     `regular_clock` means that time is counted from each segment's start, `segments_in_turn` that the segments are
     counted one after the other from 0, because they overlap by the source's clock. `session_start_s` is
     `session_start_time` by the instrument's clock, where the instrument wrote it. In the file of a job these are on the
-    stream's own clock; `read_jobs` puts them on the reference clock by `alignment` (None: nothing to align).
+    stream's own clock; `read_jobs` puts them on the reference clock by `alignment` (None: nothing to align), and keeps
+    `clock` as it was as `own_clock`.
     `segment_starts_s` and `segment_durations_s` are the source's. `first_samples` are the instrument's numbers of the
-    segments' first samples, `sync_edges_s` the edges of the SYNC signal in the first seconds of the first segment
-    (None: it has none). `event_sources` are the streams of the block whose lines are read.
+    segments' first samples. `event_sources` are the streams of the block whose lines are read.
 
     Sizes are those of the traces on disk. `converter_limits` are the lowest and the highest sample of the converter, in
     the recording's counts. `skip` is the reason why the pipeline skips the recording, `failure` the reason why it
@@ -93,11 +93,11 @@ class Job(BaseModel):
     session_start_s: float | None = None
     clock: Clock = Field(default_factory=_count_samples)
     lfp_clock: Clock | None = None
+    own_clock: Clock | None = Field(None, exclude=True)
     segments_in_turn: bool = False
     segment_starts_s: list[float] = []
     segment_durations_s: list[float] = []
     first_samples: list[int] | None = None
-    sync_edges_s: list[float] | None = None
     regular_clock: bool = True
     files: list[tuple[str, int, int]] = []
     metadata_files: list[tuple[str, int, int]] = []
@@ -113,6 +113,10 @@ class Job(BaseModel):
         """The clock of the preprocessed traces: so many samples, from `start_s` after the job's first sample."""
         return self.clock.part(round(start_s * self.sampling_frequency_hz), num_samples)
 
+    def own_clock_of_traces(self, start_s: float, num_samples: int) -> Clock:
+        """Likewise, the stream's own clock."""
+        return (self.own_clock or self.clock).part(round(start_s * self.sampling_frequency_hz), num_samples)
+
     def on_reference_clock(self) -> Job:
         """This job, read from its file, with its times on the reference clock."""
         alignment = self.alignment
@@ -120,6 +124,7 @@ class Job(BaseModel):
             return self
         return self.model_copy(
             update={
+                "own_clock": self.clock,
                 "clock": self.clock.align(alignment),
                 "lfp_clock": self.lfp_clock and self.lfp_clock.align(alignment),
                 "session_start_s": None if self.session_start_s is None else float(alignment.map(self.session_start_s)),

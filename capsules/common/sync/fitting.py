@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solveh_banded
 
-from capsules.common.sync.matching import find_steps, running_median
+from capsules.common.sync.matching import estimate_slope, find_steps, flatten
 from capsules.common.sync.pulses import Times
 
 STRETCH_S = 60.0
@@ -22,6 +22,10 @@ OUTLIER_SIGMAS = 5.0
 TRIMS = 4
 END_S = 600.0
 """The rate beyond the first and the last pulse is that of so much time before."""
+JITTER_SIGMAS = 5.0
+"""Of pulses that jitter by more than the samples, such as those that software has timed."""
+MEDIAN_DIFFERENCE = 0.954
+"""Median difference of two values of a normal distribution, in standard deviations."""
 CLEAN_SAMPLES = 4
 """Pairs that are further from the median of their neighbours are left out when steps are detected."""
 MIN_RUN = 4
@@ -69,7 +73,8 @@ def fit_knots(
         Begin and end of the recording's gaps. A step between two pulses with a gap between them is in the gap.
     """
     shifts_s = reference_s - own_s
-    clean = np.flatnonzero(_find_clean(shifts_s, resolution_s))
+    resolution_s = max(resolution_s, JITTER_SIGMAS * _estimate_jitter(own_s, shifts_s))
+    clean = np.flatnonzero(_find_clean(own_s, shifts_s, resolution_s))
     steps = clean[find_steps(own_s[clean], shifts_s[clean], resolution_s)]
     bounds = [0, *steps.tolist(), len(own_s)]
     runs = [
@@ -135,7 +140,7 @@ class _Run:
 
 def _fit_run(own_s: Times, shifts_s: Times, pairs: npt.NDArray[np.intp], resolution_s: float) -> _Run:
     """Fit a continuous line with knots by least squares, and leave out the pairs that are far from it."""
-    used = pairs[_find_clean(shifts_s[pairs], resolution_s)]
+    used = pairs[_find_clean(own_s[pairs], shifts_s[pairs], resolution_s)]
     for _ in range(TRIMS):
         knots_s = _choose_knots(own_s[used])
         values = _solve(own_s[used], shifts_s[used], knots_s)
@@ -151,9 +156,15 @@ def _fit_run(own_s: Times, shifts_s: Times, pairs: npt.NDArray[np.intp], resolut
     return _Run(knots_s, values, used, residuals, float(own_s[used[0]]), float(own_s[used[-1]]))
 
 
-def _find_clean(shifts_s: Times, resolution_s: float) -> npt.NDArray[np.bool_]:
+def _estimate_jitter(own_s: Times, shifts_s: Times) -> float:
+    """The standard deviation of a pair (s), from the differences of neighbours."""
+    flat = shifts_s - estimate_slope(own_s, shifts_s) * own_s
+    return float(np.median(np.abs(np.diff(flat)))) / MEDIAN_DIFFERENCE
+
+
+def _find_clean(own_s: Times, shifts_s: Times, resolution_s: float) -> npt.NDArray[np.bool_]:
     """Which pairs are near their neighbours; the first estimate, before there is a fit."""
-    clean: npt.NDArray[np.bool_] = np.abs(shifts_s - running_median(shifts_s)) <= CLEAN_SAMPLES * resolution_s
+    clean: npt.NDArray[np.bool_] = np.abs(shifts_s - flatten(own_s, shifts_s)) <= CLEAN_SAMPLES * resolution_s
     # Where the clocks drift a lot between two pulses, hardly any is.
     return clean if clean.mean() > 0.5 else np.ones(len(shifts_s), dtype=bool)
 

@@ -18,9 +18,13 @@ COARSE_PERIODS = 0.1
 """Likewise regular ones, in periods."""
 SPREAD_S = 1e-3
 """How far pulses may be from their line within a window."""
+MIN_UNMATCHED = 3
+"""Pulses in a row without a partner: of fewer, the reference may have missed the partners."""
+JUMP_FRACTION = 0.7
+"""Of these, that have the same phase after a jump."""
 MAX_SPREAD_S = 5e-3
 """Likewise, in a long window."""
-STEP_SIDES = 5
+STEP_SIDES = 3
 """Pairs on either side of a step that show it."""
 SLOPE_PAIRS = 30
 STEP_PPM = 5.0
@@ -74,7 +78,23 @@ class Follower:
             line = start
             for window in windows:
                 line = self._follow(window, line)
-        return Match(self._complete(_order(self.own, self.reference, self.own_s, self.reference_s)), self.jumps)
+        pairs = self._complete(_order(self.own, self.reference, self.own_s, self.reference_s))
+        if len(pairs[0]):
+            for run in self._list_unmatched(pairs[0]):
+                neighbour = np.abs(pairs[0] - run[0]).argmin()
+                at_s = float(self.own_s[pairs[0][neighbour]])
+                shift_s = float(self.reference_s[pairs[1][neighbour]]) - at_s
+                self._find_again(run, _Line(at_s, shift_s))
+            self.own.append(pairs[0])
+            self.reference.append(pairs[1])
+            pairs = self._complete(_order(self.own, self.reference, self.own_s, self.reference_s))
+        return Match(pairs, self.jumps)
+
+    def _list_unmatched(self, own: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
+        """Runs of pulses without a partner, each long enough to be seen as a jump of a clock."""
+        left = np.setdiff1d(np.arange(len(self.own_s)), own)
+        runs = np.split(left, np.flatnonzero(np.diff(left) > 1) + 1)
+        return [run for run in runs if len(run) >= MIN_UNMATCHED]
 
     def _complete(self, pairs: Pairs) -> Pairs:
         """Add the pulses of windows whose other pulses were matched by another line, on the other side of a step."""
@@ -84,7 +104,7 @@ class Follower:
             return pairs
         shifts_s = self.reference_s[reference] - self.own_s[own]
         slope = estimate_slope(self.own_s[own], shifts_s)
-        shifts_s = running_median(shifts_s)
+        shifts_s = flatten(self.own_s[own], shifts_s, slope)
         after = np.searchsorted(own, left)
         added_own, added_reference = [own], [reference]
         for neighbour in (after - 1, after):
@@ -139,9 +159,15 @@ class Follower:
             self.reference.append(partners[chosen])
             return self._fit(self.own[-1], self.reference[-1], start)
         predicted = line.predict(own_s)
+        inside = (predicted > self.reference_s[0] - self.period_s) & (predicted < self.reference_s[-1] + self.period_s)
+        if inside.sum() < MIN_UNMATCHED:
+            return line
+        predicted = predicted[inside]
         off = self.reference_s[nearest(predicted, self.reference_s)] - predicted
-        phase = find_mode(off, self.period_s, 0.02 * self.period_s)
-        if phase is None:
+        spread_s = SPREAD_S + MAX_DRIFT_PPM * 1e-6 * float(np.ptp(own_s))
+        phase = find_mode(off, self.period_s, min(spread_s, 0.02 * self.period_s), JUMP_FRACTION)
+        # The reference may miss these pulses: then the phase is right.
+        if phase is None or abs(phase) < COARSE_S + MAX_DRIFT_PPM * 1e-6 * abs(float(own_s[0]) - line.at_s):
             return line
         self.jumps.append((float(own_s[0]), phase))
         return _Line(line.at_s, line.shift_s + phase, line.slope)
@@ -184,7 +210,7 @@ def _order(
     own_indices, reference_indices = own_indices[order], reference_indices[order]
     shifts_s = reference_s[reference_indices] - own_s[own_indices]
     # A doubled edge has the same partner as its pulse, and is further from its neighbours' shift.
-    off = np.abs(shifts_s - running_median(shifts_s))
+    off = np.abs(shifts_s - flatten(own_s[own_indices], shifts_s))
     best = np.lexsort((off, reference_indices))
     kept = best[np.diff(reference_indices[best], prepend=-1) > 0]
     kept = np.sort(kept)
@@ -194,17 +220,27 @@ def _order(
 
 
 def running_median(values: Times) -> Times:
-    """The median of each value and its neighbours."""
-    padded = np.pad(values, STEP_SIDES, mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * STEP_SIDES + 1)
-    medians: Times = np.median(windows, axis=1)
-    return medians
+    """The median of each value and its neighbours; at the ends, that of the nearest ones that have all neighbours."""
+    half = min(STEP_SIDES, (len(values) - 1) // 2)
+    medians = np.median(np.lib.stride_tricks.sliding_window_view(values, 2 * half + 1), axis=1)
+    padded: Times = np.pad(medians, (half, len(values) - len(medians) - half), mode="edge")
+    return padded
 
 
 def estimate_slope(own_s: Times, shifts_s: Times) -> float:
     """The median rate at which the difference of the clocks grows, over many pulses: single ones are coarse."""
     lag = max(1, min(SLOPE_PAIRS, len(own_s) // 2))
-    return float(np.median((shifts_s[lag:] - shifts_s[:-lag]) / (own_s[lag:] - own_s[:-lag])))
+    slopes = (shifts_s[lag:] - shifts_s[:-lag]) / (own_s[lag:] - own_s[:-lag])
+    # Those across a step are not rates.
+    slopes = slopes[np.abs(slopes) < MAX_DRIFT_PPM * 1e-6]
+    return float(np.median(slopes)) if len(slopes) else 0.0
+
+
+def flatten(own_s: Times, shifts_s: Times, slope: float | None = None) -> Times:
+    """The running median of the differences of the clocks, without the change by a constant drift."""
+    drift_s = (estimate_slope(own_s, shifts_s) if slope is None else slope) * (own_s - own_s[0])
+    medians: Times = running_median(shifts_s - drift_s) + drift_s
+    return medians
 
 
 def find_steps(own_s: Times, shifts_s: Times, resolution_s: float) -> npt.NDArray[np.intp]:

@@ -127,14 +127,14 @@ def find_phase(own_s: Times, reference_s: Times, period_s: float, expected_s: fl
     return Offset(expected_s + phase, float(first_s.mean()))
 
 
-def find_mode(values: Times, period_s: float, width_s: float) -> float | None:
-    """The value from -period/2 to period/2 (s) that most of the values have, modulo the period, or None."""
+def find_mode(values: Times, period_s: float, width_s: float, fraction: float = MIN_FRACTION) -> float | None:
+    """The value from -period/2 to period/2 (s) that this fraction of values has, modulo the period, or None."""
     wrapped = np.sort((values + period_s / 2) % period_s - period_s / 2)
     twice = np.concatenate([wrapped, wrapped + period_s])
     ends = np.searchsorted(twice, wrapped + width_s, side="right")
     counts = ends - np.arange(len(wrapped))
     best = int(counts.argmax())
-    if counts[best] < MIN_FRACTION * len(values):
+    if counts[best] < fraction * len(values):
         return None
     mode = float(np.median(twice[best : ends[best]]))
     return (mode + period_s / 2) % period_s - period_s / 2

@@ -12,7 +12,9 @@ Times = npt.NDArray[np.float64]
 BOUNCE_S = 1e-3
 """Edges that follow each other faster are one edge: a contact bounces for less, and sync pulses last longer."""
 REGULAR_FRACTION = 0.7
-"""Of the intervals that are one period long. With 5 % of the pulses missing and 5 % doubled, more than 0.8 are."""
+"""Of the intervals that are one or several periods. With 5 % of the pulses doubled, 0.9 are."""
+NEIGHBOUR_FRACTION = 0.5
+"""Of the intervals that are exactly one period."""
 REGULAR_TOLERANCE = 0.02
 """How much an interval may differ from the period."""
 NOISE_INTERVAL_S = 0.01
@@ -83,11 +85,12 @@ def estimate_period(times_s: Times) -> float | None:
 
 
 def is_regular(times_s: Times, period_s: float) -> bool:
-    """Whether most pulses follow each other by an integer number of periods."""
+    """Whether most pulses follow each other by an integer number of periods, and many by one."""
     if len(times_s) < 2 or period_s <= 0:
         return False
-    _, clean = _count_periods(np.diff(times_s), period_s)
-    return bool(clean.mean() >= REGULAR_FRACTION)
+    counts, clean = _count_periods(np.diff(times_s), period_s)
+    # A pulse per second follows the last by 30 periods of a camera, but is none of its frames.
+    return bool(clean.mean() >= REGULAR_FRACTION and (clean & (counts == 1)).mean() >= NEIGHBOUR_FRACTION)
 
 
 def refine_period(times_s: Times, period_s: float) -> float:

@@ -67,8 +67,9 @@ def align_streams(
         if reason := describe_noise(train.times_s):
             return _end(Pair(own, reference, None, None), "failed", f"{train.stream} {train.line or 'sync'}: {reason}")
     if not len(own.times_s) or not len(reference.times_s):
-        whose = "its sync line" if not len(own.times_s) else f"the sync line of {reference.stream}"
-        return _end(Pair(own, reference, None, None), "no pulses", f"{whose} has no pulses: its clock is not aligned")
+        empty, whose = (reference, f" of {reference.stream}") if len(own.times_s) else (own, "")
+        line = f"the sync line {empty.line or ''}".rstrip()
+        return _end(Pair(own, reference, None, None), "no pulses", f"{line}{whose} has no pulses")
     if expected_s is None and own.start_is_known and reference.start_is_known:
         expected_s = 0.0
     pair = Pair(own, reference, _find_period(own.times_s, reference.times_s, period_s), expected_s)

@@ -82,7 +82,6 @@ def _folder_streams(
             # In its own file, CatGT replaces the time of the recording by its own.
             start_time=metas[0].get("fileCreateTime_original", metas[0].get("fileCreateTime")),
             start_s=start_s(metas[0]),
-            sync_reader=_reader(folder, data, f"{name}-SYNC") if f"{name}-SYNC" in streams else None,
             max_count=min((int(meta["imMaxInt"]) for meta in metas if "imMaxInt" in meta), default=None),
             warnings=[] if catgt is None else catgt.warnings,
             first_samples=[int(meta["firstSample"]) for meta in metas if "firstSample" in meta] or None,

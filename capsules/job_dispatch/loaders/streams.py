@@ -46,7 +46,6 @@ class Stream:
     first_samples: list[int] | None = None
     sample_numbers: list[Path] = field(default_factory=list)
     lfp_sample_numbers: list[Path] = field(default_factory=list)
-    sync_reader: Reader | None = None
     max_count: int | None = None
     """Half the number of steps of the converter, if the header has it."""
     warnings: list[str] = field(default_factory=list)
