@@ -14,6 +14,10 @@ def rejection(session, folder) {
     return reason
 }
 
+def job_without(job, keys) {
+    return to_json(job.findAll { key, _value -> !(key in keys) })
+}
+
 // (meta, job) of each recording of a session. A job is its JSON in several forms, by what depends on it:
 //   whole   has all, also the files that describe the session, which only the NWB export reads;
 //   traces  has what preprocessing and sorting need: a changed file, or another way to synchronise, sorts nothing anew;
@@ -26,11 +30,14 @@ def dispatched(session, folder, reason) {
     // tasks again.
     System.setProperty('spikerelay.recordings', "${Integer.getInteger('spikerelay.recordings', 0) + jobs.size()}")
     return jobs.collect { job ->
-        def without = { keys -> to_json(job.findAll { key, _value -> !(key in keys) }) }
         def places = ['electrode_locations', 'locations_file']
-        def forms = [whole: to_json(job), traces: without(['metadata_files', 'event_sources', 'alignment'] + places)]
-        forms += [timed: without(['metadata_files', 'event_sources'] + places), units: without(['metadata_files', 'event_sources'])]
-        forms += [lines: without(['metadata_files'] + places)]
+        def forms = [
+            whole: to_json(job),
+            traces: job_without(job, ['metadata_files', 'event_sources', 'alignment'] + places),
+            timed: job_without(job, ['metadata_files', 'event_sources'] + places),
+            units: job_without(job, ['metadata_files', 'event_sources']),
+            lines: job_without(job, ['metadata_files'] + places),
+        ]
         def meta = [session: session, id: job.id, block: job.block, megabytes: job.megabytes, channels: job.num_channels]
         tuple(meta, forms)
     }
