@@ -45,16 +45,18 @@ def write_openephys(
     durations_s: list[float],
     start_s: float = 5.0,
     gaps: dict[float, float] | None = None,
+    node_id: int = 101,
+    experiment: int = 1,
 ) -> None:
     """Open Ephys binary (GUI 0.6): AP and LFP of every probe and an NI-DAQ stream; one recording per duration.
 
     `gaps`: after so many seconds of samples -> how many seconds of samples were dropped.
     """
-    node = folder / "Record Node 101"
-    node.mkdir(parents=True)
-    (node / "settings.xml").write_text(_settings(probes))
+    node = folder / f"Record Node {node_id}"
+    node.mkdir(parents=True, exist_ok=True)
+    (node / f"settings{'' if experiment == 1 else f'_{experiment}'}.xml").write_text(_settings(probes))
     for segment, duration in enumerate(durations_s):
-        recording = node / "experiment1" / f"recording{segment + 1}"
+        recording = node / f"experiment{experiment}" / f"recording{segment + 1}"
         streams = [
             _openephys_stream(
                 recording, probe.name + band, rate, probe.channels, segment, duration, start_s, gaps or {}
@@ -218,6 +220,28 @@ def numpy_recording(name: str, durations_s: list[float], shanks: int = 1, dtype:
     recording.set_channel_gains(UV_PER_COUNT)
     recording.set_channel_offsets(0.0)
     return recording
+
+
+def write_openephys_older(folder: Path, durations_s: list[float], channels: int = 4, start_s: float = 5.0) -> None:
+    """Open Ephys' older format: a `.continuous` file for each channel, in records of 1024 samples (big-endian)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    header = (
+        "header.format = 'Open Ephys Data Format'; header.version = 0.4; header.header_bytes = 1024;"
+        "header.description = ''; header.date_created = '15-Jan-2026 103000'; header.channel = 'CH{number}';"
+        f"header.channelType = 'Continuous'; header.sampleRate = {RATE:g}; header.blockLength = 1024;"
+        f"header.bufferSize = 1024; header.bitVolts = {UV_PER_COUNT};"
+    )
+    for channel in range(channels):
+        content = header.replace("{number}", str(channel + 1)).ljust(1024).encode()
+        for segment, duration_s in enumerate(durations_s):
+            samples = round(duration_s * RATE) // 1024 * 1024
+            traces = counts("older", segment, samples, channels)[:, channel]
+            first = round((start_s + 100 * segment) * RATE)
+            for start in range(0, samples, 1024):
+                content += (first + start).to_bytes(8, "little") + (1024).to_bytes(2, "little")
+                content += segment.to_bytes(2, "little") + traces[start : start + 1024].astype(">i2").tobytes()
+                content += bytes(range(9)) + b"\xff"
+        (folder / f"100_CH{channel + 1}.continuous").write_bytes(content)
 
 
 def write_nwb(file: Path, series: dict[str, int], backend: str, duration_s: float = 2.0) -> None:

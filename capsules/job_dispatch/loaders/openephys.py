@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import numpy.typing as npt
+from spikeinterface import BaseRecording
 from spikeinterface.extractors.neoextractors.neo_utils import get_neo_streams
 
 from capsules.common.errors import SpikeRelayError
@@ -26,6 +27,7 @@ from capsules.job_dispatch.loaders.streams import (
     AnyStream,
     BrokenStream,
     LeftOutStream,
+    Stream,
     companion,
     exclude_by_name,
     folders_with,
@@ -33,6 +35,13 @@ from capsules.job_dispatch.loaders.streams import (
     relative,
 )
 from capsules.job_dispatch.params import JobDispatchParams
+
+OLDER_HEADER_BYTES, OLDER_RECORD_BYTES, OLDER_RECORD_SAMPLES = 1024, 2070, 1024
+TWICE = (
+    "{node} recorded the same stream as {first}, which is sorted as well: to sort it once, move one of the two folders "
+    "out of the data folder"
+)
+FILLED = "the files lack {seconds:.6g} s between their records, which are zeros here and have no spikes"
 
 
 def list_streams(data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
@@ -42,13 +51,16 @@ def list_streams(data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
     if not structures and not older:
         raise SpikeRelayError(f"no Open Ephys recording ({OPENEPHYS_STRUCTURE} or {OPENEPHYS_OLDER}) in {data}")
     # <root>/<record node>/experiment1/recording1/structure.oebin; the node's folder may be the data folder itself.
+    seen: dict[tuple[Path, str, str], str] = {}
     for node in sorted({file.parents[2] for file in structures}):
-        yield from _binary_streams(node, data, params)
+        yield from _binary_streams(node, data, params, seen)
     for folder in older:
         yield from _older_streams(folder, data, params)
 
 
-def _binary_streams(node: Path, data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
+def _binary_streams(
+    node: Path, data: Path, params: JobDispatchParams, seen: dict[tuple[Path, str, str], str]
+) -> Iterator[AnyStream]:
     experiments = sorted((path for path in node.glob("experiment*") if path.is_dir()), key=_number)
     for block, experiment in enumerate(experiments):
         recordings = list_recordings(experiment)
@@ -69,6 +81,7 @@ def _binary_streams(node: Path, data: Path, params: JobDispatchParams) -> Iterat
                 if band and (folder / "continuous" / band).exists()
             ]
             lf = companion(name, names)
+            first_node = seen.setdefault((node.parent, experiment.name, name), node.name)
             yield open_stream(
                 experiment.name,
                 full_name(node, name),
@@ -78,6 +91,7 @@ def _binary_streams(node: Path, data: Path, params: JobDispatchParams) -> Iterat
                 lfp_reader=reader_of(lf) if lf else None,
                 files=[*files, *node.glob("settings*.xml")],
                 start_time=start_time(node, experiment),
+                warnings=[] if first_node == node.name else [TWICE.format(node=node.name, first=first_node)],
                 sample_numbers=sample_number_files(recordings, name),
                 lfp_sample_numbers=sample_number_files(recordings, lf) if lf else [],
             )
@@ -140,7 +154,20 @@ def _older_streams(folder: Path, data: Path, params: JobDispatchParams) -> Itera
             continue
         kwargs = {"folder_path": relative(folder, data), "stream_name": name}
         reader = Reader(name="openephyslegacy", kwargs=kwargs, path_arguments=["folder_path"])
-        yield open_stream(folder.name, name, reader, data, params.channel_groups, files=[folder])
+        stream = open_stream(folder.name, name, reader, data, params.channel_groups, files=[folder])
+        if isinstance(stream, Stream) and (filled_s := _filled_s(stream.recording, folder)) > 0:
+            stream.warnings.append(FILLED.format(seconds=filled_s))
+        yield stream
+
+
+def _filled_s(recording: BaseRecording, folder: Path) -> float:
+    """How many seconds the reader filled with zeros: those of the recording that its files do not have."""
+    name = str(recording.get_property("channel_name")[0])
+    channel = re.compile(rf"_{re.escape(name)}(_\d+)?\.continuous")
+    files = [file for file in folder.glob(OPENEPHYS_OLDER) if channel.search(file.name)]
+    records = sum((file.stat().st_size - OLDER_HEADER_BYTES) // OLDER_RECORD_BYTES for file in files)
+    saved = records * OLDER_RECORD_SAMPLES
+    return (recording.get_total_samples() - saved) / float(recording.sampling_frequency) if files else 0.0
 
 
 def _number(path: Path) -> int:
@@ -151,7 +178,6 @@ def _number(path: Path) -> int:
 
 OLDER_EVENTS = "all_channels*.events"
 OLDER_HEADER = re.compile(r"header\.sampleRate\s*=\s*([0-9.eE+]+)")
-OLDER_HEADER_BYTES = 1024
 
 
 def list_line_sources(session: Path, data: Path, params: JobDispatchParams) -> list[LineSource]:
