@@ -102,10 +102,12 @@ def align_recording(jobs: list[Job], sources: list[LineSource], data: Path, sett
     Returns
     -------
     dict of str to Alignment
-        By stream; empty where there is a single stream. Nothing is read where fewer than two streams may have pulses.
+        By stream; empty where there is a single stream, or where all have one clock, that of an NWB file. Nothing is
+        read where fewer than two streams may have pulses.
     """
     streams = list_streams(jobs, sources)
-    if len(streams) < 2:
+    is_one_clock = all(job.reader.name == "nwb" for job in jobs) and not (settings.lines or settings.pulses_file)
+    if len(streams) < 2 or is_one_clock:
         return {}
     lines: dict[str, list[str]] = {}
     for stream in streams:

@@ -10,6 +10,7 @@ from pynwb.epoch import TimeIntervals
 from spikeinterface import BaseRecording
 
 from capsules.common.recordings.job import Job, electrode_group
+from capsules.common.sync.alignment import Alignment
 
 MOST_GAPS = 20
 """Gaps that the notes list."""
@@ -19,17 +20,21 @@ def clock_notes(jobs: list[Job]) -> list[str]:
     """Describe how the times in the file are counted, for each probe."""
     notes = []
     for job in jobs:
-        if job.segments_in_turn:
+        if job.alignment is not None:
+            notes.append(f"{job.stream}: {_describe_alignment(job.alignment)}")
+        if job.alignment is not None and job.alignment.status == "aligned":
+            clock = ""
+        elif job.segments_in_turn:
             clock = "time is counted by samples, its segments one after the other from 0 on: their own clocks overlap"
         else:
             clock = "time is counted by samples" if job.regular_clock else "times are the instrument's timestamps"
-        notes.append(f"{job.stream}: {clock}")
+        notes += [f"{job.stream}: {clock}"] if clock else []
         gaps = job.clock.gaps()
         for _, begin_s, length_s in gaps[:MOST_GAPS]:
             notes.append(f"{job.stream}: gap of {length_s:.6g} s from {begin_s:.6f} s on")
         if len(gaps) > MOST_GAPS:
             notes.append(f"{job.stream}: {len(gaps) - MOST_GAPS} more gaps; the units' obs_intervals have all")
-    if len({job.stream for job in jobs}) > 1:
+    if len({job.stream for job in jobs}) > 1 and not _have_one_clock(jobs):
         notes.append("The streams' clocks were not aligned to each other.")
     # An NWB input's reference time is kept.
     unknown_zero = [job for job in jobs if job.session_start_s is None and job.reader.name != "nwb"]
@@ -37,6 +42,32 @@ def clock_notes(jobs: list[Job]) -> list[str]:
         notes.append("Times count from the instrument's own zero, which need not be the session's start.")
     # The groups of a stream share its clock.
     return list(dict.fromkeys(notes))
+
+
+def unaligned_lines(jobs: list[Job]) -> list[str]:
+    """A line on each stream that keeps its own clock although others are aligned, or could be."""
+    lines = [f"{job.stream}: {_describe_alignment(job.alignment)}" for job in jobs if job.alignment and _is_apart(job)]
+    return list(dict.fromkeys(lines))
+
+
+def _describe_alignment(alignment: Alignment) -> str:
+    if alignment.status == "reference":
+        return "its clock is the reference of all times in this file"
+    if alignment.status == "aligned":
+        return (
+            f"times are on the clock of {alignment.reference}: {alignment.matched} sync pulses, drift "
+            f"{alignment.drift_ppm:.2f} ppm, residual {alignment.residual_rms_us:.1f} us (rms)"
+        )
+    return f"its clock was not aligned to {alignment.reference}: {'; '.join(alignment.problems)}"
+
+
+def _is_apart(job: Job) -> bool:
+    return job.alignment is None or job.alignment.status not in ("aligned", "reference")
+
+
+def _have_one_clock(jobs: list[Job]) -> bool:
+    """Whether all streams are on one clock: aligned, or those of an NWB file."""
+    return all(job.reader.name == "nwb" and job.alignment is None for job in jobs) or not any(map(_is_apart, jobs))
 
 
 def scale_notes(recordings: Iterable[tuple[Job, BaseRecording]]) -> list[str]:

@@ -22,7 +22,7 @@ from capsules.common.recordings.times import set_times_like
 from capsules.common.tasks import full_disk
 from capsules.common.tasks.task import Task
 from capsules.nwb_ecephys.lfp import chunk_shapes, filter_lfp, read_agar_surfaces, resample_to_lfp, save_to_scratch
-from capsules.nwb_ecephys.notes import add_segments, clock_notes, scale_notes
+from capsules.nwb_ecephys.notes import add_segments, clock_notes, scale_notes, unaligned_lines
 from capsules.nwb_ecephys.params import NwbEcephysParams
 from capsules.nwb_ecephys.probes import keep_electrode_ids, probe_metadata, set_electrode_properties, unknown_groups
 from capsules.nwb_ecephys.session import Metadata, add_devices, make_nwbfile, session_metadata
@@ -52,6 +52,8 @@ def run(task: NwbTask) -> None:
             task.warn(f"{job.id} is left out: {job.skip or job.failure}")
     if not jobs:
         raise Skip("no recording of this block can be written")
+    for line in unaligned_lines(jobs):
+        task.warn(line)
     progress.show_progress(False, task.log)
     agar = read_agar_surfaces(task.params.surface_channel_agar_probes_indices, task.jobs)
     metadata = session_metadata(task, jobs)

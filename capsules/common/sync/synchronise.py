@@ -70,6 +70,11 @@ def align_streams(
         empty, whose = (reference, f" of {reference.stream}") if len(own.times_s) else (own, "")
         line = f"the sync line {empty.line or ''}".rstrip()
         return _end(Pair(own, reference, None, None), "no pulses", f"{line}{whose} has no pulses")
+    for train in (reference, own):
+        if len(train.times_s) < MIN_MATCHES:
+            whose = "its sync line" if train is own else f"the sync line of {train.stream}"
+            reason = f"{whose} has {len(train.times_s)} pulses: {MIN_MATCHES} are needed"
+            return _end(Pair(own, reference, None, None), "failed", reason)
     if expected_s is None and own.start_is_known and reference.start_is_known:
         expected_s = 0.0
     pair = Pair(own, reference, _find_period(own.times_s, reference.times_s, period_s), expected_s)
