@@ -5,6 +5,7 @@ include { RESOLVE_PARAMS } from './pipeline/modules/resolve_params'
 include { JOB_DISPATCH ; dispatched ; rejection } from './pipeline/modules/job_dispatch'
 include { INCOMPLETE ; OVERVIEW } from './pipeline/modules/overview'
 include { json_list ; read_json ; to_json } from './pipeline/modules/json'
+include { CAPSULE as EVENTS ; tasks } from './pipeline/modules/capsule'
 include { RECORDINGS } from './pipeline/workflows/recordings'
 include { NWB_FILES } from './pipeline/workflows/nwb_files'
 include { SESSION_RESULTS ; release } from './pipeline/workflows/session_results'
@@ -48,9 +49,10 @@ workflow {
         }
     }
 
+    EVENTS(tasks('events', blocks.map { block, jobsOfBlock -> tuple(block, jobsOfBlock, []) }, runs))
     RECORDINGS(jobs, runs, gpus)
-    NWB_FILES(blocks, RECORDINGS.out.sortings, RECORDINGS.out.curated, runs)
-    SESSION_RESULTS(sessions, RECORDINGS.out.folders.mix(NWB_FILES.out.folders), runs)
+    NWB_FILES(blocks, EVENTS.out.folder, RECORDINGS.out.sortings, RECORDINGS.out.curated, runs)
+    SESSION_RESULTS(sessions, EVENTS.out.folder.mix(RECORDINGS.out.folders, NWB_FILES.out.folders), runs)
 
     // As text: `--release_intermediates false` may arrive as one, and a text that is not empty counts as true.
     if ("${params.release_intermediates}" == 'true') {

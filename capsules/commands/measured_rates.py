@@ -25,6 +25,7 @@ RATES = {
     "postprocessing": Rate(6, 0.009, 0.027),
     "curation": Rate(7),
     "visualization": Rate(6, 0.0085),
+    "events": Rate(4, 0.001),
     "nwb_ecephys": Rate(5, 0.008),
     "nwb_units": Rate(9),
 }

@@ -152,8 +152,18 @@ STAGES: dict[str, Stage] = {
             output=Output(3, 0.1, 0),
         ),
         Stage(
+            "events",
+            "block",
+            gives=(Part("events", "events/{id}"),),
+            libraries=(*_CORE, "pynwb", "hdmf", "hdmf-zarr", "h5py", "zarr"),
+            section=("events",),
+            size=Size(1024, 0, 10, 2),
+            output=Output(1, 0, 0.001),
+        ),
+        Stage(
             "nwb_ecephys",
             "block",
+            may_take=("events",),
             # Not published: nwb_units gives the same file with the units, or without when there are none.
             gives=(Part("file.nwb"),),
             libraries=(*_CORE, "neuroconv", "pynwb", "hdmf", "hdmf-zarr", "h5py", "zarr"),

@@ -6,7 +6,7 @@ A stage may record further facts for its users by `Task.fact`; nothing reads tho
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -62,6 +62,36 @@ class DetectedPeaks(BaseModel):
 
     count: int
     settings: dict[str, Any] | None
+
+
+class EventLine(BaseModel):
+    """A line of a stream: its name by the parameters, what the NWB file and the report call it, its CSV file.
+
+    `rising` and `falling` count its edges, `first_s` and `last_s` are the first and the last of them on the reference
+    clock. A line that never changes has no file. `threshold_v` is that of an analog channel.
+    """
+
+    stream: str
+    line: str
+    name: str | None
+    label: str
+    kind: Literal["digital", "analog"]
+    threshold_v: float | None = None
+    file: str | None
+    rising: int
+    falling: int
+    first_s: float | None
+    last_s: float | None
+    problems: list[str] = []
+
+
+class EventsFacts(Facts):
+    """The lines of a block, and the streams whose analog channels are written to the NWB file."""
+
+    stage: ClassVar[str] = "events"
+
+    lines: list[EventLine] = []
+    analog_streams: list[str] = []
 
 
 class PreprocessingFacts(Facts):

@@ -21,6 +21,8 @@ from capsules.common.recordings.reading import keep_first_seconds, load_lfp_segm
 from capsules.common.recordings.times import set_times_like
 from capsules.common.tasks import full_disk
 from capsules.common.tasks.task import Task
+from capsules.nwb_ecephys.analog import add_analog
+from capsules.nwb_ecephys.events import add_events
 from capsules.nwb_ecephys.lfp import chunk_shapes, filter_lfp, read_agar_surfaces, resample_to_lfp, save_to_scratch
 from capsules.nwb_ecephys.notes import add_segments, clock_notes, scale_notes, unaligned_lines
 from capsules.nwb_ecephys.params import NwbEcephysParams
@@ -111,6 +113,8 @@ def write_file(task: NwbTask, probes: list[Probe], metadata: Metadata, failures:
     add_segments(nwbfile, jobs)
     for probe in probes:
         _add_probe(nwbfile, probe, metadata, task.params)
+    add_events(task, nwbfile, jobs)
+    add_analog(task, nwbfile, jobs)
     keep_electrode_ids(nwbfile, metadata)
     add_devices(nwbfile, metadata)
     file = task.out / "file.nwb"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from capsules.curation.params import CurationParams
+from capsules.events.params import EventsParams
 from capsules.job_dispatch.params import JobDispatchParams
 from capsules.nwb_ecephys.params import NwbEcephysParams
 from capsules.parameters.model import Section, param, section
@@ -31,5 +32,6 @@ class PipelineParams(Section):
     spikesorting: SpikesortingParams = param(SpikesortingParams(), "Which sorter runs, and its parameters.")
     postprocessing: PostprocessingParams = section(PostprocessingParams)
     curation: CurationParams = section(CurationParams)
+    events: EventsParams = section(EventsParams)
     nwb: NwbParams = section(NwbParams)
     visualization: VisualizationParams = section(VisualizationParams)

@@ -11,12 +11,15 @@ def key_of(session, block) {
 workflow NWB_FILES {
     take:
     blocks // (meta, jobs) of each block: jobs is a JSON list
+    events // (meta, folder) of each block whose events were written
     sortings // meta of each sorting
     curated // (meta, analyzer, units) of each sorting that was curated
     runs // (session, run) of each session
 
     main:
-    NWB_ECEPHYS(tasks('nwb_ecephys', blocks.map { block, jobs -> tuple(block, jobs, []) }, runs))
+    // With the remainder: a block whose events failed has a file without them.
+    toWrite = blocks.join(events, remainder: true).map { block, jobs, folder -> tuple(block, jobs, folder == null ? [] : [folder]) }
+    NWB_ECEPHYS(tasks('nwb_ecephys', toWrite, runs))
 
     // A block's units are complete with its last sorting. Where one failed they never are, and come when all else has ended.
     sortingsOfBlock = sortings.map { meta -> tuple(key_of(meta.session, meta.block), meta.id) }.groupTuple()
