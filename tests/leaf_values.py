@@ -20,6 +20,7 @@ OTHER_VALUES: dict[str, Any] = {
     "spikesorting.kilosort4.sorter.bad_channels": [0],
     "spikesorting.kilosort25.sorter.delete_tmp_files": ["temp_wh.dat"],
     "nwb.ecephys.surface_channel_agar_probes_indices": '{"imec0": 3}',
+    "events.names": {"XD1": "reward"},
     "visualization.drift.cmap": "viridis",
     "visualization.motion.cmap": "viridis",
     "curation.query": "snr > 5",

@@ -35,7 +35,8 @@ def schema_node(path):
 
 
 def test_the_whole_manual_was_transcribed():
-    assert set(MANUAL) == set(PipelineParams.model_fields) - {"schema_"}
+    # The manual has no section of events.
+    assert set(MANUAL) == set(PipelineParams.model_fields) - {"schema_", "events"}
     assert len(LEAVES) == 166
 
 
