@@ -38,5 +38,5 @@ def write_events(folder: Path, lines: dict[str, tuple[str, Any, Any]], stream: s
                 "problems": [],
             }
         )
-    (folder / "events.json").write_text(json.dumps(entries))
+    (folder / "events" / "events.json").write_text(json.dumps(entries))
     return folder

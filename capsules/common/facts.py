@@ -68,7 +68,7 @@ class EventLine(BaseModel):
     """A line of a stream: its name by the parameters, what the NWB file and the report call it, its CSV file.
 
     `rising` and `falling` count its edges, `first_s` and `last_s` are the first and the last of them on the reference
-    clock. A line that never changes has no file. `threshold_v` is that of an analog channel.
+    clock. A line that never changes has a file without rows. `threshold_v` is that of an analog channel.
     """
 
     stream: str
@@ -77,7 +77,7 @@ class EventLine(BaseModel):
     label: str
     kind: Literal["digital", "analog"]
     threshold_v: float | None = None
-    file: str | None
+    file: str
     rising: int
     falling: int
     first_s: float | None

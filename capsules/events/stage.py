@@ -46,8 +46,7 @@ def run(task: EventsTask) -> None:
     folder = task.out / "events"
     folder.mkdir()
     for line, row in zip(own.values(), rows, strict=True):
-        if row.file is not None:
-            write_events(folder / row.file, line)
+        write_events(folder / row.file, line)
         for problem in row.problems:
             task.warn(f"{row.stream}, line {row.line}: {problem}")
     write_json(folder / "events.json", [row.model_dump(mode="json") for row in rows])
@@ -112,7 +111,7 @@ def prepare_line(line: Line, source: LineSource, params: EventsParams, limits_s:
 def describe_lines(
     lines: Mapping[LineId, Line], thresholds_v: Mapping[LineId, float], names: Mapping[LineId, str]
 ) -> list[EventLine]:
-    """What the record says about each line; a line without edges has no file."""
+    """What the record says about each line; files have different names on any file system."""
     labels = label_lines(list(lines), names)
     short = short_streams(dict.fromkeys(stream for stream, _ in lines))
     rows, files = [], set[str]()
@@ -131,7 +130,7 @@ def describe_lines(
                 label=labels[id],
                 kind="analog" if id in thresholds_v else "digital",
                 threshold_v=thresholds_v.get(id),
-                file=file if has_edges else None,
+                file=file,
                 rising=rising,
                 falling=len(line.levels) - rising,
                 first_s=round(float(line.seconds[0]), DIGITS) if has_edges else None,

@@ -37,8 +37,7 @@ def add_events(task: Task[NwbEcephysParams], nwbfile: NWBFile, jobs: list[Job]) 
         end_s = min(job.clock.starts_s[0] for job in jobs) + task.params.stub_seconds
     rates_hz = {source.stream: source.sampling_frequency_hz for job in jobs for source in job.event_sources}
     for line in task.input_facts(EventsFacts).lines:
-        if line.file is not None:
-            _add_line(nwbfile, line, task.input("events", "events") / line.file, rates_hz.get(line.stream), end_s)
+        _add_line(nwbfile, line, task.input("events", "events") / line.file, rates_hz.get(line.stream), end_s)
 
 
 def _add_line(nwbfile: NWBFile, line: EventLine, file: Path, rate_hz: float | None, end_s: float | None) -> None:

@@ -49,11 +49,11 @@ class EventLine:
 
 def read_event_lines(folder: Path) -> list[EventLine]:
     """The lines that the `events` stage wrote into its folder; none when it wrote nothing."""
-    listing = folder / "events.json"
+    listing = folder / "events" / "events.json"
+    # A stub run has a file in place of the folder.
     if not listing.exists():
         return []
-    # That of a stub run is an empty object.
-    return [_read_line(folder / "events", entry) for entry in json.loads(listing.read_text()) or []]
+    return [_read_line(folder / "events", entry) for entry in json.loads(listing.read_text())]
 
 
 def _read_line(folder: Path, entry: dict[str, Any]) -> EventLine:

@@ -79,7 +79,7 @@ def test_every_line_has_a_file_with_its_edges(session, tmp_path):
     folder = tmp_path / f"events_{BLOCK}" / "events"
     assert {path.name for path in folder.iterdir()} == {
         "events.json", "imec0_SY6.csv", "imec1_SY6.csv", "nidq_XD0.csv", "nidq_camera-frames.csv", "nidq_reward.csv",
-        "nidq_photodiode.csv",
+        "nidq_XD3.csv", "nidq_photodiode.csv",
     }  # fmt: skip
     truth = session[1].events
     for label, name in (("camera frames", "camera"), ("reward", "reward"), ("photodiode", "photodiode")):
@@ -94,7 +94,8 @@ def test_every_line_has_a_file_with_its_edges(session, tmp_path):
         np.testing.assert_allclose(events["sample"] / 25000, events["time_s"] - 62501 / 25000, atol=5e-5)
     assert lines["photodiode"]["kind"] == "analog"
     silent = lines["nidq_XD3"]
-    assert (silent["file"], silent["rising"], silent["first_s"]) == (None, 0, None)
+    assert (silent["rising"], silent["falling"], silent["first_s"]) == (0, 0, None)
+    assert len(read_events(folder / silent["file"])) == 0
 
 
 def test_times_are_on_the_reference_clock(session, tmp_path):
