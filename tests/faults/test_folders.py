@@ -40,7 +40,7 @@ def test_second_run_into_the_folder(faulty, tmp_path_factory, same_stub):
     assert "JOB_DISPATCH" not in refused.output
     run = started.wait()
     same_stub(run)
-    assert len(run.trace) == 10
+    assert len(run.trace) == 11
 
 
 def test_two_runs_started_at_once(faulty, tmp_path_factory, same_stub):

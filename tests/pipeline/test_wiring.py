@@ -126,7 +126,7 @@ def test_a_resumed_run_does_what_had_failed_and_has_every_part(hostile_folders, 
     assert resumed_run.code == 0, resumed_run.output
     assert resumed_run.status["status"] == "ok"
     assert set(resumed_run.status["recordings"]) == {*PROBES}
-    assert len(resumed_run.trace) == 2 + 4 * 5 + 2 * 2 + 1
+    assert len(resumed_run.trace) == 2 + 4 * 5 + 2 * 3 + 1
     stages = ("SPIKESORTING", "POSTPROCESSING", "CURATION", "VISUALIZATION")
     assert ran_anew(resumed_run) == {(stage, KILLED) for stage in stages} | {
         ("NWB_UNITS", BLOCKS[1]),
@@ -165,7 +165,7 @@ def test_every_stage_runs_for_every_probe(pipeline, variant):
     assert run.code == 0, run.output
     assert run.status["status"] == "ok"
     assert set(run.status["recordings"]) == {IMEC0, IMEC1}
-    assert len(run.trace) == 2 + 2 * 5 + 2 + 1
+    assert len(run.trace) == 2 + 2 * 5 + 3 + 1
     has_every_part(run.results, [IMEC0, IMEC1], [BLOCK])
 
 
