@@ -40,7 +40,7 @@ DENOISING = {"cmr": "common median reference", "destripe": "spatial highpass fil
 
 
 def write_methods(
-    status: dict[str, Any], params: dict[str, Any], versions: dict[str, str]
+    status: dict[str, Any], params: dict[str, Any], versions: dict[str, str], clocks: str = ""
 ) -> tuple[list[str], list[str]]:
     """Describe what the run did: paragraphs, and the list of cited papers.
 
@@ -50,6 +50,8 @@ def write_methods(
         The contents of status.json and params.json. Parts of `params` that are missing are left out of the text.
     versions : dict
         Software -> version.
+    clocks : str
+        A sentence on the synchronisation of the streams; empty where nothing was synchronised.
     """
     cited: list[str] = []
 
@@ -65,6 +67,7 @@ def write_methods(
     software = f"SpikeRelay{version('spikerelay')}, a pipeline that runs SpikeInterface{version('spikeinterface')}"
     first = [
         f"Recordings were processed with {software} ({cite('spikeinterface')}) under Nextflow ({cite('nextflow')}).",
+        *([clocks] if clocks else []),
         *_preprocessing(resolved.get("preprocessing") or {}, estimated, cite),
     ]
     sorters = list(dict.fromkeys(entry["sorter"] for entry in status["recordings"].values()))

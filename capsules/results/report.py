@@ -17,7 +17,7 @@ from capsules.common.contract import RECORDING_STAGES
 from capsules.common.units.metric_names import metrics_that_need_more_data
 from capsules.results import findings
 from capsules.results.methods import write_methods
-from capsules.results.synchronisation import collect_residuals, describe_sync, sync_findings
+from capsules.results.synchronisation import collect_residuals, describe_clocks, describe_sync, sync_findings
 
 PARTS = Path(__file__).with_name("page")
 SCRIPTS = (
@@ -76,7 +76,7 @@ def render(
         `planned` (sorting -> stage -> GB), `versions` (software -> version) and `ended` (time, or None).
     """
     script = read_script()
-    paragraphs, papers = write_methods(status, params, facts["versions"])
+    paragraphs, papers = write_methods(status, params, facts["versions"], describe_clocks(sync))
     blocks = describe_sync(sync, _is_sync_enabled(params))
     return (
         html_environment()

@@ -148,3 +148,18 @@ def sync_findings(document: dict[str, Any]) -> Iterable[Finding]:
                 why = "; ".join(stream["problems"]) or STATES[stream["status"]][1].removeprefix("own clock: ")
                 text = f"stream {stream['stream']} keeps its own clock: {why}"
                 yield Finding(1, text, "See Synchronisation; times of this stream are not comparable with others", [id])
+
+
+def describe_clocks(document: dict[str, Any]) -> str:
+    """A sentence for a paper's methods; empty where no stream was aligned."""
+    blocks = document.get("blocks", {}).values()
+    aligned = [stream for block in blocks for stream in block["streams"] if stream["status"] == "aligned"]
+    if not aligned:
+        return ""
+    names, references = ({stream[key] for stream in aligned} for key in ("stream", "reference"))
+    residuals = [stream["residual_max_us"] for stream in aligned if stream["residual_max_us"] is not None]
+    most = f" (largest residual: {max(residuals):.0f} us)" if residuals else ""
+    return (
+        f"Times of {', '.join(sorted(names))} were mapped to the clock of {', '.join(sorted(references))} by matched "
+        f"synchronisation pulses and a piecewise linear map{most}."
+    )

@@ -29,7 +29,8 @@ Array = npt.NDArray[Any]
 class EventLine:
     """The edges of one line, in seconds of the reference clock, in order.
 
-    `name` is the user's name of the line, or the stream's own; `id` is the stem of its file, which no other line has.
+    `name` is the user's name of the line, or the label that it has in the NWB file; `line` is the stream's own name,
+    `id` the stem of its file, which no other line has.
     `durations_s` are those from an edge to the next opposite one, NaN for the last.
     """
 
@@ -62,7 +63,7 @@ def _read_line(folder: Path, entry: dict[str, Any]) -> EventLine:
     return EventLine(
         stream=entry["stream"],
         line=entry["line"],
-        name=entry["name"] or entry["line"],
+        name=entry["name"] or entry.get("label") or entry["line"],
         id=file.stem,
         kind=entry["kind"],
         edges_s=table["time_s"].to_numpy(dtype=float),

@@ -15,7 +15,15 @@ from capsules.common.sync.alignment import Alignment
 from capsules.common.sync.document import sync_document
 from capsules.common.sync.lines import LineSource
 from capsules.results.findings import collect_findings
-from capsules.results.synchronisation import NO_MATCH, NO_PULSES, ONE_STREAM, SWITCHED_OFF, describe_sync, sync_findings
+from capsules.results.synchronisation import (
+    NO_MATCH,
+    NO_PULSES,
+    ONE_STREAM,
+    SWITCHED_OFF,
+    describe_clocks,
+    describe_sync,
+    sync_findings,
+)
 from tests.web.event_data import add_events, sync_content
 from tests.web.report_data import report_content
 from tests.web.test_report import VIEWS, drawn_pixels, jobs, open_unit, page_of, ready
@@ -138,6 +146,8 @@ def test_the_sync_document_lists_the_reference_first_and_each_stream_once():
     assert list(sync_findings(document)) == []
     (finding,) = sync_findings(sync_of(aligned("imec0.ap", "failed", problems=["2 of 9 pulses match"])))
     assert finding.text == "stream imec0.ap keeps its own clock: 2 of 9 pulses match"
+    assert describe_clocks(document).startswith("Times of imec0.ap were mapped to the clock of nidq by matched")
+    assert "(largest residual: 19 us)" in describe_clocks(sync_content()) and describe_clocks(sync_of()) == ""
     assert collect_findings({"recordings": {}, "blocks": {}}, {}, [finding]) == [finding]
 
 

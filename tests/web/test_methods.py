@@ -51,6 +51,11 @@ def test_the_paragraph_names_what_ran_and_cites_it():
     assert set(papers) == {CITATIONS[name] for name in ("spikeinterface", "nextflow", "dredge", "kilosort4", "nwb")}
 
 
+def test_the_clocks_are_described_where_streams_were_synchronised():
+    paragraphs, _ = write_methods(run("ok"), PARAMS, VERSIONS, "Times of imec0 were mapped.")
+    assert "under Nextflow (Di Tommaso et al., 2017). Times of imec0 were mapped. Traces were" in paragraphs[0]
+
+
 def test_what_did_not_run_is_not_in_the_paragraph():
     status = run("ok", sorter="tridesclous2")
     status["blocks"]["b"]["status"] = "failed"
