@@ -21,6 +21,10 @@ from capsules.common.recordings.times import set_clock
 from capsules.common.untrusted.distrust import EVALUATING, ForeignCode, distrust_files, load_saved
 from capsules.common.untrusted.outer_files import check_outer_files
 
+CONVERTER_BITS = {"maxwell": 10, "biocam": 12}
+"""Readers whose samples are unsigned, and whose converter has fewer bits than the samples."""
+MILLIVOLTS = ("plexon",)
+"""Readers whose gains neo (0.14.6) gives in millivolts without a unit, which SpikeInterface takes for microvolts."""
 SHIFTS = "inter_sample_shift"
 """When a channel is sampled: the property of a recording by which preprocessing shifts phases."""
 EXTRACTORS = cast(dict[str, Callable[..., BaseRecording]], recording_extractor_full_dict)
@@ -120,15 +124,22 @@ def open_reader(reader: Reader, data: Path) -> BaseRecording:
     if reader.channels_aligned and SHIFTS in recording.get_property_keys():
         recording.delete_property(SHIFTS)
     recording = set_channel_groups(recording, reader.channel_groups)
+    if reader.name in MILLIVOLTS and set(recording.get_property("physical_unit")) == {""}:
+        recording.set_channel_gains(1000 * recording.get_channel_gains())
     if recording.get_dtype().kind == "u":
-        # Filters wrap around zero, or reject unsigned samples.
-        signed = unsigned_to_signed(recording)
-        if recording.has_scaleable_traces():
-            # Half of the range becomes 0.
-            half = 2 ** (8 * recording.get_dtype().itemsize - 1)
-            signed.set_channel_offsets(recording.get_channel_offsets() + half * recording.get_channel_gains())
-        recording = signed
+        recording = _make_signed(recording, CONVERTER_BITS.get(reader.name, 8 * recording.get_dtype().itemsize))
     return recording
+
+
+def _make_signed(recording: BaseRecording, bits: int) -> BaseRecording:
+    """The recording with signed samples: filters wrap around zero, or reject unsigned samples.
+
+    Half of the range of the converter, which has so many bits, becomes 0.
+    """
+    signed: BaseRecording = unsigned_to_signed(recording, bit_depth=bits)
+    if recording.has_scaleable_traces():
+        signed.set_channel_offsets(recording.get_channel_offsets() + 2 ** (bits - 1) * recording.get_channel_gains())
+    return signed
 
 
 def select_segments(recording: BaseRecording, job: Job, part: tuple[int, int] | None) -> list[BaseRecording]:

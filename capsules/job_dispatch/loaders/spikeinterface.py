@@ -117,8 +117,11 @@ def _stream_names(reader: str, kwargs: dict[str, Any]) -> list[str | None]:
     known = [GENERIC, *recording_extractor_full_dict]
     if reader not in known:
         raise SpikeRelayError(f"spikeinterface_info.reader_type: no reader {reader!r}{nearest(reader, known)}")
-    has_streams = hasattr(recording_extractor_full_dict.get(reader), "get_streams") or reader.startswith("openephys")
-    if not has_streams or "stream_name" in kwargs or "stream_id" in kwargs:
+    extractor = recording_extractor_full_dict.get(reader)
+    has_streams = hasattr(extractor, "get_streams") or reader.startswith("openephys")
+    # Axona's reader lists its only stream, and does not take its name.
+    takes_name = extractor is not None and "stream_name" in inspect.signature(extractor).parameters
+    if not (has_streams and takes_name) or "stream_name" in kwargs or "stream_id" in kwargs:
         return [None]
     accepted = inspect.signature(get_neo_extractor(reader).map_to_neo_kwargs).parameters
     try:

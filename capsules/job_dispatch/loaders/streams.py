@@ -15,7 +15,9 @@ from capsules.common.installation import IS_CLONE
 from capsules.common.recordings.job import Reader, stream_stem
 from capsules.common.recordings.reading import open_reader
 
-NOT_NEURAL = re.compile(r"nidq|ni-?daq|sync|adc|obx|events|rhythm", re.IGNORECASE)
+NOT_NEURAL = re.compile(
+    r"nidq|ni-?daq|sync|adc|obx|events|rhythm|auxiliary|supply voltage|usb board|digital in|digital out", re.IGNORECASE
+)
 LFP = re.compile(r"(?<![A-Za-z])(?i:lfp?)$|(?<=[a-z])LFP?$")
 """Not after a letter, or in capitals after a small letter: `imec0.lf`, `ProbeA-LFP`, `ElectricalSeriesLF`."""
 MISSING_CODEC = re.compile(r"codec not available: '+([\w.-]+)'")
