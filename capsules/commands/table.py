@@ -205,6 +205,27 @@ def _inspect(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _sync(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", type=Path, metavar="DATA")
+    parser.add_argument("--params", type=Path, metavar="FILE", help="the params file [default: the default parameters]")
+    parser.add_argument(
+        "--set",
+        action="append",
+        metavar="PATH=VALUE",
+        help="set a parameter, e.g. job_dispatch.sync.reference=imec0.ap",
+    )
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="plot the residuals over time (.png, .svg, .pdf)")
+    parser.usage = f"{parser.prog} DATA [--params FILE] [--set PATH=VALUE] [--figure FILE] [as in --job_dispatch_args]"
+
+
+def _parse_sync(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    """What is not an argument of the command is one of job dispatch."""
+    parser.allow_abbrev = False
+    arguments, arguments_of_dispatch = parser.parse_known_args(words)
+    arguments.arguments = arguments_of_dispatch
+    return arguments
+
+
 def _fetch_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--params", type=Path, metavar="FILE", help="the params file [default: the default parameters]")
 
@@ -283,6 +304,18 @@ COMMANDS = {
         _inspect,
         "inspect",
         examples=("spikerelay inspect /data/session", "spikerelay inspect /data/session --input spikeglx"),
+    ),
+    "sync": Command(
+        "before a run",
+        "list the streams, lines and pulses of a data folder, and how well the clocks are aligned",
+        "{} DATA",
+        _sync,
+        "sync",
+        parse=_parse_sync,
+        examples=(
+            "spikerelay sync /data/session --figure residuals.png",
+            "spikerelay sync /data/session --params my.json --set job_dispatch.sync.reference=imec0.ap",
+        ),
     ),
     "plan": Command(
         "before a run",
