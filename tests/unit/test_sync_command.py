@@ -64,6 +64,6 @@ def test_mistakes(session, tmp_path):
     with pytest.raises(Rejected, match="must end in"):
         sync(session, "--figure", "residuals.txt")
     with pytest.raises(Rejected, match="--set"):
-        sync(session, "--set", "job_dispatch.sync.referense=nidq")
+        sync(session, "--set", "job_dispatch.sync.reference_=nidq")
     with pytest.raises(Rejected, match="no such folder"):
         sync(tmp_path / "nowhere")
