@@ -74,6 +74,16 @@ from spikeinterface.sortingcomponents.motion import dredge
 assert "import torch" in inspect.getsource(dredge.DredgeApRegistration.run)
 assert "import torch" in inspect.getsource(dredge.xcorr_windows)
 """,
+    "plexon_end": """
+from pathlib import Path
+from tempfile import mkdtemp
+from spikeinterface.extractors.extractor_classes import recording_extractor_full_dict as readers
+from tests import rigs
+folder = Path(mkdtemp())
+rigs.write_plexon(folder)
+recording = readers["plexon"](file_path=folder / "rat.plx", stream_name="WB-Wideband")
+assert not recording.get_traces()[-512:].any()
+""",
     "progress": """
 import inspect
 from spikeinterface.core import job_tools

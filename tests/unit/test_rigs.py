@@ -28,14 +28,13 @@ LINES = {match[1]: (match[3], match[4]) for match in ROW.finditer((ROOT / "docs"
 
 @dataclass(frozen=True)
 class Rig:
-    """What writes a file, its traces, microvolts per count, rate; `ends_early` is how many samples neo loses."""
+    """What writes a file, its traces, microvolts per count, rate and channel groups."""
 
     write: Callable[[Path], None]
     traces: str
     uv_per_count: float
     rate_hz: float = formats.RATE
     groups: str | None = "1x4"
-    ends_early: int = 0
 
 
 RIGS = {
@@ -43,7 +42,7 @@ RIGS = {
     "Intan, one file per channel": Rig(rigs.write_intan_channels, "intan", 0.195),
     "Intan, one file per signal type": Rig(rigs.write_intan_signals, "intan", 0.195),
     "Blackrock": Rig(rigs.write_blackrock, "blackrock", 0.25, groups="2x2"),
-    "Plexon": Rig(rigs.write_plexon, "plexon", 5000 / 2**15, ends_early=512),
+    "Plexon": Rig(rigs.write_plexon, "plexon", 5000 / 2**15),
     "Neuralynx": Rig(rigs.write_neuralynx, "neuralynx", 0.030517578125, 32_000),
     "MCS, MC_DataTool": Rig(rigs.write_mcs_raw, "mcs", 0.1),
     "MCS, DataManager": Rig(rigs.write_mcs_h5, "mcs", 0.059605, 20_000),
@@ -84,8 +83,9 @@ def test_a_rigs_file_is_read_to_the_last_bit(name, tmp_path):
     assert job.sampling_frequency_hz == pytest.approx(rig.rate_hz)
     recording = load_recording(job, data)
     assert recording.get_num_samples() == rigs.SAMPLES
-    end = rigs.SAMPLES - rig.ends_early
-    np.testing.assert_array_equal(recording.get_traces(end_frame=end), rigs.traces(rig.traces)[:end])
+    np.testing.assert_array_equal(recording.get_traces(), rigs.traces(rig.traces))
+    few = {"start_frame": rigs.SAMPLES - 700, "channel_ids": recording.channel_ids[[2, 0]]}
+    np.testing.assert_array_equal(recording.get_traces(**few), rigs.traces(rig.traces)[-700:, [2, 0]])
     np.testing.assert_allclose(recording.get_channel_gains(), rig.uv_per_count)
     assert len(set(recording.get_channel_groups().tolist())) == int((rig.groups or "1")[0])
 

@@ -5,3 +5,13 @@ after an upgrade, tests/unit/test_patches.py fails until each was checked, and f
 """
 
 MADE_FOR = {"spikeinterface": "0.105.3", "numba": "0.68.1", "neo": "0.14.6"}
+
+
+def patch_readers() -> None:
+    """Let neo read what it misreads: for every process that opens raw recordings."""
+    # neo takes a while to import, and most patches do without it.
+    from capsules.common.patches.plexon_end import read_last_block
+    from capsules.common.patches.spikeglx_probes import read_all_gains
+
+    read_all_gains()
+    read_last_block()

@@ -13,7 +13,7 @@ from spikeinterface.extractors.extractor_classes import recording_extractor_full
 from spikeinterface.preprocessing.unsigned_to_signed import unsigned_to_signed
 
 from capsules.common.errors import SpikeRelayError, nearest
-from capsules.common.patches.spikeglx_probes import read_all_gains
+from capsules.common.patches import patch_readers
 from capsules.common.recordings.channel_groups import set_channel_groups
 from capsules.common.recordings.clock import Clock
 from capsules.common.recordings.job import Job, Reader
@@ -110,7 +110,7 @@ def open_reader(reader: Reader, data: Path) -> BaseRecording:
             f"SpikeInterface's reader {reader.name} runs text of the data files as Python: convert the data"
         )
     elif reader.name in EXTRACTORS:
-        read_all_gains()
+        patch_readers()
         recording = EXTRACTORS[reader.name](**kwargs)
     else:
         raise ValueError(f"SpikeInterface has no reader {reader.name!r}{nearest(reader.name, list(EXTRACTORS))}")

@@ -22,8 +22,8 @@ from spikeinterface.core.base import BaseExtractor
 from spikeinterface.preprocessing import load_motion_info
 
 from capsules.common.errors import SpikeRelayError
+from capsules.common.patches import patch_readers
 from capsules.common.patches.classes import look_classes_up_by
-from capsules.common.patches.spikeglx_probes import read_all_gains
 from capsules.common.untrusted.small_files import read_small_json
 
 PLAIN = {
@@ -165,7 +165,7 @@ def load_preprocessed(file: Path, data: Path) -> BaseRecording:
         When the file is not one, or the raw data are not in `data`.
     """
     distrust_files()
-    read_all_gains()
+    patch_readers()
     description = _declared(file.parent, file.name)
     try:
         return cast(BaseRecording, BaseExtractor.from_dict(description, base_folder=data.absolute().parent))

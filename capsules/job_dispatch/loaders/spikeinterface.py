@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from spikeinterface.extractors.extractor_classes import recording_extractor_full_dict
 from spikeinterface.extractors.neoextractors.neo_utils import get_neo_extractor, get_neo_streams
 
 from capsules.common.errors import Rejected, SpikeRelayError, nearest
 from capsules.common.recordings.job import Reader
+from capsules.common.recordings.reading import EXTRACTORS
 from capsules.common.untrusted.distrust import distrust_files
 from capsules.job_dispatch.loaders.streams import (
     AnyStream,
@@ -114,10 +114,10 @@ def _stream_names(reader: str, kwargs: dict[str, Any]) -> list[str | None]:
         When SpikeInterface has no such reader, or it cannot read the data.
     """
     distrust_files()
-    known = [GENERIC, *recording_extractor_full_dict]
+    known = [GENERIC, *EXTRACTORS]
     if reader not in known:
         raise SpikeRelayError(f"spikeinterface_info.reader_type: no reader {reader!r}{nearest(reader, known)}")
-    extractor = recording_extractor_full_dict.get(reader)
+    extractor = EXTRACTORS.get(reader)
     has_streams = hasattr(extractor, "get_streams") or reader.startswith("openephys")
     # Axona's reader lists its only stream, and does not take its name.
     takes_name = extractor is not None and "stream_name" in inspect.signature(extractor).parameters
