@@ -436,7 +436,7 @@ class NearestNeighbor(OpenSection):
     n_neighbors: int = param(
         4,
         "Number of neighbours that each spike is compared with. Increase it for a more stable value. The default of "
-        "4 is SpikeInterface's.",
+        "4 suits small units as well.",
         ge=1,
     )
 

@@ -17,7 +17,11 @@ else:
 class _Choice(Section):
     """Which sorter runs, and its parameters."""
 
-    sorter: SorterName | None = param(None, "The sorter; null leaves the choice to `--sorter`.")
+    sorter: SorterName | None = param(
+        None,
+        "The sorter, which has priority over `--sorter`. Choose `kilosort4` for dense probes with a GPU, and "
+        "`spykingcircus2` without one. The default (null) leaves the choice to `--sorter`.",
+    )
 
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ class Kilosort4Params(SorterParams):
 
     clear_cache: bool = param(
         False,
-        "Free GPU memory between the steps that need much of it; slower, for GPUs with little memory.",
+        "Free GPU memory between the steps that need much of it. Turn it on for GPUs with little memory; sorting is "
+        "then slower. Off by default: it is turned on when the memory runs out.",
         flags={"--clear-cache": True},
     )
     sorter: Kilosort4Settings = param(Kilosort4Settings(), "Kilosort4's parameters.")

@@ -13,91 +13,219 @@ from capsules.spikesorting.sorters.components import keeps_files, make_repeatabl
 
 
 class General(Section):
-    ms_before: float = param(0.5, "Template before the spike's peak.", unit="ms", gt=0)
-    ms_after: float = param(1.5, "Template after the spike's peak.", unit="ms", gt=0)
-    radius_um: float = param(100.0, "Channels within this distance belong to a spike.", unit="um", gt=0)
+    ms_before: float = param(
+        0.5,
+        "Length of a template before the spike's peak. Increase it when spikes begin earlier. The default of 0.5 is "
+        "SpikeInterface's.",
+        unit="ms",
+        gt=0,
+    )
+    ms_after: float = param(
+        1.5,
+        "Length of a template after the spike's peak. Increase it when the repolarization is slower. The default of "
+        "1.5 is SpikeInterface's.",
+        unit="ms",
+        gt=0,
+    )
+    radius_um: float = param(
+        100.0,
+        "Channels within this distance belong to a spike. Lower it on very dense probes; increase it on sparse "
+        "ones. The default of 100 contains the channels that usually record a neuron.",
+        unit="um",
+        gt=0,
+    )
 
 
 class Filtering(Section):
-    freq_min: float = param(150, "Lower cut-off of the sorter's own filter.", unit="Hz", gt=0)
-    freq_max: float = param(7000, "Upper cut-off of the sorter's own filter.", unit="Hz", gt=0)
-    ftype: Literal["bessel", "butter"] = param("bessel", "Kind of filter.")
-    filter_order: int = param(2, "Order of the filter.", ge=1)
+    freq_min: float = param(
+        150,
+        "Lower cut-off of the sorter's own filter. Lower it when wide spikes lose amplitude. The default of 150 "
+        "keeps wide spikes.",
+        unit="Hz",
+        gt=0,
+    )
+    freq_max: float = param(
+        7000,
+        "Upper cut-off of the sorter's own filter. Lower it against high-frequency noise. The default of 7000 keeps "
+        "narrow spikes.",
+        unit="Hz",
+        gt=0,
+    )
+    ftype: Literal["bessel", "butter"] = param(
+        "bessel",
+        "Kind of filter. Choose `butter` for a steeper filter. The default is `bessel`, which keeps the shape of "
+        "spikes.",
+    )
+    filter_order: int = param(
+        2, "Order of the filter. Increase it for a steeper filter. The default of 2 is SpikeInterface's.", ge=1
+    )
 
 
 class Whitening(Section):
-    mode: Literal["local", "global"] = param("local", "Whiten against nearby channels or against all.")
-    regularize: bool = param(False, "Regularise the covariance (Ledoit-Wolf).")
+    mode: Literal["local", "global"] = param(
+        "local",
+        "Whiten against nearby channels (`local`) or against all (`global`). Choose `global` for few channels. The "
+        "default is `local`, which is faster with many.",
+    )
+    regularize: bool = param(
+        False,
+        "Regularise the covariance (Ledoit-Wolf). Turn it on for short recordings with many channels. Off by "
+        "default, as in SpikeInterface.",
+    )
 
 
 class DetectionKwargs(OpenSection):
-    peak_sign: Literal["neg", "pos", "both"] = param("neg", "Polarity of the spikes.")
-    detect_threshold: float = param(5, "Detection threshold.", unit="MAD", gt=0)
+    peak_sign: Literal["neg", "pos", "both"] = param(
+        "neg", "Sign of the spikes. Choose `pos` or `both` when your spikes are positive. The default is `neg`."
+    )
+    detect_threshold: float = param(
+        5,
+        "Detection threshold. Lower it to detect smaller spikes, and more noise. The default of 5 is rarely reached "
+        "by noise.",
+        unit="MAD",
+        gt=0,
+    )
 
 
 class Detection(Section):
     method: Literal["matched_filtering", "locally_exclusive", "by_channel"] = param(
-        "matched_filtering", "How spikes are detected."
+        "matched_filtering",
+        "How spikes are detected. Choose `locally_exclusive` for a simple threshold on nearby channels, or "
+        "`by_channel` for separate channels. The default, `matched_filtering`, also detects spikes near the noise.",
     )
     method_kwargs: DetectionKwargs = param(DetectionKwargs(), "Settings of the method.")
-    pipeline_kwargs: dict[str, Any] = param({}, "Settings of SpikeInterface's node pipeline.")
+    pipeline_kwargs: dict[str, Any] = param(
+        {},
+        "Settings of SpikeInterface's node pipeline. Set it to change how peaks are gathered. The default changes "
+        "nothing.",
+    )
     exclude_sweep_ms: float | None = param(
         None,
-        "Of spikes closer than this only the largest is detected; null uses the longer side of a template.",
+        "Of spikes closer in time than this, only the largest is detected. Increase it when one spike is detected "
+        "twice. The default (null) uses the longer side of a template.",
         unit="ms",
         gt=0,
     )
 
 
 class SelectionKwargs(OpenSection):
-    n_peaks_per_channel: int = param(5000, "Spikes per channel that are clustered.", ge=1)
-    min_n_peaks: int = param(100000, "Minimum of spikes that are clustered.", ge=1)
-    select_per_channel: bool = param(False, "Draw the spikes channel by channel.")
+    n_peaks_per_channel: int = param(
+        5000,
+        "Number of spikes per channel that are clustered. Increase it to detect units that fire rarely, which needs "
+        "more time. The default of 5000 is SpikeInterface's.",
+        ge=1,
+    )
+    min_n_peaks: int = param(
+        100000,
+        "Smallest number of spikes that are clustered. Lower it to save time on few channels. The default of 100000 "
+        "is SpikeInterface's.",
+        ge=1,
+    )
+    select_per_channel: bool = param(
+        False,
+        "Draw the spikes channel by channel. Turn it on when a few channels have most of the spikes. Off by "
+        "default, as in SpikeInterface.",
+    )
 
 
 class Selection(Section):
     # SpykingCircus2 does not pass the settings that SpikeInterface's other methods need.
-    method: Literal["uniform"] = param("uniform", "How the spikes that are clustered are drawn.")
+    method: Literal["uniform"] = param(
+        "uniform", "How the spikes that are clustered are drawn. Only the default is possible."
+    )
     method_kwargs: SelectionKwargs = param(SelectionKwargs(), "Settings of the method.")
 
 
 class MotionCorrection(OpenSection):
-    preset: MotionPreset = param("dredge_fast", "SpikeInterface's preset of the drift correction.")
+    preset: MotionPreset = param(
+        "dredge_fast",
+        "SpikeInterface's preset of the drift correction. Choose `rigid_fast` on a probe that moves as a whole. The "
+        "default is `dredge_fast`.",
+    )
 
 
 class Merging(OpenSection):
-    max_distance_um: float = param(50, "Units further apart are not merged.", unit="um", ge=0)
+    max_distance_um: float = param(
+        50,
+        "Units further apart are not merged. Increase it when drift splits units. The default of 50 is "
+        "SpikeInterface's.",
+        unit="um",
+        ge=0,
+    )
 
 
 class Clustering(Section):
     # With the settings that SpykingCircus2 passes, SpikeInterface's other methods fail (0.105.3).
-    method: Literal["iterative-hdbscan"] = param("iterative-hdbscan", "How spikes are clustered.")
+    method: Literal["iterative-hdbscan"] = param(
+        "iterative-hdbscan", "How spikes are clustered. Only the default is possible."
+    )
     method_kwargs: OpenSection = param(OpenSection(), "Settings of the method.")
 
 
 class Cleaning(Section):
-    min_snr: float | None = param(5, "Templates with a lower signal-to-noise ratio are removed.", ge=0)
-    max_jitter_ms: float | None = param(0.2, "Templates whose peak is shifted further are removed.", unit="ms", ge=0)
-    sparsify_threshold: float | None = param(1, "Channels below this signal-to-noise ratio are removed.", ge=0)
-    mean_sd_ratio_threshold: float | None = param(3, "Templates that vary more are removed.", ge=0)
+    min_snr: float | None = param(
+        5,
+        "Templates with a lower signal-to-noise ratio are removed. Lower it to keep smaller units; null keeps all. "
+        "The default of 5 is SpikeInterface's.",
+        ge=0,
+    )
+    max_jitter_ms: float | None = param(
+        0.2,
+        "Templates whose peak is shifted further are removed. Increase it to keep more templates; null keeps all. "
+        "The default of 0.2 is SpikeInterface's.",
+        unit="ms",
+        ge=0,
+    )
+    sparsify_threshold: float | None = param(
+        1,
+        "Channels below this signal-to-noise ratio are removed from a template. Increase it to keep fewer channels; "
+        "null keeps all. The default of 1 is SpikeInterface's.",
+        ge=0,
+    )
+    mean_sd_ratio_threshold: float | None = param(
+        3,
+        "Templates that vary more are removed. Increase it to keep more templates; null keeps all. The default of 3 "
+        "is SpikeInterface's.",
+        ge=0,
+    )
 
 
 class Matching(Section):
-    method: Literal["circus-omp", "wobble"] = param("circus-omp", "How spikes are matched with the templates.")
+    method: Literal["circus-omp", "wobble"] = param(
+        "circus-omp",
+        "How spikes are matched with the templates. Choose `wobble` to compare. The default is `circus-omp`, "
+        "SpikeInterface's.",
+    )
     method_kwargs: OpenSection = param(OpenSection(), "Settings of the method.")
-    pipeline_kwargs: dict[str, Any] = param({}, "Settings of SpikeInterface's node pipeline.")
+    pipeline_kwargs: dict[str, Any] = param(
+        {},
+        "Settings of SpikeInterface's node pipeline. Set it to change how spikes are gathered. The default changes "
+        "nothing.",
+    )
 
 
 class CachePreprocessing(Section):
     mode: Literal["memory", "folder", "no-cache"] = param(
-        "memory", "Where preprocessed traces are cached; `memory` becomes `folder` where they need too much."
+        "memory",
+        "Where preprocessed traces are cached. Choose `no-cache` when memory and disk are short; sorting is then "
+        "slower. The default is `memory`, which becomes `folder` when the traces need too much.",
     )
-    memory_limit: float = param(0.5, "Share of the free memory that they may use.", gt=0, le=1)
+    memory_limit: float = param(
+        0.5,
+        "Share of the free memory that the traces may use. Lower it when other programs need memory. The default of "
+        "0.5 leaves half of it.",
+        gt=0,
+        le=1,
+    )
 
 
 class ChunkPreprocessing(Section):
     memory_limit: float | None = param(
-        None, "Share of the free memory for the chunks; null uses `job_kwargs.chunk_duration`.", gt=0, le=1
+        None,
+        "Share of the free memory for the chunks. Set it to use larger chunks. The default (null) uses "
+        "`job_kwargs.chunk_duration`.",
+        gt=0,
+        le=1,
     )
 
 
@@ -106,28 +234,53 @@ class SpykingCircus2Settings(Section):
 
     replaced: ClassVar[dict[str, str]] = {"job_kwargs": "use spikesorting.spykingcircus2.job_kwargs and --n_jobs"}
 
-    general: General = param(General(), "Templates.")
+    general: General = param(General(), "Length and size of the templates.")
     filtering: Filtering = param(Filtering(), "The sorter's own filter.")
-    whitening: Whitening = param(Whitening(), "Whitening.")
+    whitening: Whitening = param(Whitening(), "Whitening of the traces.")
     detection: Detection = param(Detection(), "Detection of spikes.")
     selection: Selection = param(Selection(), "Selection of the spikes that are clustered.")
-    apply_motion_correction: bool = param(True, "Correct the drift.")
+    apply_motion_correction: bool = param(
+        True, "Correct the drift. Turn it off for tetrodes, arrays and probes that do not drift. On by default."
+    )
     motion_correction: MotionCorrection = param(MotionCorrection(), "Drift correction.")
     merging: Merging = param(Merging(), "Merging of units at the end.")
-    clustering: Clustering = param(Clustering(), "Clustering.")
+    clustering: Clustering = param(Clustering(), "Clustering of spikes.")
     cleaning: Cleaning = param(Cleaning(), "Removal of templates.")
-    min_firing_rate: float | None = param(0.1, "Clusters with a lower rate are removed.", unit="Hz", ge=0)
+    min_firing_rate: float | None = param(
+        0.1,
+        "Clusters with a lower rate are removed. Lower it to keep units that fire rarely; null keeps all. The "
+        "default of 0.1 removes clusters with too few spikes for a template.",
+        unit="Hz",
+        ge=0,
+    )
     matching: Matching = param(Matching(), "Template matching.")
-    apply_preprocessing: bool = param(True, "Filter and subtract the common reference again.")
-    apply_whitening: bool = param(True, "Whiten the traces.")
+    apply_preprocessing: bool = param(
+        True,
+        "Filter and subtract the common reference again. Turn it off only for traces that are filtered as the "
+        "sorter expects. On by default, because the sorter keeps lower frequencies than detection needs.",
+    )
+    apply_whitening: bool = param(
+        True,
+        "Whiten the traces. Turn it off only for traces that are whitened already. On by default, because it "
+        "separates neighbouring units.",
+    )
     cache_preprocessing: CachePreprocessing = param(CachePreprocessing(), "Cache of the preprocessed traces.")
     chunk_preprocessing: ChunkPreprocessing = param(ChunkPreprocessing(), "Memory of the chunks.")
-    multi_units_only: bool = param(False, "One unit per channel, without clustering.")
-    seed: int | None = param(
-        42, "Seed of all random draws; null becomes 0, which `stage.json` lists as a change.", ge=0
+    multi_units_only: bool = param(
+        False, "Make one unit per channel, without clustering. Turn it on for multi-unit activity only. Off by default."
     )
-    deterministic_peaks_detection: bool = param(False, "Detect peaks on the whole recording, in order.")
-    debug: bool = param(False, "Keep the sorter's intermediate results.")
+    seed: int | None = param(
+        42,
+        "Seed of all random draws. Change it to see whether units depend on it. The default of 42 is "
+        "SpikeInterface's; null becomes 0, which `stage.json` lists as a change.",
+        ge=0,
+    )
+    deterministic_peaks_detection: bool = param(
+        False,
+        "Detect peaks on the whole recording, in order. Turn it on to use the peaks of the whole recording; it "
+        "needs more time. Off by default: the results are reproducible anyway.",
+    )
+    debug: bool = param(False, "Keep the sorter's intermediate results. Turn it on to study a sorting. Off by default.")
 
 
 class SpykingCircus2Params(SorterParams):

@@ -18,17 +18,52 @@ from capsules.spikesorting.sorters.components import (
 class Tridesclous2Settings(ComponentSettings):
     """Tridesclous2's own parameters."""
 
-    freq_max: float = param(6000.0, "Upper cut-off of the sorter's own filter.", unit="Hz", gt=0)
+    freq_max: float = param(
+        6000.0,
+        "Upper cut-off of the sorter's own filter. Lower it against high-frequency noise. The default of 6000 keeps "
+        "narrow spikes.",
+        unit="Hz",
+        gt=0,
+    )
     detection_radius_um: float = param(
-        150.0, "Of spikes closer than this only the largest is detected.", unit="um", gt=0
+        150.0,
+        "Of spikes closer than this, only the largest is detected. Lower it when neighbouring neurons are missed. "
+        "The default of 150 is SpikeInterface's.",
+        unit="um",
+        gt=0,
     )
-    clustering_ms_before: float = param(0.5, "Waveform before the peak, for clustering.", unit="ms", gt=0)
-    clustering_ms_after: float = param(1.5, "Waveform after the peak, for clustering.", unit="ms", gt=0)
-    n_pca_features: int = param(6, "Principal components used to split a cluster.", ge=1)
+    clustering_ms_before: float = param(
+        0.5,
+        "Length of the waveform before the peak, for clustering. Increase it when spikes begin earlier. The default "
+        "of 0.5 is SpikeInterface's.",
+        unit="ms",
+        gt=0,
+    )
+    clustering_ms_after: float = param(
+        1.5,
+        "Length of the waveform after the peak, for clustering. Increase it for slower spikes. The default of 1.5 "
+        "is SpikeInterface's.",
+        unit="ms",
+        gt=0,
+    )
+    n_pca_features: int = param(
+        6,
+        "Number of principal components that are used to split a cluster. Increase it to separate similar "
+        "waveforms. The default of 6 is SpikeInterface's.",
+        ge=1,
+    )
     template_sparsify_threshold: float = param(
-        1.5, "Channels of a template below this signal-to-noise ratio are removed.", ge=0
+        1.5,
+        "Channels of a template below this signal-to-noise ratio are removed. Increase it to keep fewer channels. "
+        "The default of 1.5 is SpikeInterface's.",
+        ge=0,
     )
-    template_min_snr_ptp: float = param(3.5, "Templates with a lower signal-to-noise ratio are removed.", ge=0)
+    template_min_snr_ptp: float = param(
+        3.5,
+        "Templates with a lower signal-to-noise ratio are removed. Lower it to keep smaller units. The default of "
+        "3.5 is SpikeInterface's.",
+        ge=0,
+    )
 
 
 class Tridesclous2Params(SorterParams):
