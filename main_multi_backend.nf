@@ -5,7 +5,7 @@ include { RESOLVE_PARAMS } from './pipeline/modules/resolve_params'
 include { JOB_DISPATCH ; dispatched ; rejection } from './pipeline/modules/job_dispatch'
 include { INCOMPLETE ; OVERVIEW } from './pipeline/modules/overview'
 include { json_list ; read_json ; to_json } from './pipeline/modules/json'
-include { CAPSULE as EVENTS ; tasks } from './pipeline/modules/capsule'
+include { CAPSULE as EVENTS ; key_of ; tasks } from './pipeline/modules/capsule'
 include { RECORDINGS } from './pipeline/workflows/recordings'
 include { NWB_FILES } from './pipeline/workflows/nwb_files'
 include { SESSION_RESULTS ; release } from './pipeline/workflows/session_results'
@@ -45,13 +45,17 @@ workflow {
         all.groupBy { meta, _job -> meta.block }.collect { block, recordings ->
             def metas = recordings.collect { meta, _job -> meta }
             def meta = [session: session, id: block, megabytes: metas.megabytes.sum(), channels: metas.channels.sum()]
-            tuple(meta, json_list(recordings.collect { _meta, job -> job.whole }))
+            tuple(meta, recordings.collect { _meta, job -> job })
         }
     }
 
-    EVENTS(tasks('events', blocks.map { block, jobsOfBlock -> tuple(block, jobsOfBlock, []) }, runs))
-    RECORDINGS(jobs, runs, gpus)
-    NWB_FILES(blocks, EVENTS.out.folder, RECORDINGS.out.sortings, RECORDINGS.out.curated, runs)
+    EVENTS(tasks('events', blocks.map { block, recordings -> tuple(block, json_list(recordings.collect { job -> job.lines }), []) }, runs))
+    // With the remainder: a block whose events failed has a file, and its recordings are shown, without them.
+    withEvents = blocks
+        .join(EVENTS.out.folder, remainder: true)
+        .map { block, recordings, events -> tuple(block, json_list(recordings.collect { job -> job.whole }), events == null ? [] : [events]) }
+    RECORDINGS(jobs, withEvents.map { block, _jobs, events -> tuple(key_of(block.session, block.id), [folders: events]) }, runs, gpus)
+    NWB_FILES(withEvents, RECORDINGS.out.sortings, RECORDINGS.out.curated, runs)
     SESSION_RESULTS(sessions, EVENTS.out.folder.mix(RECORDINGS.out.folders, NWB_FILES.out.folders), runs)
 
     // As text: `--release_intermediates false` may arrive as one, and a text that is not empty counts as true.

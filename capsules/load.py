@@ -114,6 +114,10 @@ class Session:
         `spike_trains[id][unit]`: spike times of a curated unit (float64, seconds of `clocks[id]`).
     analyzers : Mapping of str to spikeinterface.SortingAnalyzer
         Without traces. An extension is read at first use (`analyzer.get_extension`).
+    events : Mapping of str to Mapping of str to pandas.DataFrame
+        `events[block][line]`: the edges of a line, by its name in `events.names` or as `nidq_XD1`. Columns: `time_s`
+        (seconds of the reference clock, as of the spikes), `level` (1 rising, 0 falling), `duration_s` (until the next
+        opposite edge), `sample` (of the stream, as recorded).
     nwb : dict of str to Path
         Block -> its NWB file, for `pynwb.read_nwb`.
     """
@@ -130,6 +134,7 @@ class Session:
     curated: Lazy[BaseSorting]
     spike_trains: Lazy[SpikeTrains]
     analyzers: Lazy[SortingAnalyzer]
+    events: Lazy[Lazy[pd.DataFrame]]
     nwb: dict[str, Path]
 
     @cached_property
@@ -278,6 +283,9 @@ def load(results: str | Path, data: str | Path | None = None) -> Session:
         curated=curated,
         spike_trains=Lazy({id: partial(_compute_trains, curated, id, clocks[ids[id]]) for id in curated}),
         analyzers=published("postprocessing", "postprocessed.zarr", ids, _load_analyzer),
+        events=Lazy(
+            {file.parent.name: partial(_load_events, file) for file in sorted(results.glob("events/*/events.json"))}
+        ),
         nwb={file.stem: file for file in sorted((results / "nwb").glob("*.nwb"))},
     )
 
@@ -313,6 +321,19 @@ def _load_analyzer(path: Path, _: Clock | None) -> SortingAnalyzer:
     from capsules.common.untrusted.distrust import load_analyzer
 
     return load_analyzer(path)
+
+
+def _load_events(listing: Path) -> Lazy[pd.DataFrame]:
+    """The lines of a block, by what they are called."""
+    from capsules.common.facts import EventLine
+    from capsules.common.sync.event_files import read_events
+    from capsules.common.untrusted.distrust import report_unreadable
+    from capsules.common.untrusted.small_files import read_small_json
+
+    with report_unreadable(listing):
+        lines = [EventLine.model_validate(entry) for entry in read_small_json(listing)]
+    # The list may come from others: a file's name is not a path.
+    return Lazy({line.label: partial(read_events, listing.parent / Path(line.file).name) for line in lines})
 
 
 def _load_motion(path: Path, _: Clock | None) -> dict[str, Any]:

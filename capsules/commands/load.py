@@ -16,6 +16,7 @@ WHAT = {
     "curated": "curated sorting, with its labels",
     "spike_trains": "spike times of each unit, in seconds",
     "analyzers": "sorting analyzer with its extensions",
+    "events": "edges of each digital line of the block",
     "nwb": "NWB file, for pynwb.read_nwb",
 }
 

@@ -141,7 +141,7 @@ STAGES: dict[str, Stage] = {
         Stage(
             "visualization",
             "sorting",
-            may_take=("preprocessing", "postprocessing", "curation"),
+            may_take=("preprocessing", "postprocessing", "curation", "events"),
             gives=(
                 Part("visualization", "visualization/{id}"),
                 Part("quality_control", "quality_control/{id}"),

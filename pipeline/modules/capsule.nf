@@ -10,6 +10,11 @@ def place_of(session) {
     return session ? "${session}/" : ''
 }
 
+// A block of a session: ids are unique within a session only.
+def key_of(session, block) {
+    return "${session}/${block}".toString()
+}
+
 // The data and results folders of a session of a sheet; without one, they are those that Nextflow was given.
 def session_environment(session, data) {
     return session ? """

@@ -1,25 +1,18 @@
 // One NWB file for each block: its traces at once, its units when all of them are there.
 
-include { tasks } from '../modules/capsule'
+include { key_of ; tasks } from '../modules/capsule'
 include { CAPSULE as NWB_ECEPHYS } from '../modules/capsule'
 include { CAPSULE as NWB_UNITS } from '../modules/capsule'
 
-def key_of(session, block) {
-    return "${session}/${block}".toString()
-}
-
 workflow NWB_FILES {
     take:
-    blocks // (meta, jobs) of each block: jobs is a JSON list
-    events // (meta, folder) of each block whose events were written
+    blocks // (meta, jobs, folders) of each block: jobs is a JSON list, folders has that of its events, or none
     sortings // meta of each sorting
     curated // (meta, analyzer, units) of each sorting that was curated
     runs // (session, run) of each session
 
     main:
-    // With the remainder: a block whose events failed has a file without them.
-    toWrite = blocks.join(events, remainder: true).map { block, jobs, folder -> tuple(block, jobs, folder == null ? [] : [folder]) }
-    NWB_ECEPHYS(tasks('nwb_ecephys', toWrite, runs))
+    NWB_ECEPHYS(tasks('nwb_ecephys', blocks, runs))
 
     // A block's units are complete with its last sorting. Where one failed they never are, and come when all else has ended.
     sortingsOfBlock = sortings.map { meta -> tuple(key_of(meta.session, meta.block), meta.id) }.groupTuple()
@@ -31,7 +24,7 @@ workflow NWB_FILES {
         .map { key, folders -> tuple("${key}".toString(), folders.flatten().sort { folder -> folder.name }) }
     files = blocks
         .join(NWB_ECEPHYS.out.folder)
-        .map { meta, jobs, file -> tuple(key_of(meta.session, meta.id), [meta: meta, jobs: jobs, file: file]) }
+        .map { meta, jobs, _events, file -> tuple(key_of(meta.session, meta.id), [meta: meta, jobs: jobs, file: file]) }
         .join(unitsOfBlock, remainder: true)
         // A block whose file failed has units and no file.
         .filter { _key, block, _folders -> block != null }

@@ -1,6 +1,6 @@
 // Each recording from its raw traces to curated units and figures. Each goes its own way: nothing waits for another one.
 
-include { tasks } from '../modules/capsule'
+include { key_of ; tasks } from '../modules/capsule'
 include { CAPSULE as PREPROCESSING } from '../modules/capsule'
 include { CAPSULE as SPIKESORTING } from '../modules/capsule'
 include { CAPSULE as SPIKESORTING_GPU } from '../modules/capsule'
@@ -11,6 +11,7 @@ include { CAPSULE as VISUALIZATION } from '../modules/capsule'
 workflow RECORDINGS {
     take:
     jobs // (meta, job) of each recording: job.traces, job.timed and job.units are its JSON in the forms of `dispatched`
+    events // (key, [folders: ...]) of each block: the folder of its events, or none
     runs // (session, run) of each session
     gpus // how many GPUs there are
 
@@ -51,7 +52,11 @@ workflow RECORDINGS {
         .join(POSTPROCESSING.out.folder, remainder: true)
         .join(CURATION.out.folder, remainder: true)
         .map { meta, job, traces, analyzer, units -> tuple(meta, job.timed, [traces, analyzer, units].findAll { folder -> folder != null }) }
-    VISUALIZATION(tasks('visualization', toShow, runs))
+    withEvents = toShow
+        .map { meta, job, folders -> tuple(key_of(meta.session, meta.block), [meta: meta, job: job, folders: folders]) }
+        .combine(events, by: 0)
+        .map { _key, shown, block -> tuple(shown.meta, shown.job, shown.folders + block.folders) }
+    VISUALIZATION(tasks('visualization', withEvents, runs))
 
     sortings = jobsOfSortings.map { meta, _job -> meta }
     curated = POSTPROCESSING.out.folder.join(CURATION.out.folder)

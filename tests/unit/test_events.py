@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from capsules.common.contract import STAGES
+from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.job import Job
 from capsules.common.sync.alignment import Alignment
 from capsules.common.sync.event_files import pulses_of, read_events
@@ -238,3 +240,28 @@ def test_labels_and_short_names():
     warnings: list[str] = []
     assert match_lines({"imec0.ap:SY6": 1, "imec0:SY6": 2}, "p", dict.fromkeys(ids), warnings.append) == {ids[1]: 2}
     assert warnings == []
+
+
+def test_load_has_the_events_of_each_block(session, results, tmp_path):
+    from capsules.load import load
+
+    _, lines = write(session, tmp_path, names=NAMES)
+    assert dict(load(results).events) == {}
+    published = results / "events" / BLOCK
+    shutil.copytree(tmp_path / f"events_{BLOCK}" / "events", published)
+    events = load(results).events
+    assert list(events) == [BLOCK]
+    assert list(events[BLOCK]) == list(lines)
+    rewards = events[BLOCK]["reward"]
+    assert rewards.columns.tolist() == ["time_s", "level", "duration_s", "sample"]
+    rising = rewards[rewards["level"] == 1]
+    np.testing.assert_allclose(rising["time_s"], session[1].events["reward"][:, 0], rtol=0, atol=41e-6)
+    # A list from others names no file outside of its folder.
+    listing = json.loads((published / "events.json").read_text())
+    listing[0]["file"] = "../../status.json"
+    (published / "events.json").write_text(json.dumps(listing))
+    with pytest.raises(FileNotFoundError):
+        load(results).events[BLOCK][listing[0]["label"]]
+    (published / "events.json").write_text("[{}]")
+    with pytest.raises(SpikeRelayError, match="is not what a run leaves"):
+        load(results).events[BLOCK]
