@@ -33,4 +33,5 @@ def compute_density(rows: Floats, rate_hz: float) -> tuple[npt.NDArray[np.float6
     density /= rate_hz * np.square(window).sum()
     # Negative frequencies have the same power; 0 Hz and, for an even length, the highest frequency are there once.
     density[:, 1 : -1 if length % 2 == 0 else None] *= 2
-    return np.fft.rfftfreq(length, 1 / rate_hz), density
+    frequencies_hz: npt.NDArray[np.float64] = np.arange(length // 2 + 1) * (rate_hz / length)
+    return frequencies_hz, density
