@@ -54,8 +54,13 @@ EventTask = Task[VisualizationParams]
 
 
 def load_event_lines(task: EventTask) -> list[EventLine]:
-    """The lines of the recording's block; none where the events stage left none, which is recorded."""
-    return read_event_lines(task.inputs / f"events_{task.job.block}")
+    """The lines of the recording's block; where the events stage failed, those that it wrote, and it is recorded."""
+    block = task.job.block
+    record = task.input_record("events", block)
+    if record is None or record["status"] != "ok":
+        reason = "the stage left nothing" if record is None else record["reason"]
+        task.change(f"events are missing: {reason}")
+    return read_event_lines(task.input("events", "stage.json", block).parent)
 
 
 def show_event_timeline(

@@ -133,6 +133,10 @@ def test_a_resumed_run_does_what_had_failed_and_has_every_part(hostile_folders, 
         ("RESULTS", "run"),
     }
     has_every_part(resumed_run.results, PROBES, BLOCKS)
+    for row in resumed_run.tasks(process="VISUALIZATION"):
+        staged = {path.name for path in (Path(row["workdir"]) / "inputs").iterdir()}
+        earlier = {f"{stage}_{row['tag']}" for stage in ("preprocessing", "postprocessing", "curation")}
+        assert staged == earlier | {f"events_{row['tag'][0]}_g0_recording1"}
     assert not list(hostile_folders.folder.parent.rglob("harmed"))
 
 

@@ -42,7 +42,7 @@ def curated(analyzed, truth):  # noqa: F811
     info = {"parameters": {}, "run_times": {}, "peaks": peaks, "peak_locations": places, "motion": motion}
     spre.save_motion_info(info, analyzed / "preprocessing_r" / "motion")
     starts_s = np.linspace(0.8, 2.6, 8)
-    write_events(analyzed / "events_b", {"XD0": ("other", starts_s, starts_s + 0.05)})
+    write_record(write_events(analyzed / "events_b", {"XD0": ("other", starts_s, starts_s + 0.05)}), "events")
     return analyzed
 
 
