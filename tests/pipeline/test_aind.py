@@ -1,0 +1,52 @@
+"""An AIND session with AIND's own params file, imported, through the whole chain."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+
+import numcodecs
+import pandas as pd
+import pytest
+
+from capsules.demo.score import compare
+from tests.aind_params import VERSION_1_3
+from tests.data import ProbeSpec, as_counts, ground_truth
+from tests.pipeline.nextflow_runs import Pipeline
+
+ID = "experiment1_Record-Node-101-Neuropix-PXI-100.ProbeA-AP_recording1"
+
+
+def write_session(folder, spec):
+    """The traces as zarr, by WavPack where it is installed; returns the true spikes."""
+    recording, truth = ground_truth(spec)
+    try:
+        compressor = numcodecs.get_codec({"id": "wavpack", "level": 2})
+    except ValueError:
+        compressor = None
+    name = "experiment1_Record Node 101#Neuropix-PXI-100.ProbeA-AP.zarr"
+    more = {} if compressor is None else {"compressor": compressor}
+    as_counts(recording).save(folder=folder / "ecephys" / "ecephys_compressed" / name, format="zarr", **more)
+    return truth
+
+
+@pytest.mark.slow
+def test_an_aind_session_with_its_imported_params(tmp_path, spikerelay):
+    spec = ProbeSpec("ProbeA", channels=16, units=5, duration_s=30.0, seed=3)
+    truth = write_session(tmp_path / "data", spec)
+    document = deepcopy(VERSION_1_3)
+    document["preprocessing"]["min_preprocessing_duration"] = 0
+    (tmp_path / "aind.json").write_text(json.dumps(document))
+    assert spikerelay("params", "import", tmp_path / "aind.json", "--output", tmp_path / "params.json")[0] == 0
+    pipeline = Pipeline(tmp_path, tmp_path / "data", data_format="aind")
+    run = pipeline.run("--params_file", str(tmp_path / "params.json"), stub=False)
+    assert run.code == 0, run.output
+    assert {id: entry["status"] for id, entry in run.status["recordings"].items()} == {ID: "ok"}
+    import spikeinterface as si
+
+    units = si.load(run.results / "curated" / ID)
+    assert min(compare(ID, truth, units).accuracies) >= 0.8
+    assert {"default_qc", "bombcell_label"} <= set(units.get_property_keys())
+    metrics = pd.read_csv(run.results / "quality_control" / ID / "metrics.csv")
+    assert {"rp_contamination", "noise_cutoff", "sd_ratio", "isolation_distance", "d_prime"} <= set(metrics)
+    assert "rp_contamination <= 0.5" in (run.results / "params.json").read_text()
