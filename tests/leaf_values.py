@@ -13,6 +13,7 @@ OTHER_VALUES: dict[str, Any] = {
     "job_dispatch.spikeinterface_info": {"reader_type": "intan"},
     "job_dispatch.nwb_files": ["a.nwb"],
     "job_dispatch.channel_groups": "4x4",
+    "job_dispatch.sync.lines": {"nidq": "XD0"},
     "preprocessing.custom_preprocessing_pipeline": {"common_reference": {}},
     "postprocessing.extensions.quality_metrics.metric_names": ["snr"],
     "postprocessing.extensions.quality_metrics.metric_params.silhouette.method": ["full"],

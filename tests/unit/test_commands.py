@@ -206,6 +206,28 @@ def test_merges_removals_splits_and_labels(results, spikerelay, tmp_path):
     assert [path.name for path in results.rglob(".*partial*")] == []
 
 
+def add_rewards(file: Path) -> None:
+    """Add a table of two events to an NWB file."""
+    from pynwb.event import EventsTable
+
+    from capsules.nwb_units.stage import open_io
+
+    table = EventsTable(name="reward", description="rewards")
+    for time_s in (0.5, 1.5):
+        table.add_event(timestamp=time_s, duration=0.1)
+    with open_io(file) as io:
+        nwbfile = io.read()
+        nwbfile.add_events_table(table)
+        io.write(nwbfile)
+
+
+def rewards(file: Path) -> list[float]:
+    """The times of that table."""
+    from pynwb import read_nwb
+
+    return read_nwb(file).events["reward"]["timestamp"][:].tolist()
+
+
 @pytest.mark.slow
 def test_units_in_an_hdf5_file_are_replaced_too(run_folder, results, spikerelay, tmp_path):
     folder = linked_run(run_folder, tmp_path / "hdf5", "postprocessing_", "curation_")
@@ -214,6 +236,7 @@ def test_units_in_an_hdf5_file_are_replaced_too(run_folder, results, spikerelay,
             perform(stage, "day", [job(0), job(1)], folder, backend="hdf5")
     shutil.rmtree(results / "nwb" / "day.nwb")
     shutil.copyfile(folder / "nwb_units_day" / "file.nwb", results / "nwb" / "day.nwb")
+    add_rewards(results / "nwb" / "day.nwb")
     before = contents(results)
     file = edited(results, tmp_path / "mine.json", removed=["3"])
     words = ("--recording", IDS[0], "--output", tmp_path / "mine")
@@ -222,6 +245,7 @@ def test_units_in_an_hdf5_file_are_replaced_too(run_folder, results, spikerelay,
     assert contents(results) == before
     ours, theirs = units_table(tmp_path / "mine" / "day.nwb"), units_table(results / "nwb" / "day.nwb")
     assert list(rows(ours, IDS[0]).index) == ["0", "1", "2"]
+    assert rewards(tmp_path / "mine" / "day.nwb") == [0.5, 1.5]
     for id in IDS:
         for unit, row in rows(ours, id).iterrows():
             np.testing.assert_array_equal(row["spike_times"], rows(theirs, id).loc[unit, "spike_times"])
@@ -245,12 +269,14 @@ def test_a_file_whose_units_are_all_removed_has_none(run_folder, results, spiker
 
 @pytest.mark.slow
 def test_a_label_of_the_run_is_changed_and_a_merged_units_empty_metrics_are_told(results, spikerelay, tmp_path):
+    add_rewards(results / "nwb" / "day.nwb")
     changes = labelled("default_qc", "bad") | {"merges": [{"unit_ids": ["1", "2"], "new_unit_id": "1"}]}
     file = edited(results, tmp_path / "mine.json", **changes)
     code, said, complaint = spikerelay("curate", results, "--apply", file, "--recording", IDS[0])
     assert (code, "New units: 1." in said, "Undefined for" in said) == (0, True, True), complaint
     units = rows(units_table(results / "hand_curated" / IDS[0] / "day.nwb"), IDS[0])
     assert dict(units["default_qc"]) == {"0": "bad", "1": "", "3": ""}
+    assert rewards(results / "hand_curated" / IDS[0] / "day.nwb") == [0.5, 1.5]
 
 
 def test_what_is_gone_or_cannot_be_written_is_told_in_a_line(results, spikerelay, tmp_path):

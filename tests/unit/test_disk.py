@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from capsules.common.contract import STAGES
+from capsules.common.sync.lines import LineSource
 from capsules.resolve_params.machine import disk
 from capsules.resolve_params.params import PipelineParams
 from tests.two_probes import IDS, job
@@ -56,6 +57,18 @@ def test_the_nwb_file_has_what_the_parameters_ask_for():
     assert copied["nwb_units"][0] > raw["nwb_units"][0] + MB
     stub = total(nwb={"ecephys": {"write_raw": True, "stub": True, "stub_seconds": 2}})
     assert stub["nwb_ecephys"][0] < raw["nwb_ecephys"][0] - MB / 2 + 0.1
+
+
+def test_the_nwb_file_has_the_analog_channels_on_request():
+    fields = {"dataset": "d", "format": "spikeglx", "segments": ["g0_t0"], "paths": [["a"]]}
+    sources = [
+        LineSource(stream="nidq", files=[("nidq.bin", 5_000_000, 0)], **fields),
+        LineSource(stream="imec0.ap", files=[("ap.bin", 900_000_000, 0)], **fields),
+    ]
+    jobs = [job(index).model_copy(update={"event_sources": sources}) for index in (0, 1)]
+    without, analog = total(jobs=jobs), total(jobs=jobs, events={"analog_to_nwb": True})
+    assert analog["nwb_ecephys"][0] == pytest.approx(without["nwb_ecephys"][0] + 5)
+    assert analog["events"] == without["events"]
 
 
 def test_what_is_not_worked_on_writes_nothing():

@@ -81,8 +81,15 @@ def _of_block(block: str, jobs: list[Job], params: PipelineParams) -> Iterator[W
         scratch, file = 2 * lfp, lfp / max(1, ecephys.lfp_temporal_factor)
     if ecephys.write_raw:
         file += raw
+    sources = {source.stream: source for job in jobs for source in job.event_sources}
+    if params.events.analog_to_nwb:
+        # At most the whole files of the NI board; a probe's have traces.
+        boards = [source for source in sources.values() if not source.stream.endswith(".ap")]
+        file += sum(bytes for source in boards for _, bytes, _ in source.files) / 1e6
     file += STAGES["nwb_ecephys"].output.megabytes(channels, 0)
     units = STAGES["nwb_units"].output.megabytes(channels, sum(job.megabytes for job in jobs))
+    lines = STAGES["events"].output.megabytes(channels, sum(job.megabytes for job in jobs))
+    yield Written("events", block, lines, lines)
     yield Written("nwb_ecephys", block, file + scratch, 0)
     # A zarr store's chunks are linked, an hdf5 file is copied.
     yield Written("nwb_units", block, units + (file if ecephys.backend == "hdf5" else 0), units + file)
