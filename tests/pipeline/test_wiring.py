@@ -284,9 +284,13 @@ def test_resume_sees_a_replaced_file_and_changed_code(tmp_path, tiny_session):
     assert pipeline.run().code == 0
 
     raw = next(data.rglob("*.imec1.ap.bin"))
-    raw.write_bytes(raw.read_bytes()[::-1])
+    # The traces and not SYNC, by which the other probe is aligned.
+    with raw.open("r+b") as file:
+        file.write(b"\x05\x00")
     replaced = pipeline.run("-resume")
-    assert {id for _, id in ran_anew(replaced)} == {IMEC1, BLOCK, "run"}
+    # The lines of the block are read again, and each recording is shown with its events.
+    assert {(stage, id) for stage, id in ran_anew(replaced) if id == IMEC0} == {("VISUALIZATION", IMEC0)}
+    assert {id for _, id in ran_anew(replaced)} == {IMEC0, IMEC1, BLOCK, "run"}
 
     (data / "subject.json").write_text('{"subject_id": "rat7"}')
     told = pipeline.run("-resume")
@@ -297,6 +301,12 @@ def test_resume_sees_a_replaced_file_and_changed_code(tmp_path, tiny_session):
     of_units = {"CURATION", "VISUALIZATION", "NWB_ECEPHYS", "NWB_UNITS", "RESULTS"}
     assert {stage for stage, _ in ran_anew(located)} == of_units
     assert {id for _, id in ran_anew(located)} == {IMEC1, BLOCK, "run"}
+
+    apart = pipeline.run("-resume", "--set", "job_dispatch.sync.enabled=false")
+    stages = {stage for stage, _ in ran_anew(apart)}
+    assert {"CURATION", "VISUALIZATION", "NWB_ECEPHYS", "RESULTS"} <= stages
+    assert not stages & {"PREPROCESSING", "SPIKESORTING", "POSTPROCESSING"}
+    assert pipeline.run("-resume").code == 0
 
     stage = root / "capsules" / "postprocessing" / "stage.py"
     stage.write_text(stage.read_text() + "\n# changed\n")

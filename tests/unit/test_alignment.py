@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from capsules.common.errors import Rejected
 from capsules.common.recordings.clock import Clock, concatenate_clocks, count_clock
 from capsules.common.recordings.job import Job, Reader, read_jobs
 from capsules.common.sync.alignment import Alignment
+from capsules.common.sync.document import sync_document
+from capsules.results.published import clock_of, own_clock_of
 
 RATE = 30000.0
 
@@ -124,3 +127,26 @@ def test_a_job_is_read_on_the_reference_clock(tmp_path):
 def test_a_job_that_is_not_aligned_keeps_its_own_clock(alignment, tmp_path):
     written, file = write_job(tmp_path, alignment=alignment)
     assert read_jobs(file) == [written]
+
+
+def test_the_traces_of_a_job_have_both_clocks(tmp_path):
+    _, file = write_job(tmp_path, alignment=BENT)
+    (job,) = read_jobs(file)
+    assert job.own_clock_of_traces(10.0, 1000) == count_clock(1000, RATE, 20.0)
+    assert job.clock_of_traces(10.0, 1000).starts_s == [25.001]
+
+
+def test_results_are_on_the_reference_clock(tmp_path):
+    """By `sync.json` and the own clock that preprocessing leaves; without `sync.json`, the own clock."""
+    own = count_clock(900_000, RATE, 10.0)
+    record = tmp_path / "logs" / "rat" / "preprocessing.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"facts": {"clock": own.model_dump()}}))
+    assert clock_of(tmp_path, "rat") == own
+    written, _ = write_job(tmp_path, alignment=BENT)
+    (tmp_path / "sync.json").write_text(json.dumps(sync_document([written])))
+    assert own_clock_of(tmp_path, "rat") == own
+    assert clock_of(tmp_path, "rat") == own.align(BENT)
+    (tmp_path / "sync.json").write_text('{"blocks": [], "recordings": {"rat": {"block": "a", "stream": "b"}}}')
+    with pytest.raises(Rejected, match="damaged"):
+        clock_of(tmp_path, "rat")
