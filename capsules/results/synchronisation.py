@@ -98,10 +98,11 @@ def _describe_pulses(streams: list[dict[str, Any]]) -> str:
     """Which kind of pulses the streams have, in words."""
     if not any(stream["pulses"] for stream in streams):
         return ""
-    periods = {stream["period_s"] for stream in streams if stream["pulses"] and stream["period_s"]}
+    # Each stream measures the period by its own clock; to a millisecond they agree.
+    periods = {f"{stream['period_s']:.4g}" for stream in streams if stream["pulses"] and stream["period_s"]}
     if not periods:
         return "coded pulses, whose intervals vary"
-    return f"regular pulses, one every {', '.join(f'{period_s:.6g}' for period_s in sorted(periods))} s"
+    return f"regular pulses, one every {', '.join(sorted(periods))} s"
 
 
 def _row(stream: dict[str, Any]) -> StreamRow:
