@@ -9,6 +9,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from capsules.common.recordings.clock import Clock
 from capsules.visualization.event_lines import MOST_LINES, EventLine, are_inside, seconds_of_traces
@@ -20,6 +21,8 @@ PANEL, RASTER_FLOOR, PSTH_HEIGHT = 0.9, 0.42, 0.36
 """Of a unit's panel: its width, where the raster begins and how high the PSTH is, as shares of the unit's cell."""
 LEAST_LIMIT = 3.0
 """Colours of z-scores reach at least this, so that noise looks pale."""
+MOST_NAMED = 30
+"""Units whose ids fit next to the rows."""
 TIMELINE_BINS = 900
 """Of the timeline, about as many as it has pixels."""
 
@@ -51,7 +54,7 @@ def draw_event_timeline(lines: Sequence[EventLine], clock: Clock, duration_s: fl
     return figure
 
 
-def draw_responses(responses: EventResponses, depths_um: Array | None, title: str) -> Figure:
+def draw_responses(responses: EventResponses, ids: Sequence[str], depths_um: Array | None, title: str) -> Figure:
     """Draw all units around the event: mean rate, and z-scores of each unit by the time of its peak and by depth.
 
     The earliest peak and the highest unit on the probe are at the top.
@@ -78,6 +81,10 @@ def draw_responses(responses: EventResponses, depths_um: Array | None, title: st
             vmax=limit,
         )
         below.set(xlabel="time from the event (s)", ylabel=f"unit, {name}")
+        if len(order) <= MOST_NAMED:
+            below.set_yticks(np.arange(len(order)) + 0.5, [ids[unit] for unit in order])
+        else:
+            below.yaxis.set_major_locator(MaxNLocator(integer=True))
         for axis in (above, below):
             axis.axvline(0, color="black", linewidth=0.8, linestyle="--")
             axis.set_xlim(window.start_s, window.end_s)
@@ -106,8 +113,9 @@ def draw_unit_responses(responses: EventResponses, ids: Sequence[str], bad: Arra
         axis.add_collection(LineCollection(zeros, colors=RED, linewidth=0.8))
         for unit, corner, colour in zip(units, corners, shown, strict=True):
             _draw_raster(axis, responses, unit, corner, colour)
-            most = f"{ids[unit]}  to {responses.rates_hz[unit].max(initial=0):.1f} Hz{'  bad' if bad[unit] else ''}"
-            axis.text(corner[0], corner[1] + 0.9, most, fontsize=9, color=colour)
+            highest_hz = responses.rates_hz[unit].max(initial=0)
+            label = f"unit {ids[unit]}, up to {highest_hz:.3g} Hz{', bad' if bad[unit] else ''}"
+            axis.text(corner[0], corner[1] + 0.9, label, fontsize=9, color=colour)
         axis.set(xlim=(-0.02, COLUMNS), ylim=(-0.05, rows + 0.05))
         axis.set_axis_off()
         yield figure

@@ -151,7 +151,7 @@ def _draw(
 ) -> None:
     edge, window = task.params.events.edge, responses.window
     title = f"{len(responses.events_s)} {edge} edges of {line.name}"
-    figure = event_figures.draw_responses(responses, depths_um, title)
+    figure = event_figures.draw_responses(responses, ids, depths_um, title)
     gallery.add(figure, "visualization/psth", OVERVIEW_CAPTION.format(edge=edge, line=line.name), in_report=False)
     caption = UNITS_CAPTION.format(edge=edge, line=line.name, start=window.start_s, end=window.end_s)
     for page, figure in enumerate(event_figures.draw_unit_responses(responses, ids, bad), start=1):
