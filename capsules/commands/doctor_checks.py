@@ -74,8 +74,8 @@ def packages(places: Places) -> Iterator[Finding]:
         del pinned[name]
     # Only these: the documentation is built in a separate environment.
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    # What only develops the clone is not part of an installed package.
-    groups = [project["dependencies"], *(project["optional-dependencies"].values() if IS_CLONE else ())]
+    # What only develops the clone is not part of an installed package; other extras are the user's choice.
+    groups = [project["dependencies"], *([project["optional-dependencies"]["dev"]] if IS_CLONE else [])]
     wanted = {_canonical(name) for names in groups for name in names}
     missing = sorted(wanted - set(installed))
     other = {name: version for name, version in pinned.items() if installed.get(name, version) != version}

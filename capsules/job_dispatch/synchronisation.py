@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from capsules.common.errors import nearest
+from capsules.common.errors import is_text, nearest
 from capsules.common.recordings.job import Job
 from capsules.common.sync.alignment import Alignment, Status
 from capsules.common.sync.lines import LineSource
@@ -72,11 +72,17 @@ def _list_sources(session: Path, task: Task[JobDispatchParams]) -> list[LineSour
     if list_sources is None:
         return []
     try:
-        return list_sources(session, task.data, task.params)
+        # A stream whose files have names that are not UTF-8 fails; its lines are not read either.
+        return [source for source in list_sources(session, task.data, task.params) if has_text_names(source)]
     # Readers raise any kind of error on broken data.
     except Exception as error:  # noqa: BLE001
         task.warn(f"the digital lines of {session.name} cannot be read: {cause(error)}")
         return []
+
+
+def has_text_names(source: LineSource) -> bool:
+    """Whether all names in a source are valid text, so that it can be written to a job."""
+    return all(map(is_text, (source.dataset, source.stream, *(path for paths in source.paths for path in paths))))
 
 
 def _group_by_recording(recorded: list[Recorded]) -> Iterable[tuple[str, list[Job]]]:

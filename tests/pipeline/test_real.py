@@ -122,7 +122,7 @@ def test_status_and_record_are_complete(sorted_session, probes):
     assert status["layout_version"] == 1
     assert all(entry["status"] == "ok" for entry in status["recordings"].values())
     stages = json.loads((sorted_session.results / "processing.json").read_text())["stages"]
-    assert len(stages) == 5 * len(probes) + 2
+    assert len(stages) == 5 * len(probes) + 3
     for record in stages:
         assert record["versions"]["spikeinterface"]
         assert record["seconds"] >= 0

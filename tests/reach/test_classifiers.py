@@ -392,7 +392,9 @@ def resolved(tmp_path):
     (tmp_path / "data" / "recording").write_text("")
 
     def resolve(curation, environment):
-        (tmp_path / "params.json").write_text(json.dumps({"curation": {"sua_mua_classifier": None} | curation}))
+        (tmp_path / "params.json").write_text(
+            json.dumps({"job_dispatch": {"input": "openephys"}, "curation": {"sua_mua_classifier": None} | curation})
+        )
         options = {"sorter": "spykingcircus2", "params_file": "params.json"}
         run = {"options": options, "launch_folder": str(tmp_path), "container_engine": None}
         (tmp_path / "run.json").write_text(json.dumps(run))

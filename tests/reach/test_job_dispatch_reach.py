@@ -9,7 +9,7 @@ from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.saturation import find_converter_limits
 from capsules.job_dispatch import stage
 from capsules.job_dispatch.data_check import check_data
-from capsules.job_dispatch.params import PARAMS, DataCheck
+from capsules.job_dispatch.params import PARAMS, DataCheck, Sync
 from tests.reach.spy import stage_leaves, task_for
 
 INFO = {"reader_type": "spikeinterface", "reader_kwargs": {"file_or_folder_path": "rec"}}
@@ -226,4 +226,6 @@ def test_every_parameter_has_a_test_above():
         "skip_timestamps_check", "multi_session", "spikeinterface_info", "nwb_files", "min_recording_duration",
     }  # fmt: skip
     covered |= {f"data_check.{name}" for name in DataCheck.model_fields}
+    # In tests/unit/test_synchronisation.py.
+    covered |= {f"sync.{name}" for name in Sync.model_fields}
     assert set(stage_leaves("job_dispatch")) == covered

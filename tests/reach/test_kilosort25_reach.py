@@ -296,7 +296,8 @@ def resolved(tmp_path, container_engine) -> dict:
     """What the first process of a run with this sorter writes."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "raw").write_text("")
-    run = {"options": {"sorter": "kilosort25"}, "launch_folder": "/", "container_engine": container_engine}
+    options = {"sorter": "kilosort25", "set": "job_dispatch.input=spikeglx"}
+    run = {"options": options, "launch_folder": "/", "container_engine": container_engine}
     (tmp_path / "run.json").write_text(json.dumps(run))
     command = [sys.executable, "-m", "capsules.resolve_params", "--run", tmp_path / "run.json"]
     folders = {"DATA_PATH": str(tmp_path / "data"), "RESULTS_PATH": str(tmp_path / "results")}

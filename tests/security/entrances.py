@@ -518,7 +518,7 @@ def the_report(sandbox, strings):
         planned = {id: {} for id in status["recordings"]}
         assert "\x1b" not in summary(status, texts)
         return report.render(
-            status, {}, params, {}, planned=planned, versions=dict.fromkeys(texts, "1"), ended=None
+            status, {}, params, {}, {}, planned=planned, versions=dict.fromkeys(texts, "1"), ended=None
         ), len(texts)
 
     class Counter(HTMLParser):

@@ -381,6 +381,10 @@ def test_names_that_are_no_text_fail_their_own_stream(tmp_path, session):
     (probe,) = {file.parent for file in session.rglob("*.imec0.ap.bin")}
     shutil.copytree(probe, data / os.fsdecode(b"odd\xff"))
     shutil.copytree(probe, data / "good")
+    # Another probe: one with the same serial number would be a copy, which is rejected.
+    for meta in (data / "good").glob("*.meta"):
+        lines = meta.read_text().splitlines(keepends=True)
+        meta.write_text("".join("imDatPrb_sn=7\n" if line.startswith("imDatPrb_sn=") else line for line in lines))
     (tmp_path / "out").mkdir()
     params = JobDispatchParams(input="spikeglx")
     task = Task(STAGES["job_dispatch"], "run", [], params, tmp_path, data, tmp_path / "out", 1)

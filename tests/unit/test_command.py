@@ -88,5 +88,6 @@ def test_inspect(tiny_session, tmp_path):
 
 def test_sizes_grow_with_channels_and_megabytes():
     for stage in STAGES.values():
-        assert stage.size.memory_gb(16) < stage.size.memory_gb(384)
+        # Lines are read in chunks, whatever the channels.
+        assert stage.name == "events" or stage.size.memory_gb(16) < stage.size.memory_gb(384)
         assert stage.size.time_min(10) < stage.size.time_min(100_000)

@@ -190,3 +190,37 @@ def test_a_job_that_is_written_again_is_on_its_own_clock(tmp_path):
     jobs, task = dispatch(tmp_path / "data", tmp_path)
     written = [Job.model_validate(job) for job in json.loads((task.out / "jobs.json").read_text())]
     assert [job.clock for job in written] == [job.own_clock for job in jobs]
+
+
+@pytest.mark.parametrize(
+    ("sync", "expected"),
+    [
+        ({}, {"period_s": 1.0, "offset_s": 0.0031, "reference_pulses": 16}),
+        # Pulses that do not fit the period are matched by their intervals, which are all the same.
+        ({"period_s": 0.7}, {"period_s": None, "status": "ambiguous"}),
+        ({"offsets_s": {"imec0.ap": 1.0}}, {"period_s": 1.0, "offset_s": 1.0031}),
+    ],
+    ids=["defaults", "period_s", "offsets_s"],
+)
+def test_settings_of_the_match(sync, expected, tmp_path):
+    write_spikeglx_session(tmp_path / "data", spec(missing=0.0, doubled=0.0, nominal=False))
+    jobs, _ = dispatch(tmp_path / "data", tmp_path, sync=sync)
+    alignment = jobs[0].alignment
+    for name, value in expected.items():
+        if isinstance(value, float):
+            assert getattr(alignment, name) == pytest.approx(value, abs=1e-3), name
+        else:
+            assert getattr(alignment, name) == value, name
+
+
+def test_the_threshold_of_an_analog_line(tmp_path):
+    """The pulses of the photodiode have 3 V."""
+    write_spikeglx_session(tmp_path / "data", spec())
+    pulses = {}
+    for threshold_v in (1.0, 4.0):
+        settings = {"reference": "imec0.ap", "lines": {"nidq": "XA0"}, "threshold_v": threshold_v}
+        (folder := tmp_path / f"{threshold_v}").mkdir()
+        jobs, _ = dispatch(tmp_path / "data", folder, sync=settings)
+        (board,) = [source for source in jobs[0].event_sources if source.stream == "nidq"]
+        pulses[threshold_v] = board.alignment.pulses
+    assert pulses[1.0] > 0 == pulses[4.0]

@@ -101,7 +101,8 @@ def check_name(file: Path) -> None:
     meta_file = file.with_suffix(".meta")
     written = re.split(r"[/\\]", read_meta(meta_file).get("fileName", file.name))[-1]
     stream = stream_names(file)[1]
-    if stream_names(Path(written))[1] != stream:
+    # Tools that cut or export a recording write more before the stream: `run_g0_t0.exported.imec0.ap.bin`.
+    if not f".{stream_names(Path(written))[1]}".endswith(f".{stream}"):
         raise SpikeRelayError(
             f"{meta_file.name} is of another stream: its fileName is {written}. Copy the .meta again; if the file was "
             f"renamed, write fileName={file.name} into it"
