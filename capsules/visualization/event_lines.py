@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from capsules.common.errors import nearest
 from capsules.common.recordings.clock import Clock
+from capsules.common.sync.event_files import read_events
 from capsules.visualization.spike_statistics import compress
 from capsules.visualization.unit_data import pack
 
@@ -59,16 +59,16 @@ def read_event_lines(folder: Path) -> list[EventLine]:
 
 def _read_line(folder: Path, entry: dict[str, Any]) -> EventLine:
     file = folder / Path(entry["file"]).name
-    table = pd.read_csv(file, usecols=["time_s", "level", "duration_s"])
+    events = read_events(file)
     return EventLine(
         stream=entry["stream"],
         line=entry["line"],
         name=entry["name"] or entry.get("label") or entry["line"],
         id=file.stem,
         kind=entry["kind"],
-        edges_s=table["time_s"].to_numpy(dtype=float),
-        rising=table["level"].to_numpy(dtype=float) > 0,
-        durations_s=table["duration_s"].to_numpy(dtype=float),
+        edges_s=events["time_s"].to_numpy(),
+        rising=events["level"].to_numpy() > 0,
+        durations_s=events["duration_s"].to_numpy(),
     )
 
 
