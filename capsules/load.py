@@ -84,12 +84,13 @@ class Lazy(Mapping[str, T]):
 class Session:
     """The content of a results folder. In a notebook it is shown as a table.
 
-    The keys of traces and motion are ids of recordings. The keys of all about units are ids of sortings: the same,
-    followed by the sorter's name when a run has several sorters.
+    Recordings, clocks and motion have the ids of recordings as keys. Sortings, spike trains and analyzers have the ids
+    of sortings: the same ids, followed by the sorter's name when a run has several sorters.
 
     Attributes
     ----------
     folder : Path
+        The results folder.
     data : Path or None
         The raw data folder; None when you pass none and the run's folder does not exist.
     status : dict

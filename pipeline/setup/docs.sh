@@ -10,9 +10,9 @@ pipeline/setup/pins.sh >.docs/pins
 python=${PYTHON:-$(command -v .venv/bin/python || echo python3)}
 if command -v uv >/dev/null 2>&1; then
     uv venv --quiet --python "$python" $venv
-    uv pip install --quiet --python $venv/bin/python --constraint .docs/pins mkdocs-material
+    uv pip install --quiet --python $venv/bin/python --constraint .docs/pins mkdocs-material mkdocstrings-python ruff
 else
     "$python" -m venv $venv
-    $venv/bin/python -m pip install --quiet --constraint .docs/pins mkdocs-material
+    $venv/bin/python -m pip install --quiet --constraint .docs/pins mkdocs-material mkdocstrings-python ruff
 fi
 echo "$stamp" >$venv/installed

@@ -17,16 +17,34 @@ MOST_RESIDUALS = 500
 
 
 class Alignment(BaseModel):
-    """How a stream's clock relates to the reference stream's: piecewise linear between knots.
+    """How a stream's clock relates to the clock of the reference stream: piecewise linear between knots.
 
-    `own_s` are the knots on the stream's own clock, `reference_s` the same moments on the reference clock; both are
-    empty unless `status` is `aligned`, and the map is the identity then. `line` and `reference_line` are the lines
-    with the sync pulses, `pulses` and `reference_pulses` how many they have, `matched` how many of them are pairs.
-    `period_s` is that of regular pulses (None: coded, the intervals vary). `drift_ppm` is how much longer a second of
-    the stream lasts on the reference clock, `offset_s` how much later the recording's start is there. The residuals
-    are the differences between matched pulses and the map; `residuals` has at most MOST_RESIDUALS of them over the
-    whole recording, each as time on the reference clock (s) and residual (us), for the report. `problems` are lines for
-    the user.
+    Attributes
+    ----------
+    stream, reference : str
+        The stream, and the stream whose clock is the reference.
+    status : str
+        `reference`, `aligned`, `ambiguous` (the pulses fit several offsets), `no pulses` or `failed`.
+    line, reference_line : str or None
+        The lines with the sync pulses.
+    own_s, reference_s : list of float
+        The knots on the stream's own clock, and the same moments on the reference clock (s). Both are empty unless
+        `status` is `aligned`; the map is the identity then.
+    pulses, reference_pulses, matched : int
+        How many pulses each line has, and how many of them are pairs.
+    period_s : float or None
+        Period of regular pulses; None for coded ones, whose intervals vary.
+    drift_ppm : float or None
+        How much longer a second of the stream lasts on the reference clock.
+    offset_s : float or None
+        How much later the recording starts on the reference clock.
+    residual_rms_us, residual_max_us : float or None
+        Differences between matched pulses and the map.
+    residuals : list of (float, float)
+        Time on the reference clock (s) and residual (us), over the whole recording; at most 500, the largest of each
+        stretch.
+    problems : list of str
+        Lines for the user.
     """
 
     model_config = ConfigDict(extra="forbid")
