@@ -5,7 +5,7 @@ LINT_NEXTFLOW := 25.04.4
 # the pipeline, do not come last.
 SPREAD := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test setup-dev setup-web setup-aind setup-docs test-quick test-faults test-full setup-cluster test-cluster bench bench-full bench-gpu truth truth-full lint generate docs clean
+.PHONY: pictures help setup demo test setup-dev setup-web setup-aind setup-docs test-quick test-faults test-full setup-cluster test-cluster bench bench-full bench-gpu truth truth-full lint generate docs clean
 help:        ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' Makefile | column -t -l 2
 setup:       ## .venv with the pinned packages, Nextflow and compiled code (once)
@@ -57,5 +57,7 @@ generate: setup  ## default params, schema and parameter page from the models
 docs: setup-docs  ## the manual as a site: .docs/site/index.html
 	@NO_MKDOCS_2_WARNING=1 .docs/venv/bin/mkdocs build --clean --config-file docs/site/mkdocs.yml
 	@echo "docs: $(CURDIR)/.docs/site/index.html"
+pictures: setup setup-web  ## the pictures of the documentation, from the demo and ../shared (minutes; .pictures keeps what they are made from)
+	@$(PY) -m tests.pictures $(GROUPS)
 clean:       ## forget the demo's session and results
 	rm -rf .demo

@@ -1,0 +1,21 @@
+"""The pictures in docs/images, by the module of this folder that makes them."""
+
+from __future__ import annotations
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "house": ("house.svg",),
+    "editor": ("params_app.webp", "params_app_narrow.webp", "params_app_validate.webp"),
+    "report": (
+        "report.webp",
+        "report_comparison.webp",
+        "report_query.webp",
+        "report_recording.webp",
+        "report_table.webp",
+        "unit.webp",
+    ),
+    "events": ("report_sync.webp", "report_events.webp", "unit_events.webp"),
+    "sessions": ("sessions.webp",),
+}
+"""Group -> its files. `tests/pictures/<group>.py` has `make(studio)`, which saves each of them."""
+PICTURES = {name: group for group, names in GROUPS.items() for name in names}
+"""File -> its group."""
