@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from capsules.demo.spikeglx import NEUROPIXELS_CHANNELS, make_common_meta, make_imec_meta, write_bin
+
 RATE = 30000.0
 UV_PER_COUNT = 0.195
 
@@ -156,50 +158,20 @@ def _spikeglx_file(
     traces = counts(f"imec{probe}.{band}", segment, samples, channels)
     # SYNC, bit 6 of the digital word, changes every half second.
     sync = (np.arange(samples) // round(rate / 2) % 2 * 64).astype("int16")
-    np.hstack([traces, sync[:, None]]).tofile(f"{stem}.{band}.bin")
-    total = 384
-    first = 0 if band == "ap" else total
-    if probe == 0:
-        table = f"(0,{total})" + "".join(f"({channel} 0 0 500 250 1)" for channel in range(total))
-        part = {"imDatPrb_type": 0, "imDatPrb_pn": "NP1000", "imMaxInt": 512}
-        acquired = f"{total},{total},1"
-    else:
+    # Each band counts its own samples.
+    meta = make_imec_meta(band, probe, channels, rate)
+    meta |= make_common_meta(samples, rate, round(first_sample * rate / RATE)) | {"imDatPrb_sn": 1000 + probe}
+    if probe == 1:
         # Two channels on each of four shanks, then the rest on the first.
+        total = NEUROPIXELS_CHANNELS
         shanks = [channel // 2 if channel < channels else 0 for channel in range(total)]
         rows = [channel % 2 if channel < channels else channel for channel in range(total)]
         entries = zip(range(total), shanks, rows, strict=True)
         table = f"(2013,{total})" + "".join(f"({channel} {shank} 0 0 {row})" for channel, shank, row in entries)
-        part = {"imDatPrb_type": 2013, "imDatPrb_pn": "NP2013", "imMaxInt": 2048}
-        acquired = f"{total},0,1"
-    prefix = band.upper()
-    channel_map = "".join(f"({prefix}{index};{first + index}:{index})" for index in range(channels))
-    meta = {
-        "typeThis": "imec",
-        "fileName": f"{stem}.{band}.bin",
-        "imSampRate": f"{rate:g}",
-        "nSavedChans": channels + 1,
-        "snsApLfSy": f"{channels},0,1" if band == "ap" else f"0,{channels},1",
-        "snsSaveChanSubset": f"{first}:{first + channels - 1},{2 * total if probe == 0 else total}",
-        "fileSizeBytes": samples * (channels + 1) * 2,
-        "fileTimeSecs": f"{samples / rate:.6f}",
-        "fileCreateTime": "2026-01-15T10:30:00",
-        # Each band counts its own samples.
-        "firstSample": round(first_sample * rate / RATE),
-        "imAiRangeMax": 0.6,
-        "imAiRangeMin": -0.6,
-        "imDatPrb_sn": 1000 + probe,
-        "imDatPrb_slot": 2,
-        "imDatPrb_port": probe + 1,
-        "imDatPrb_dock": 1,
-        "acqApLfSy": acquired,
-        "appVersion": "20230101",
-        "gateMode": "Immediate",
-        "trigMode": "Immediate",
-        **part,
-        "~imroTbl": table,
-        "~snsChanMap": f"({total},{total if probe == 0 else 0},1){channel_map}(SY0;{2 * total}:{channels})",
-    }
-    Path(f"{stem}.{band}.meta").write_text("".join(f"{key}={value}\n" for key, value in meta.items()))
+        meta |= {"imDatPrb_type": 2013, "imDatPrb_pn": "NP2013", "imMaxInt": 2048, "acqApLfSy": f"{total},0,1"}
+        meta |= {"snsSaveChanSubset": f"0:{channels - 1},{total}", "~imroTbl": table}
+        meta["~snsChanMap"] = str(meta["~snsChanMap"]).replace(f"({total},{total},1)", f"({total},0,1)")
+    write_bin(f"{stem}.{band}", [traces, sync[:, None]], meta)
 
 
 def numpy_recording(name: str, durations_s: list[float], shanks: int = 1, dtype: str = "int16"):

@@ -13,10 +13,18 @@ from typing import Literal
 
 import numpy as np
 
+from capsules.demo.spikeglx import (
+    NI_RANGE_V,
+    Meta,
+    make_common_meta,
+    make_imec_meta,
+    make_nidq_meta,
+    make_sync_meta,
+    write_bin,
+)
+
 AP_GAIN_UV = 2.34375
-NI_RANGE_V = 5.0
 LF_DECIMATION = 12
-ACQUIRED = 384
 LATE_S = 5.0
 """How much later the second probe's recording starts."""
 GAP_S = 1.2
@@ -240,7 +248,7 @@ def write_spikeglx_session(folder: Path, spec: SessionSpec = SessionSpec(), run:
             traces, inside = make_traces(spec, stretches, probe, trains, rng)
             kept = [own | new for own, new in zip(kept, inside, strict=True)]
             sync = level_trace(stretches, probe, received) * 64
-            _write_bin(Path(f"{stem}.ap"), [traces, sync[:, None]], _imec_meta(spec, probe, slot, "ap", stretches))
+            write_bin(f"{stem}.ap", [traces, sync[:, None]], _imec_meta(spec, probe, slot, "ap", stretches))
             if spec.lf:
                 _write_lf(stem, spec, probe, slot, stretches, received)
         truth.spikes[probe.name] = {
@@ -263,7 +271,7 @@ def _write_lf(
     wave = np.rint(40 * np.sin(2 * np.pi * 10 * np.arange(count) / 2500)).astype(np.int16)
     sync = level_trace(slow, probe.slower(), received) * 64
     traces = np.repeat(wave[:, None], spec.channels, axis=1)
-    _write_bin(Path(f"{stem}.lf"), [traces, sync[:, None]], _imec_meta(spec, probe.slower(), slot, "lf", slow))
+    write_bin(f"{stem}.lf", [traces, sync[:, None]], _imec_meta(spec, probe.slower(), slot, "lf", slow))
 
 
 def _write_nidq(
@@ -283,77 +291,22 @@ def _write_nidq(
         photodiode = np.rint((3 * levels["photodiode"] + noise) / NI_RANGE_V * 32768).astype(np.int16)
         wheel = np.rint(16000 * np.sin(2 * np.pi * 0.5 * np.arange(len(word)) / nidq.rate_hz)).astype(np.int16)
         columns = [photodiode[:, None], wheel[:, None], np.asarray(word, dtype=np.int16)[:, None]]
-        meta = _nidq_meta(spec, nidq, stretches)
-        _write_bin(home / f"{run}_g0_t{trigger}.nidq", columns, meta)
+        meta = make_nidq_meta(2, 1, "0:3", nidq.header_hz) | _common_meta(spec, nidq, stretches)
+        write_bin(home / f"{run}_g0_t{trigger}.nidq", columns, meta)
         for name, pulses in lines.items():
             inside = [file_index(stretches, nidq.number(pulses[:, column]))[1] for column in (0, 1)]
             own = reference_s(nidq, pulses[inside[0] & inside[1]])
             truth.events[name] = np.concatenate([truth.events[name], own])
 
 
-def _write_bin(stem: Path, columns: list[np.ndarray], meta: dict[str, object]) -> None:
-    traces = np.hstack(columns)
-    traces.tofile(f"{stem}.bin")
-    meta = {"fileName": f"{stem}.bin", "fileSizeBytes": traces.nbytes, "nSavedChans": traces.shape[1], **meta}
-    Path(f"{stem}.meta").write_text("".join(f"{key}={value}\n" for key, value in meta.items()))
-
-
-def _common_meta(spec: SessionSpec, stream: Clocked, stretches: list[Stretch]) -> dict[str, object]:
+def _common_meta(spec: SessionSpec, stream: Clocked, stretches: list[Stretch]) -> Meta:
     count = sum(stretch.count for stretch in stretches)
-    return {
-        "fileTimeSecs": f"{count / stream.header_hz:.6f}",
-        "fileCreateTime": "2026-01-15T10:30:00",
-        "firstSample": stretches[0].number,
-        "syncSourceIdx": 1 if spec.coded else 2,
-        "syncSourcePeriod": f"{spec.period_s:g}",
-        "syncNiChan": LINES["sync"],
-        "syncNiChanType": 0,
-        "appVersion": "20230101",
-        "gateMode": "Immediate",
-        "trigMode": "Immediate",
-    }
+    sync = make_sync_meta(LINES["sync"], spec.period_s, source=1 if spec.coded else 2)
+    return make_common_meta(count, stream.header_hz, stretches[0].number) | sync
 
 
-def _imec_meta(spec: SessionSpec, probe: Clocked, slot: int, band: str, stretches: list[Stretch]) -> dict[str, object]:
-    channels, first, prefix = spec.channels, 0 if band == "ap" else ACQUIRED, band.upper()
-    imro = "".join(f"({channel} 0 0 500 250 1)" for channel in range(ACQUIRED))
-    channel_map = "".join(f"({prefix}{index};{first + index}:{index})" for index in range(channels))
-    return _common_meta(spec, probe, stretches) | {
-        "typeThis": "imec",
-        "imSampRate": f"{probe.header_hz:.9g}",
-        "snsApLfSy": f"{channels},0,1" if band == "ap" else f"0,{channels},1",
-        "snsSaveChanSubset": f"{first}:{first + channels - 1},{2 * ACQUIRED}",
-        "imAiRangeMax": 0.6,
-        "imAiRangeMin": -0.6,
-        "imMaxInt": 512,
-        "imDatPrb_type": 0,
-        "imDatPrb_pn": "NP1000",
-        "imDatPrb_sn": 18005116811 + slot,
-        "imDatPrb_slot": 2,
-        "imDatPrb_port": slot + 1,
-        "imDatPrb_dock": 1,
-        "acqApLfSy": f"{ACQUIRED},{ACQUIRED},1",
-        "~imroTbl": f"(0,{ACQUIRED}){imro}",
-        "~snsChanMap": f"({ACQUIRED},{ACQUIRED},1){channel_map}(SY0;{2 * ACQUIRED}:{channels})",
-    }
-
-
-def _nidq_meta(spec: SessionSpec, nidq: Clocked, stretches: list[Stretch]) -> dict[str, object]:
-    return _common_meta(spec, nidq, stretches) | {
-        "typeThis": "nidq",
-        "niSampRate": f"{nidq.header_hz:.9g}",
-        "snsMnMaXaDw": "0,0,2,1",
-        "acqMnMaXaDw": "0,0,2,1",
-        "snsSaveChanSubset": "0:2",
-        "niAiRangeMax": NI_RANGE_V,
-        "niAiRangeMin": -NI_RANGE_V,
-        "niMNGain": 1,
-        "niMAGain": 1,
-        "niXAChans1": "0:1",
-        "niXDChans1": "0:3",
-        "niXDBytes1": 1,
-        "~snsChanMap": "(0,0,1,2,1)(XA0;0:0)(XA1;1:1)(XD0;2:2)",
-    }
+def _imec_meta(spec: SessionSpec, probe: Clocked, slot: int, band: str, stretches: list[Stretch]) -> Meta:
+    return make_imec_meta(band, slot, spec.channels, probe.header_hz) | _common_meta(spec, probe, stretches)
 
 
 def write_openephys_session(folder: Path, spec: SessionSpec = SessionSpec()) -> Truth:

@@ -180,6 +180,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="where the session and its results are written [default: spikerelay_demo]",
     )
+    parser.add_argument("--no-run", action="store_true", help="write the session only, and sort nothing")
 
 
 def _setup(parser: argparse.ArgumentParser) -> None:
@@ -282,11 +283,11 @@ COMMANDS = {
     ),
     "demo": Command(
         "a run",
-        "sort a made-up two-probe session, and compare the units with the true ones",
-        "{} [FOLDER]",
+        "sort a made-up session with two probes and stimuli, and compare the units with the true ones",
+        "{} [FOLDER] [--no-run]",
         _demo,
         "demo",
-        examples=("spikerelay demo",),
+        examples=("spikerelay demo", "spikerelay demo --no-run"),
     ),
     "status": Command(
         "a run",

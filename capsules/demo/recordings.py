@@ -1,6 +1,7 @@
 """Recordings made for the demo and the tests, in the format of SpikeGLX, with their true spikes.
 
-White noise and stationary units make these easier to sort than real recordings.
+White noise and stationary units make these easier to sort than real recordings. With stimuli, an NI board and the SYNC
+of the probes are recorded too.
 """
 
 from __future__ import annotations
@@ -9,29 +10,50 @@ import json
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from capsules.demo.spikeglx import (
+    SYNC_BIT,
+    make_common_meta,
+    make_imec_meta,
+    make_nidq_meta,
+    make_sync_meta,
+    write_bin,
+    write_meta,
+)
+from capsules.demo.stimuli import NI_RATE_HZ, STIMULUS_LINE, SYNC_LINE, Stimuli, StreamClock
+
+RATE_HZ = 30000.0
 UV_PER_COUNT_AP = 2.34375
 """Neuropixels 1.0 at an AP gain of 500: 1.2 V over 1024 steps."""
 UV_PER_COUNT_LF = 4.6875
 LF_DECIMATION = 12
-NEUROPIXELS_CHANNELS = 384
 MAX_THREADS = 8
 
 
 @dataclass(frozen=True)
 class ProbeSpec:
-    """One simulated probe of a session."""
+    """One simulated probe of a session.
+
+    Its clock matters to sessions with stimuli: its first sample is `start_s` later than that of the NI board, and a
+    second of it lasts longer by `drift_ppm` parts per million.
+    """
 
     name: str = "imec0"
     channels: int = 32
     units: int = 10
     duration_s: float = 125.0
     seed: int = 7
+    start_s: float = 0.0
+    drift_ppm: float = 0.0
+
+    @property
+    def clock(self) -> StreamClock:
+        return StreamClock(RATE_HZ / (1 + self.drift_ppm / 1e6), self.start_s)
 
 
 RATES_AND_PLACES = {
@@ -49,11 +71,11 @@ TEMPLATES = {"unit_params": {"alpha": (200.0, 500.0), "spatial_decay": (20.0, 40
 NOISE_UV = 8.0
 
 
-def ground_truth(spec: ProbeSpec, probe: Any = None) -> tuple[Any, Any]:
+def ground_truth(spec: ProbeSpec, probe: Any = None, stimuli: Stimuli | None = None) -> tuple[Any, Any]:
     """A recording of known units on the first channels of a Neuropixels 1.0 probe, or on another probe.
 
     Amplitudes, rates and noise are those of a recording on which sorters find most units: peaks well above
-    8 uV of white noise, 3 to 15 spikes/s.
+    8 uV of white noise, 3 to 15 spikes/s. Some units respond to the stimuli, if there are any.
 
     Returns
     -------
@@ -64,7 +86,8 @@ def ground_truth(spec: ProbeSpec, probe: Any = None) -> tuple[Any, Any]:
 
     recording, sorting = generate_ground_truth_recording(
         durations=[spec.duration_s],
-        sampling_frequency=30000.0,
+        sampling_frequency=RATE_HZ,
+        sorting=stimuli and generate_responding(spec, stimuli),
         num_channels=spec.channels,
         num_units=spec.units,
         probe=probe or neuropixels_probe(spec.channels),
@@ -74,6 +97,24 @@ def ground_truth(spec: ProbeSpec, probe: Any = None) -> tuple[Any, Any]:
         **RATES_AND_PLACES,
     )
     return recording, sorting
+
+
+def generate_responding(spec: ProbeSpec, stimuli: Stimuli) -> Any:
+    """The units that the probe has without stimuli, of which some respond."""
+    from spikeinterface.core import NumpySorting, generate_sorting
+
+    parameters = RATES_AND_PLACES["generate_sorting_kwargs"]
+    sorting = generate_sorting(
+        num_units=spec.units,
+        sampling_frequency=RATE_HZ,
+        durations=[spec.duration_s],
+        seed=spec.seed,
+        **parameters,  # type: ignore[arg-type]
+    )
+    gap = round(parameters["refractory_period_ms"] / 1000 * RATE_HZ)
+    trains = [sorting.get_unit_spike_train(unit) for unit in sorting.unit_ids]
+    trains = stimuli.respond(trains, spec.clock, spec.duration_s, gap, spec.seed)
+    return NumpySorting.from_unit_dict([dict(zip(sorting.unit_ids, trains, strict=True))], RATE_HZ)
 
 
 def place_contacts(positions: list[tuple[float, float]], x_um: float) -> Any:
@@ -98,28 +139,40 @@ def truth_folders(folder: Path, probes: list[ProbeSpec]) -> dict[str, Path]:
     return {spec.name: folder.parent / f"{folder.name}_truth" / spec.name for spec in probes}
 
 
-def write_spikeglx(folder: Path, probes: list[ProbeSpec], run: str = "run") -> None:
-    """Write a SpikeGLX session: `.ap.bin`, `.lf.bin` and `.meta` for each probe, the true spikes next to it."""
+def write_spikeglx(folder: Path, probes: list[ProbeSpec], run: str = "run", stimuli: Stimuli | None = None) -> None:
+    """Write a SpikeGLX session: `.ap.bin`, `.lf.bin` and `.meta` for each probe, the true spikes next to it.
+
+    With stimuli, an NI board records them, and the synchronisation signal together with the probes. Otherwise there is
+    no NI board, and the SYNC of the probes is 0.
+    """
+    home = folder / f"{run}_g0"
     for slot, spec in enumerate(probes):
-        recording, sorting = ground_truth(spec)
-        probe_folder = folder / f"{run}_g0" / f"{run}_g0_{spec.name}"
+        recording, sorting = ground_truth(spec, stimuli=stimuli)
+        probe_folder = home / f"{run}_g0_{spec.name}"
         probe_folder.mkdir(parents=True)
         stem = probe_folder / f"{run}_g0_t0.{spec.name}"
         samples = recording.get_num_samples()
-        lf_samples = _write_bands(recording, stem, spec)
-        _write_meta(stem, "ap", spec, slot, samples, 30000)
-        _write_meta(stem, "lf", spec, slot, lf_samples, 30000 / LF_DECIMATION)
+        lf_samples = _write_bands(recording, stem, spec, has_sync=stimuli is not None)
+        sync = {} if stimuli is None else make_sync_meta(SYNC_LINE)
+        for band, count, rate_hz in (("ap", samples, RATE_HZ), ("lf", lf_samples, RATE_HZ / LF_DECIMATION)):
+            meta = make_imec_meta(band, slot, spec.channels, rate_hz) | make_common_meta(count, rate_hz) | sync
+            size = {"fileName": f"{stem}.{band}.bin", "fileSizeBytes": count * (spec.channels + 1) * 2}
+            write_meta(f"{stem}.{band}", meta | size)
         sorting.save(folder=truth_folders(folder, [spec])[spec.name], overwrite=True)
+    if stimuli is not None:
+        word = stimuli.make_word(max(spec.duration_s for spec in probes))
+        lines = f"{SYNC_LINE}:{STIMULUS_LINE}"
+        meta = make_nidq_meta(0, 1, lines, NI_RATE_HZ) | make_common_meta(len(word), NI_RATE_HZ)
+        write_bin(home / f"{run}_g0_t0.nidq", [word[:, None]], meta | make_sync_meta(SYNC_LINE))
 
 
-def _write_bands(recording: Any, stem: Path, spec: ProbeSpec, chunk_s: float = 3.0) -> int:
+def _write_bands(recording: Any, stem: Path, spec: ProbeSpec, has_sync: bool, chunk_s: float = 3.0) -> int:
     """Write both bands chunk by chunk; the LF band is a 10 Hz sine, different on every probe. Returns LF samples.
 
     Threads generate the chunks, of which each needs 0.6 GB at 384 channels: one core takes half as long as they last.
     """
     rate, samples = recording.sampling_frequency, recording.get_num_samples()
     chunk = int(chunk_s * rate) // LF_DECIMATION * LF_DECIMATION
-    sync = np.zeros((chunk, 1), dtype="int16")
 
     def make_counts(start: int) -> np.ndarray[Any, Any]:
         traces = recording.get_traces(start_frame=start, end_frame=min(start + chunk, samples))
@@ -134,60 +187,25 @@ def _write_bands(recording: Any, stem: Path, spec: ProbeSpec, chunk_s: float = 3
         ThreadPoolExecutor(min(MAX_THREADS, len(os.sched_getaffinity(0)))) as pool,
     ):
         for start, counts in zip(starts, pool.map(make_counts, starts), strict=True):
-            np.hstack([counts, sync[: len(counts)]]).tofile(ap)
+            sync = (spec.clock.sync_levels(start, len(counts)) * has_sync << SYNC_BIT)[:, None]
+            np.hstack([counts, sync]).tofile(ap)
             seconds = (start + np.arange(0, len(counts), LF_DECIMATION)) / rate
             sine = 200.0 * np.sin(2 * np.pi * 10.0 * seconds + spec.seed)
             lf_counts = np.round(sine / UV_PER_COUNT_LF).astype("int16")[:, None].repeat(spec.channels, axis=1)
-            np.hstack([lf_counts, sync[: len(lf_counts)]]).tofile(lf)
+            np.hstack([lf_counts, sync[::LF_DECIMATION]]).tofile(lf)
             lf_total += len(lf_counts)
     return lf_total
 
 
-def _write_meta(stem: Path, band: str, spec: ProbeSpec, slot: int, samples: int, rate: float) -> None:
-    first = 0 if band == "ap" else NEUROPIXELS_CHANNELS
-    counts = f"{spec.channels},0,1" if band == "ap" else f"0,{spec.channels},1"
-    imro = "".join(f"({channel} 0 0 500 250 1)" for channel in range(NEUROPIXELS_CHANNELS))
-    prefix = band.upper()
-    channel_map = "".join(f"({prefix}{index};{first + index}:{index})" for index in range(spec.channels))
-    meta = {
-        "typeThis": "imec",
-        "fileName": f"{stem}.{band}.bin",
-        "imSampRate": f"{rate:g}",
-        "nSavedChans": spec.channels + 1,
-        "snsApLfSy": counts,
-        "snsSaveChanSubset": f"{first}:{first + spec.channels - 1},{2 * NEUROPIXELS_CHANNELS}",
-        "fileSizeBytes": samples * (spec.channels + 1) * 2,
-        "fileTimeSecs": f"{samples / rate:.6f}",
-        "fileCreateTime": "2026-01-15T10:30:00",
-        "firstSample": 0,
-        "imAiRangeMax": 0.6,
-        "imAiRangeMin": -0.6,
-        "imMaxInt": 512,
-        "imDatPrb_type": 0,
-        "imDatPrb_pn": "NP1000",
-        "imDatPrb_sn": 18005116811 + slot,
-        "imDatPrb_slot": 2,
-        "imDatPrb_port": slot + 1,
-        "imDatPrb_dock": 1,
-        "acqApLfSy": f"{NEUROPIXELS_CHANNELS},{NEUROPIXELS_CHANNELS},1",
-        "appVersion": "20230101",
-        "gateMode": "Immediate",
-        "trigMode": "Immediate",
-        "~imroTbl": f"(0,{NEUROPIXELS_CHANNELS}){imro}",
-        "~snsChanMap": f"({NEUROPIXELS_CHANNELS},{NEUROPIXELS_CHANNELS},1){channel_map}"
-        f"(SY0;{2 * NEUROPIXELS_CHANNELS}:{spec.channels})",
-    }
-    Path(f"{stem}.{band}.meta").write_text("".join(f"{key}={value}\n" for key, value in meta.items()))
-
-
-def cached_spikeglx(folder: Path, probes: list[ProbeSpec]) -> Path:
+def cached_spikeglx(folder: Path, probes: list[ProbeSpec], stimuli: Stimuli | None = None) -> Path:
     """A session as `write_spikeglx` makes it, made once: a folder that is whole for the same probes is reused."""
     marker = folder.parent / f"{folder.name}.made.json"
-    made = [vars(spec) for spec in probes]
-    if not marker.exists() or json.loads(marker.read_text()) != made:
+    specified = {"probes": [asdict(spec) for spec in probes], "stimuli": stimuli and asdict(stimuli)}
+    made = json.dumps(specified)
+    if not marker.exists() or marker.read_text() != made:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(folder.parent / f"{folder.name}_truth", ignore_errors=True)
         marker.unlink(missing_ok=True)
-        write_spikeglx(folder, probes)
-        marker.write_text(json.dumps(made))
+        write_spikeglx(folder, probes, stimuli=stimuli)
+        marker.write_text(made)
     return folder

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from capsules.commands.demo import PROBES
+from capsules.commands.demo import PROBES, STIMULI
 from capsules.demo.score import score, table
 from tests.cluster.slurm import CPUS, wait_for
 from tests.data import cached_spikeglx, truth_folders
@@ -66,7 +66,7 @@ def test_the_two_probe_demo(slurm, tmp_path, capsys):
     """By the configuration as it stands, and started as a job itself, by the sample submission script."""
     data, results = ROOT / ".demo" / "session", tmp_path / "results"
     data.parent.mkdir(exist_ok=True)
-    cached_spikeglx(data, PROBES)
+    cached_spikeglx(data, PROBES, STIMULI)
     start = time.monotonic()
     submit = ["sbatch", "--parsable", "--wait", "--cpus-per-task=1", ROOT / "pipeline" / "submit_slurm.sh"]
     options = ["--n_jobs", "1", "--max_memory", "16 GB", "--max_cpus", str(CPUS), "--sorter", "spykingcircus2"]
@@ -80,7 +80,7 @@ def test_the_two_probe_demo(slurm, tmp_path, capsys):
     run = Finished(done.returncode, log, results)
     assert run.status["status"] == "ok", log
     jobs = [row for row in run.trace if row["process"] != "RESOLVE_PARAMS"]
-    assert len(jobs) == 1 + 2 * 5 + 2 + 1
+    assert len(jobs) == 1 + 2 * 5 + 3 + 1
     assert all(row["native_id"].isdigit() for row in jobs)
     scores = score(results, truth_folders(data, PROBES))
     with capsys.disabled():

@@ -16,6 +16,7 @@ from capsules.common.sync import spikeglx
 from capsules.common.sync.edges import Line, WordChanges, remove_short
 from capsules.common.sync.lines import LineSource, list_analog_lines, list_lines, read_line, read_lines
 from capsules.common.sync.spikeglx_meta import read_header
+from capsules.demo.spikeglx import make_nidq_meta, write_meta
 from capsules.job_dispatch.loaders import LINE_SOURCES
 from capsules.job_dispatch.loaders.line_sources import select_sources
 from capsules.job_dispatch.params import JobDispatchParams
@@ -34,21 +35,9 @@ def write_nidq(folder: Path, words: list[np.ndarray], **changes) -> Path:
     columns = np.column_stack([np.arange(len(words[0])) % 1000, *words]).astype("<u2")
     file = folder / "run_g0_t0.nidq.bin"
     columns.tofile(file)
-    meta = {
-        "typeThis": "nidq",
-        "niSampRate": 1000,
-        "firstSample": 500,
-        "snsMnMaXaDw": f"0,0,1,{len(words)}",
-        "acqMnMaXaDw": f"0,0,1,{len(words)}",
-        "nSavedChans": 1 + len(words),
-        "snsSaveChanSubset": "all",
-        "niAiRangeMax": 5,
-        "niXDChans1": "0:7",
-        "niXDBytes1": 1,
-        "fileSizeBytes": columns.nbytes,
-    } | changes
-    text = "".join(f"{key}={value}\n" for key, value in meta.items() if value is not None)
-    file.with_suffix(".meta").write_text(text)
+    meta = make_nidq_meta(1, len(words), "0:7", 1000.0)
+    meta |= {"firstSample": 500, "snsSaveChanSubset": "all", "fileSizeBytes": columns.nbytes} | changes
+    write_meta(file.with_suffix(""), {key: value for key, value in meta.items() if value is not None})
     return file
 
 
