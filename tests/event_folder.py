@@ -29,6 +29,7 @@ def write_events(folder: Path, lines: dict[str, tuple[str, Any, Any]], stream: s
                 "stream": stream,
                 "line": line,
                 "name": name,
+                "label": name or f"{stream}_{line}",
                 "file": file,
                 "rising": len(rising_s),
                 "falling": len(falling_s),

@@ -20,9 +20,6 @@ PROBES = [
     ProbeSpec("imec0", seed=7, start_s=0.0012, drift_ppm=-4.0),
     ProbeSpec("imec1", seed=8, start_s=0.0031, drift_ppm=20.0),
 ]
-    ProbeSpec("imec0", seed=7, start_s=0.0012, drift_ppm=-4.0),
-    ProbeSpec("imec1", seed=8, start_s=0.0031, drift_ppm=20.0),
-]
 STIMULI = Stimuli()
 SETTINGS = ['events.names={"XD%d": "stimulus"}' % STIMULUS_LINE, "visualization.events.line=stimulus"]
 

@@ -56,7 +56,7 @@ class ProbeSpec:
         return StreamClock(RATE_HZ / (1 + self.drift_ppm / 1e6), self.start_s)
 
 
-RATES_AND_PLACES = {
+RATES_AND_PLACES: dict[str, dict[str, Any]] = {
     "generate_sorting_kwargs": {"firing_rates": (3, 15), "refractory_period_ms": 3.0},
     "generate_unit_locations_kwargs": {
         "margin_um": 5.0,
@@ -109,7 +109,7 @@ def generate_responding(spec: ProbeSpec, stimuli: Stimuli) -> Any:
         sampling_frequency=RATE_HZ,
         durations=[spec.duration_s],
         seed=spec.seed,
-        **parameters,  # type: ignore[arg-type]
+        **parameters,
     )
     gap = round(parameters["refractory_period_ms"] / 1000 * RATE_HZ)
     trains = [sorting.get_unit_spike_train(unit) for unit in sorting.unit_ids]

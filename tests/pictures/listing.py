@@ -15,6 +15,13 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "events": ("report_sync.webp", "report_events.webp", "unit_events.webp"),
     "sessions": ("sessions.webp",),
+    "tutorial": (
+        "tutorial_report.webp",
+        "tutorial_responses.webp",
+        "tutorial_unit.webp",
+        "tutorial_raster.webp",
+        "tutorial_psth.webp",
+    ),
 }
 """Group -> its files. `tests/pictures/<group>.py` has `make(studio)`, which saves each of them."""
 PICTURES = {name: group for group, names in GROUPS.items() for name in names}

@@ -45,7 +45,7 @@ def test_the_defaults_for_each_probe_are_ours():
 
 def test_the_tutorial_is_the_notebook():
     """docs/tutorial.md: tests/unit/test_load_units.py runs the notebook."""
-    cells = json.loads((ROOT / "docs" / "first_look.ipynb").read_text())["cells"]
+    cells = json.loads((ROOT / "docs" / "tutorial.ipynb").read_text())["cells"]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     tutorial = [block.rstrip("\n") for block in blocks("tutorial.md", "python")]
     assert len(tutorial) > 4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import shutil
@@ -19,6 +18,8 @@ from capsules.load import load
 from capsules.results.hand_over import make_integer_keys
 from capsules.results.published import place
 from capsules.results.session_table import MOST_ROWS
+from tests.event_folder import write_events
+from tests.notebooks import run_notebook
 from tests.two_probes import IDS
 
 ROOT = Path(__file__).parents[2]
@@ -238,7 +239,7 @@ def test_hundreds_of_recordings_do_not_fill_the_screen(session):
     assert len(repr(session).splitlines()) == MOST_ROWS + 3
 
 
-def test_import_and_first_look_need_no_spikeinterface(session):
+def test_import_and_a_look_need_no_spikeinterface(session):
     lines = [
         "import sys, spikerelay",
         "heavy = {'numpy', 'pandas', 'spikeinterface', 'torch', 'pynapple'}",
@@ -251,47 +252,49 @@ def test_import_and_first_look_need_no_spikeinterface(session):
     subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=ROOT, check=True)
 
 
-def run_notebook(file, scope):
-    """Run the cells one after the other, as Jupyter does without its magics; a last expression is shown."""
-    shown = []
-    for cell in json.loads(file.read_text())["cells"]:
-        if cell["cell_type"] == "code":
-            tree = ast.parse("".join(cell["source"]))
-            last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
-            exec(compile(tree, file.name, "exec"), scope)
-            if last is not None:
-                value = eval(compile(ast.Expression(last.value), file.name, "eval"), scope)
-                shown.append(value._repr_html_() if hasattr(value, "_repr_html_") else repr(value))
-    return shown
-
-
 def test_the_notebook_runs(session, tmp_path, monkeypatch):
     import matplotlib
 
     matplotlib.use("agg")
-    (tmp_path / "results").symlink_to(session.folder)
+    (tmp_path / "spikerelay_demo").mkdir()
+    (tmp_path / "spikerelay_demo" / "results").symlink_to(session.folder)
+    rising_s = np.array([5.1, 5.9, 6.2, 6.9, 7.5, 9.0, 10.1])
+    written = write_events(tmp_path / "made", {"XD1": ("stimulus", rising_s, rising_s + 0.05)})
+    (session.folder / "events").mkdir()
+    shutil.move(written / "events", session.folder / "events" / "day")
     monkeypatch.chdir(tmp_path)
     scope = {}
-    shown = run_notebook(ROOT / "docs" / "first_look.ipynb", scope)
+    shown = run_notebook(ROOT / "docs" / "tutorial.ipynb", scope)
     assert "3 recordings, 6 sortings" in shown[0]
     assert "default_qc_reason" in shown[1]
-    id, unit = scope["id"], scope["unit"]
+    id = scope["id"]
     assert id.startswith(IDS[0])
-    rows = scope["axes"].collections
+    rows = scope["raster"].axes[0].collections
     shown_trains = [session.spike_trains[id][name] for name in scope["shown"]]
     for row, train in zip(rows, shown_trains, strict=True):
-        np.testing.assert_allclose(row.get_positions(), train[train < 15])
-    # Of the events at 5, 6, ... s, those whose window is in 5 to 7 s or in 8.2 to 10.2 s.
-    assert list(scope["events_s"]) == [6.0, 9.0]
-    train = session.spike_trains[id][unit]
-    counts = [((train >= event - 0.2) & (train < event + 0.4)).sum() for event in (6, 9)]
-    assert [len(row.get_positions()) for row in scope["top"].collections] == counts
-    assert scope["rates_hz"].sum() * 0.02 * 2 == pytest.approx(sum(counts))
+        np.testing.assert_allclose(row.get_positions(), train)
+    assert [line.get_xdata()[0] for line in scope["raster"].axes[0].lines] == list(rising_s)
+    # Those whose window, from 0.3 s before to 0.6 s after, is in 5 to 7 s or in 8.2 to 10.2 s.
+    assert list(scope["events_s"]) == [5.9, 6.2, 9.0]
+    rates = scope["rates"]
+    train = session.spike_trains[id][rates.index[0]]
+    assert rates["before_hz"].iloc[0] == pytest.approx(count_around(train, [5.9, 6.2, 9.0], -0.3, 0) / 0.9)
+    assert rates["after_hz"].iloc[0] == pytest.approx(count_around(train, [5.9, 6.2, 9.0], 0.02, 0.12) / 0.3)
+    chosen = scope["chosen"]
+    assert chosen == [rates["change_hz"].idxmax(), rates["change_hz"].idxmin()]
+    for unit, (top, bottom) in zip(chosen, scope["panels"].T, strict=True):
+        counts = [count_around(session.spike_trains[id][unit], [event], -0.3, 0.6) for event in (5.9, 6.2, 9.0)]
+        assert [len(row.get_positions()) for row in top.collections] == counts
+        assert bottom.patches[0].get_data().values.sum() * 0.01 * 3 == pytest.approx(sum(counts))
     scope["plt"].close("all")
 
 
+def count_around(train_s, events_s, start_s, stop_s):
+    return sum(int(((train_s >= event + start_s) & (train_s < event + stop_s)).sum()) for event in events_s)
+
+
 def test_the_notebook_is_clean():
-    notebook = json.loads((ROOT / "docs" / "first_look.ipynb").read_text())
+    notebook = json.loads((ROOT / "docs" / "tutorial.ipynb").read_text())
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
     assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
