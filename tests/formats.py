@@ -174,15 +174,15 @@ def _spikeglx_file(
     write_bin(f"{stem}.{band}", [traces, sync[:, None]], meta)
 
 
-def numpy_recording(name: str, durations_s: list[float], shanks: int = 1, dtype: str = "int16"):
+def numpy_recording(name: str, durations_s: list[float], shanks: int = 1, dtype: str = "int16", rate: float = RATE):
     """A recording of the known counts with 8 channels on a probe of so many shanks."""
     from probeinterface import Probe as ProbeModel
     from spikeinterface.core import NumpyRecording
 
     traces = [
-        counts(name, index, round(duration * RATE), 8).astype(dtype) for index, duration in enumerate(durations_s)
+        counts(name, index, round(duration * rate), 8).astype(dtype) for index, duration in enumerate(durations_s)
     ]
-    recording = NumpyRecording(traces, RATE)
+    recording = NumpyRecording(traces, rate)
     shank_of = np.arange(8) * shanks // 8
     positions = np.column_stack([250.0 * shank_of, 20.0 * np.arange(8)])
     probe = ProbeModel(ndim=2, si_units="um")
@@ -247,21 +247,59 @@ def write_nwb(file: Path, series: dict[str, int], backend: str, duration_s: floa
     configure_and_write_nwbfile(nwbfile, nwbfile_path=file, backend=backend)
 
 
-def write_aind(folder: Path, compressor: Any = None) -> None:
-    """An AIND session: AP and LFP of two probes and an NI-DAQ stream, compressed to zarr.
+AIND_PROBES = [Probe("ProbeA", tuple(range(8))), FOUR_SHANKS]
+AIND_DURATIONS_S = [2.0, 1.0]
+AIND_DATE = "15 Jan 2026 10:30:00"
 
-    The Open Ephys folder next to them has settings, sample numbers and events; its traces are clipped.
+
+def make_wavpack() -> Any:
+    """The compressor of AIND's sessions, with their level; the test is skipped where it is not installed."""
+    import numcodecs
+    import pytest
+
+    try:
+        return numcodecs.get_codec({"id": "wavpack", "level": 3})
+    except ValueError:
+        pytest.skip("WavPack is not installed: make setup-aind (as root, on Debian)")
+
+
+def write_aind(folder: Path, compressor: Any = None) -> None:
+    """An AIND session: AP of two probes, LFP of one and an NI-DAQ stream, of two recordings."""
+    streams = {
+        "Neuropix-PXI-100.ProbeA-AP": numpy_recording("ProbeA-AP", AIND_DURATIONS_S),
+        "Neuropix-PXI-100.ProbeA-LFP": numpy_recording("ProbeA-LFP", AIND_DURATIONS_S, rate=RATE / 12),
+        "Neuropix-PXI-100.ProbeB-AP": numpy_recording("ProbeB-AP", AIND_DURATIONS_S, 4),
+        "NI-DAQmx-102.NI-DAQmx": numpy_recording("NI-DAQmx", AIND_DURATIONS_S),
+    }
+    write_aind_session(folder, streams, AIND_PROBES, compressor)
+
+
+def write_aind_session(folder: Path, streams: dict[str, Any], probes: list[Probe], compressor: Any = None) -> None:
+    """AIND's layout: a zarr of each stream, and the Open Ephys folder with the same recordings, whose traces are cut.
+
+    Parameters
+    ----------
+    folder : Path
+        The session's.
+    streams : dict
+        Open Ephys stream -> its recording.
+    probes : list of Probe
+        Those of the settings file.
+    compressor : numcodecs codec, optional
+        zarr's default where it is absent.
     """
     compressed, clipped = folder / "ecephys" / "ecephys_compressed", folder / "ecephys" / "ecephys_clipped"
-    write_openephys(clipped, [PROBE_A, FOUR_SHANKS], [2.0, 1.0])
+    longest = next(iter(streams.values()))
+    durations_s = [longest.get_duration(segment_index=index) for index in range(longest.get_num_segments())]
+    write_openephys(clipped, probes, durations_s)
     for traces in clipped.rglob("continuous.dat"):
         traces.write_bytes(traces.read_bytes()[:800])
+    for settings in clipped.rglob("settings*.xml"):
+        settings.write_text(settings.read_text().replace("</INFO>", f"<DATE>{AIND_DATE}</DATE></INFO>"))
     more = {} if compressor is None else {"compressor": compressor}
-    for stream, shanks in (("ProbeA-AP", 1), ("ProbeA-LFP", 1), ("ProbeB-AP", 4)):
-        name = f"experiment1_Record Node 101#Neuropix-PXI-100.{stream}.zarr"
-        numpy_recording(stream, [2.0, 1.0], shanks).save(folder=compressed / name, format="zarr", **more)
-    daq = "experiment1_Record Node 101#NI-DAQmx-102.NI-DAQmx.zarr"
-    numpy_recording("NI-DAQmx", [2.0, 1.0]).save(folder=compressed / daq, format="zarr")
+    for name, recording in streams.items():
+        store = compressed / f"experiment1_Record Node 101#{name}.zarr"
+        recording.save(folder=store, format="zarr", progress_bar=False, **more)
 
 
 def write_neuroscope(folder: Path, duration_s: float = 2.0) -> None:

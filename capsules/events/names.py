@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from capsules.common.errors import nearest
+from capsules.common.sync.line_names import LineId, find_lines, short_streams, spell_lines, suggest_line
 from capsules.common.sync.lines import LineSource
 
 V = TypeVar("V")
-LineId = tuple[str, str]
-"""Stream and line."""
-
-
-def short_streams(streams: Iterable[str]) -> dict[str, str]:
-    """Stream -> its name without record node, processor and band, where that is still unique among the streams."""
-    short = {stream: shorten_stream(stream) for stream in streams}
-    counts = list(short.values())
-    return {stream: name if counts.count(name) == 1 else stream for stream, name in short.items()}
-
-
-def shorten_stream(stream: str) -> str:
-    """`Record Node 101#NI-DAQmx-102.PXI-6133` is `PXI-6133`, `imec0.ap` is `imec0`."""
-    name = stream.rsplit("#", 1)[-1].removesuffix(".ap").removesuffix("-AP")
-    return name.partition(".")[2] or name
 
 
 def clean(name: str) -> str:
@@ -49,18 +34,16 @@ def match_lines(
         Receives a line for each key that names no line, or several.
     """
     chosen: dict[LineId, V] = {}
-    known = [line for _, line in lines]
     for key, value in settings.items():
-        stream, colon, line = key.rpartition(":")
-        own = [id for id in lines if id[1] == line and (not colon or stream in (id[0], shorten_stream(id[0])))]
+        own = find_lines(key, lines)
         if len(own) == 1:
             chosen[own[0]] = value
         elif own:
-            choices = ", ".join(f"{shorten_stream(own_stream)}:{line}" for own_stream, _ in own)
+            choices = ", ".join(spell_lines(own))
             warn(f"{parameter}.{key}: several streams have this line; not used. Write one of {choices}")
         else:
-            listed = ", ".join(dict.fromkeys(known)) or "none"
-            warn(f"{parameter}.{key}: no such line{nearest(line, known)}; not used. The lines: {listed}")
+            listed = ", ".join(dict.fromkeys(line for _, line in lines)) or "none"
+            warn(f"{parameter}.{key}: no such line{suggest_line(key, lines)}; not used. The lines: {listed}")
     return chosen
 
 

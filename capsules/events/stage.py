@@ -12,9 +12,10 @@ from capsules.common.files import write_json
 from capsules.common.recordings.job import Job
 from capsules.common.sync.edges import Line, remove_short
 from capsules.common.sync.event_files import DIGITS, write_events
+from capsules.common.sync.line_names import LineId, short_streams
 from capsules.common.sync.lines import LineSource, list_analog_lines, list_lines, read_lines
 from capsules.common.tasks.task import Task
-from capsules.events.names import LineId, clean, label_lines, match_lines, short_streams
+from capsules.events.names import clean, label_lines, match_lines
 from capsules.events.params import EventsParams
 
 EventsTask = Task[EventsParams]

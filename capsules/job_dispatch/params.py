@@ -110,7 +110,7 @@ class Sync(Section):
     )
     lines: dict[str, str] = param(
         {},
-        'Line with the sync pulses by stream, e.g. `{"nidq": "XD3"}` or `{"nidq": "XA0"}`. A stream that is not '
+        'Line with the sync pulses by stream, e.g. `{"nidq": "XD3"}` or `{"imec0": "imec0:SY6"}`. A stream that is not '
         "listed uses the line that its header names; Open Ephys names none, and the line whose pulses match is used. "
         "`spikerelay sync` lists the lines.",
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from capsules.common.errors import is_text, nearest
 from capsules.common.recordings.job import Job
 from capsules.common.sync.alignment import Alignment, Status
+from capsules.common.sync.line_names import match_stream
 from capsules.common.sync.lines import LineSource
 from capsules.common.sync.pulses import Pulses, describe_noise
 from capsules.common.sync.synchronise import align_streams
@@ -57,7 +58,7 @@ def synchronise(session: Path, recorded: list[Recorded], task: Task[JobDispatchP
             if alignment.status not in ("aligned", "reference"):
                 task.warn(f"{jobs[0].block}: {describe_unaligned(alignment)}")
     for name in dict.fromkeys((*settings.lines, *settings.offsets_s)):
-        if known and name not in known:
+        if known and match_stream(name, known) is None:
             task.warn(f"job_dispatch.sync: {session.name} has no stream {name}{nearest(name, sorted(known))}")
 
 
@@ -115,6 +116,7 @@ def align_recording(jobs: list[Job], sources: list[LineSource], data: Path, sett
     is_one_clock = all(job.reader.name == "nwb" for job in jobs) and not (settings.lines or settings.pulses_file)
     if len(streams) < 2 or is_one_clock:
         return {}
+    settings = complete_names(settings, [stream.name for stream in streams])
     lines: dict[str, list[str]] = {}
     for stream in streams:
         try:
@@ -135,6 +137,20 @@ def align_recording(jobs: list[Job], sources: list[LineSource], data: Path, sett
             return attempts[-1]
     # Nothing matches: the first reference would have been the right one.
     return attempts[0]
+
+
+def complete_names(settings: Sync, streams: list[str]) -> Sync:
+    """The settings with the full names of streams, and with the lines' own names: `nidq:XD3` is `XD3` of `nidq`."""
+    lines = {}
+    for key, line in settings.lines.items():
+        stream, own = match_stream(key, streams) or key, line
+        prefix, colon, rest = line.rpartition(":")
+        if colon and match_stream(prefix, streams) == stream:
+            own = rest
+        lines[stream] = own
+    offsets_s = {match_stream(key, streams) or key: offset_s for key, offset_s in settings.offsets_s.items()}
+    reference = settings.reference and (match_stream(settings.reference, streams) or settings.reference)
+    return settings.model_copy(update={"lines": lines, "offsets_s": offsets_s, "reference": reference})
 
 
 def _list_references(streams: list[SyncStream], asked: str | None) -> tuple[list[SyncStream], str | None]:

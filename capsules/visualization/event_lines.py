@@ -14,6 +14,7 @@ import numpy.typing as npt
 from capsules.common.errors import nearest
 from capsules.common.recordings.clock import Clock
 from capsules.common.sync.event_files import read_events
+from capsules.common.sync.line_names import find_lines, spell_lines
 from capsules.visualization.spike_statistics import compress
 from capsules.visualization.unit_data import pack
 
@@ -75,17 +76,19 @@ def _read_line(folder: Path, entry: dict[str, Any]) -> EventLine:
 def choose_line(lines: Sequence[EventLine], asked: str) -> EventLine | str:
     """The line that `visualization.events.line` names, or the reason why there is none.
 
-    A line is named by its name, by the stream's own name of it, or by its file, which is needed where two streams have
-    lines of one name.
+    A line is named by its name, by the stream's own name of it, both with or without the stream, or by its file.
     """
-    chosen = [line for line in lines if asked == line.id] or [line for line in lines if asked in (line.name, line.line)]
+    chosen = [line for line in lines if asked == line.id] or [
+        line for line in lines if find_lines(asked, [(line.stream, line.name), (line.stream, line.line)])
+    ]
     if len(chosen) == 1:
         return chosen[0]
     if chosen:
-        ids = ", ".join(line.id for line in chosen)
-        return f"{asked!r} is a line of several streams: write one of {ids}"
+        choices = ", ".join(spell_lines((line.stream, line.line) for line in chosen))
+        return f"{asked!r} is a line of several streams: write one of {choices}"
     known = [line.name for line in lines]
-    others = sorted({text for line in lines for text in (line.line, line.id)} - set(known))
+    spelled = spell_lines((line.stream, line.line) for line in lines)
+    others = sorted({*(text for line in lines for text in (line.line, line.id)), *spelled} - set(known))
     hint = nearest(asked, [*known, *others])
     return f"no line {asked!r}{hint}; lines: {list_names(known)}"
 

@@ -147,9 +147,10 @@ class Events(Section):
     line: str | None = param(
         None,
         "Line whose events the raster and the peri-stimulus time histogram (PSTH) of each unit are aligned to: its "
-        "name (`events.names`), the stream's own name of it (`XD0`), or its file in `events/` without `.csv`, which is "
-        "needed when two streams have lines of one name. Set it to the line of your stimulus; the report lists all "
-        "lines. The default, null, draws neither, because the pipeline cannot know which line is the stimulus.",
+        "name (`events.names`) or the stream's own name of it (`XD0`), with the stream before it when two streams have "
+        "lines of one name (`nidq:XD0`); or its file in `events/` without `.csv`. Set it to the line of your stimulus; "
+        "the report lists all lines. The default, null, draws neither, because the pipeline cannot know which line is "
+        "the stimulus.",
         min_length=1,
         max_length=200,
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from copy import deepcopy
 
-import numcodecs
 import pandas as pd
 import pytest
+from spikeinterface.preprocessing import decimate
 
 from capsules.demo.score import compare
+from tests import formats
 from tests.aind_params import VERSION_1_3
 from tests.data import ProbeSpec, as_counts, ground_truth
 from tests.pipeline.nextflow_runs import Pipeline
@@ -18,15 +19,16 @@ ID = "experiment1_Record-Node-101-Neuropix-PXI-100.ProbeA-AP_recording1"
 
 
 def write_session(folder, spec):
-    """The traces as zarr, by WavPack where it is installed; returns the true spikes."""
+    """AP, LFP and NI-DAQ as AIND stores them, compressed by WavPack; returns the true spikes."""
     recording, truth = ground_truth(spec)
-    try:
-        compressor = numcodecs.get_codec({"id": "wavpack", "level": 2})
-    except ValueError:
-        compressor = None
-    name = "experiment1_Record Node 101#Neuropix-PXI-100.ProbeA-AP.zarr"
-    more = {} if compressor is None else {"compressor": compressor}
-    as_counts(recording).save(folder=folder / "ecephys" / "ecephys_compressed" / name, format="zarr", **more)
+    traces = as_counts(recording)
+    streams = {
+        "Neuropix-PXI-100.ProbeA-AP": traces,
+        "Neuropix-PXI-100.ProbeA-LFP": decimate(traces, 12),
+        "NI-DAQmx-102.NI-DAQmx": formats.numpy_recording("NI-DAQmx", [spec.duration_s]),
+    }
+    probe = formats.Probe("ProbeA", tuple(range(spec.channels)))
+    formats.write_aind_session(folder, streams, [probe], formats.make_wavpack())
     return truth
 
 
@@ -44,6 +46,9 @@ def test_an_aind_session_with_its_imported_params(tmp_path, spikerelay):
     assert {id: entry["status"] for id, entry in run.status["recordings"].items()} == {ID: "ok"}
     import spikeinterface as si
 
+    # 5 s after the start of the acquisition, by the sample numbers of the Open Ephys folder.
+    clock = json.loads((run.results / "curated" / ID / "clock.json").read_text())
+    assert clock["starts_s"] == [pytest.approx(5.0)]
     units = si.load(run.results / "curated" / ID)
     assert min(compare(ID, truth, units).accuracies) >= 0.8
     assert {"default_qc", "bombcell_label"} <= set(units.get_property_keys())

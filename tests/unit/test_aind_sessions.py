@@ -31,19 +31,11 @@ def session(tmp_path_factory):
     return folder
 
 
-def make_wavpack():
-    import numcodecs
-
-    try:
-        return numcodecs.get_codec({"id": "wavpack", "level": 2})
-    except ValueError:
-        pytest.skip("WavPack is not installed: make setup-aind")
-
-
 def test_a_wavpack_session_is_read_to_the_last_bit(tmp_path):
-    formats.write_aind(tmp_path / "data", make_wavpack())
+    formats.write_aind(tmp_path / "data", formats.make_wavpack())
     store = tmp_path / "data/ecephys/ecephys_compressed/experiment1_Record Node 101#Neuropix-PXI-100.ProbeA-AP.zarr"
-    assert json.loads((store / "traces_seg0/.zarray").read_text())["compressor"]["id"] == "wavpack"
+    compressor = json.loads((store / "traces_seg0/.zarray").read_text())["compressor"]
+    assert (compressor["id"], compressor["level"]) == ("wavpack", 3)
     jobs = dispatch(tmp_path / "data", tmp_path / "out")
     assert [job.failure for job in jobs.values()] == [None] * len(jobs)
     for segment, duration_s in enumerate((2.0, 1.0)):
@@ -51,7 +43,12 @@ def test_a_wavpack_session_is_read_to_the_last_bit(tmp_path):
         expected = formats.counts("ProbeA-AP", segment, round(duration_s * formats.RATE), 8)
         np.testing.assert_array_equal(load_recording(job, tmp_path / "data").get_traces(), expected)
     (lfp,) = load_lfp_segments(jobs[f"{PROBE_A}_recording2"], tmp_path / "data")
-    np.testing.assert_array_equal(lfp.get_traces(), formats.counts("ProbeA-LFP", 1, round(formats.RATE), 8))
+    np.testing.assert_array_equal(lfp.get_traces(), formats.counts("ProbeA-LFP", 1, round(formats.RATE / 12), 8))
+    # Times and the session's start come from the Open Ephys folder, whose traces are cut.
+    assert {job.session_start_time for job in jobs.values()} == {"2026-01-15T10:30:00"}
+    assert jobs[f"{PROBE_A}_recording2"].clock.starts_s == pytest.approx([105.0])
+    assert jobs[f"{PROBE_A}_recording2"].lfp_clock.starts_s == pytest.approx([105.0])
+    assert {warning for job in jobs.values() for warning in job.warnings if "spike" not in warning} == set()
 
 
 def test_sample_numbers_and_settings_come_from_the_clipped_folder(session, tmp_path):
@@ -100,3 +97,15 @@ def test_a_missing_codec_is_named_with_what_to_install(codec, is_clone, advice, 
     assert "UnknownCodecError" in broken.failure
     assert broken.failure.endswith(advice)
     assert all(job.failure is None for id, job in jobs.items() if id != broken.id)
+
+
+def test_a_session_without_its_open_ephys_folder_is_warned_of(tmp_path):
+    formats.write_aind(tmp_path / "data")
+    node = tmp_path / "data/ecephys/ecephys_clipped/Record Node 101"
+    (node / "experiment1").rename(tmp_path / "moved")
+    lacking = "ecephys/ecephys_clipped has no Record Node 101/experiment1: times are counted from 0"
+    assert all(lacking in " ".join(job.warnings) for job in dispatch(tmp_path / "data", tmp_path / "out").values())
+    node.parent.rename(tmp_path / "clipped")
+    jobs = dispatch(tmp_path / "data", tmp_path / "none")
+    assert {job.session_start_time for job in jobs.values()} == {None}
+    assert all(lacking in " ".join(job.warnings) for job in jobs.values())

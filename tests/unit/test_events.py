@@ -14,10 +14,11 @@ from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.job import Job
 from capsules.common.sync.alignment import Alignment
 from capsules.common.sync.event_files import pulses_of, read_events
+from capsules.common.sync.line_names import short_streams
 from capsules.common.tasks import perform as performing
 from capsules.common.tasks.task import Task
 from capsules.events import stage as events_stage
-from capsules.events.names import label_lines, match_lines, short_streams
+from capsules.events.names import label_lines, match_lines
 from capsules.events.params import EventsParams
 from capsules.job_dispatch.jobs import jobs_of_stream
 from capsules.job_dispatch.loaders import LINE_SOURCES
@@ -240,6 +241,15 @@ def test_labels_and_short_names():
     warnings: list[str] = []
     assert match_lines({"imec0.ap:SY6": 1, "imec0:SY6": 2}, "p", dict.fromkeys(ids), warnings.append) == {ids[1]: 2}
     assert warnings == []
+    # A point for the colon, and a line of two record nodes whose short names are equal.
+    match_lines({"nidq.XD0": 1}, "p", dict.fromkeys(ids), warnings.append)
+    nodes = [("Record Node 1#Box-100.P", "TTL1"), ("Record Node 2#Box-100.P", "TTL1"), ("x", "a:b")]
+    assert match_lines({"P:TTL1": 1, "a:b": 2}, "p", dict.fromkeys(nodes), warnings.append) == {("x", "a:b"): 2}
+    assert warnings == [
+        "p.nidq.XD0: no such line; did you mean 'nidq:XD0'?; not used. The lines: XD0, SY6",
+        "p.P:TTL1: several streams have this line; not used. "
+        "Write one of Record Node 1#Box-100.P:TTL1, Record Node 2#Box-100.P:TTL1",
+    ]
 
 
 def test_load_has_the_events_of_each_block(session, results, tmp_path):

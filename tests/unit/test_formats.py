@@ -378,11 +378,11 @@ def test_a_missing_package_is_named_with_where_to_put_it(folders, tmp_path, monk
     import spikeinterface.extractors.extractor_classes as classes
 
     def needs_a_package(**kwargs):
-        raise ModuleNotFoundError("No module named 'mtscomp'", name="mtscomp")
+        raise ModuleNotFoundError("No module named 'sonpy'", name="sonpy")
 
     monkeypatch.setitem(classes.recording_extractor_full_dict, "ibl", needs_a_package)
     (job,), _ = run(folders / "own", tmp_path, input="spikeinterface", spikeinterface_info={"reader_type": "ibl"})
-    assert "No module named 'mtscomp'" in job.failure
+    assert "No module named 'sonpy'" in job.failure
     assert "EXTRA_INSTALLS" in job.failure
 
 

@@ -115,11 +115,13 @@ def test_lines_are_read_and_named(tmp_path):
     assert lines[0].times_s("rising").tolist() == [1.0, 3.0] and lines[0].times_s("falling").tolist() == [1.5, 3.5]
     assert lines[0].durations_s[:3] == pytest.approx([0.5, 1.5, 0.5]) and np.isnan(lines[0].durations_s[3])
     assert lines[1].name == "XD1" and len(lines[1].edges_s) == 0
-    for asked in ("stimulus", "XD0", "nidq_stimulus"):
+    for asked in ("stimulus", "XD0", "nidq_stimulus", "nidq:XD0", "nidq:stimulus"):
         assert choose_line(lines, asked) is lines[0]
     assert choose_line(lines, "stimulos") == "no line 'stimulos'; did you mean 'stimulus'?; lines: stimulus, XD1, lick"
     twice = [*lines, *read_event_lines(write_events(tmp_path / "b", {"XD0": ("", [1.0], [])}, "obx"))]
-    assert choose_line(twice, "XD0") == "'XD0' is a line of several streams: write one of nidq_stimulus, obx_XD0"
+    assert choose_line(twice, "XD0") == "'XD0' is a line of several streams: write one of nidq:XD0, obx:XD0"
+    assert choose_line(twice, "obx:XD0") is twice[3]
+    assert "did you mean 'nidq:XD5'?" in choose_line(lines, "nidq.XD5")
     assert read_event_lines(tmp_path / "none") == []
 
 

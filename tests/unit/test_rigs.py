@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import mtscomp
 import numpy as np
 import pytest
 from spikeinterface.extractors.extractor_classes import recording_extractor_full_dict
@@ -110,7 +111,6 @@ def test_a_probe_file_gives_the_positions(tmp_path):
 
 
 def test_an_ibl_cbin_file_is_read(tmp_path):
-    mtscomp = pytest.importorskip("mtscomp", reason="mtscomp is not installed: EXTRA_INSTALLS")
     data = tmp_path / "data"
     file = write_stream(data, PARTS["NP1000"])
     names = str(file), str(file.with_suffix(".cbin")), str(file.with_suffix(".ch"))

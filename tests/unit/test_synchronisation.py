@@ -126,7 +126,7 @@ def test_one_stream_has_nothing_to_align(tmp_path):
 def test_the_reference_and_lines_of_the_user(tmp_path):
     session = spec()
     write_spikeglx_session(tmp_path / "data", session)
-    jobs, _ = dispatch(tmp_path / "data", tmp_path / "a", sync={"reference": "imec1.ap"})
+    jobs, _ = dispatch(tmp_path / "data", tmp_path / "a", sync={"reference": "imec1", "lines": {"imec0": "imec0:SY6"}})
     assert [job.alignment.status for job in jobs] == ["aligned", "reference"]
     assert [source.alignment.status for source in jobs[0].event_sources] == ["aligned", "reference", "aligned"]
     jobs, task = dispatch(tmp_path / "data", tmp_path / "b", sync={"reference": "nidc"})

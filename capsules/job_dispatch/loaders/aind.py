@@ -36,7 +36,7 @@ def list_streams(data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
                 yield LeftOutStream(dataset, name, reason)
                 continue
             lf = companion(full_name, list(paths))
-            clipped = _read_clipped(folder.parent / AIND_CLIPPED, dataset, name, lf)
+            clipped = _read_clipped(folder.parent / AIND_CLIPPED, dataset, name, lf, data)
             files = [path, *([paths[lf]] if lf else []), *clipped.pop("files")]
             yield open_stream(
                 dataset,
@@ -50,7 +50,13 @@ def list_streams(data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
             )
 
 
-def _read_clipped(folder: Path, dataset: str, name: str, lf: str | None) -> dict[str, Any]:
+NO_EXPERIMENT = (
+    "{folder} has no {experiment}: times are counted from 0, and TTL events are missing; copy the session's "
+    "ecephys_clipped folder as well"
+)
+
+
+def _read_clipped(folder: Path, dataset: str, name: str, lf: str | None, data: Path) -> dict[str, Any]:
     """What the Open Ephys folder, whose traces alone are clipped, adds to a stream: start time and sample numbers."""
     # <record node>#<processor and stream>, in the folder of that node.
     node_name, _, stream = name.rpartition("#")
@@ -58,7 +64,10 @@ def _read_clipped(folder: Path, dataset: str, name: str, lf: str | None) -> dict
     recordings = openephys.list_recordings(node / dataset)
     numbers = openephys.sample_number_files(recordings, stream)
     lf_numbers = openephys.sample_number_files(recordings, lf.rpartition("#")[2]) if lf else []
+    experiment = (node / dataset).relative_to(folder)
+    lacking = NO_EXPERIMENT.format(folder=relative(folder, data), experiment=experiment)
     return {
+        "warnings": [] if recordings else [lacking],
         "start_time": openephys.start_time(node, node / dataset),
         "sample_numbers": numbers,
         "lfp_sample_numbers": lf_numbers,
