@@ -1,9 +1,12 @@
-"""The tutorial: the report and a unit of the demo, and the figures of the notebook, run on its results."""
+"""The tutorial: the report and a unit of the demo, and the figures of the notebook, run on its results.
+
+What the cells of the notebook show is written to its file too.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import io
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 from capsules.generate import ROOT
-from tests.notebooks import run_notebook
+from tests.notebooks import execute_notebook
 from tests.pictures.studio import Studio
 
 FIGURES = {"raster": "tutorial_raster.webp", "psth": "tutorial_psth.webp"}
@@ -48,15 +51,11 @@ def run_demo(cache: Path) -> Path:
 
 
 def run_on(demo: Path) -> dict[str, Any]:
-    """Run the notebook next to the demo's folder, and return its variables."""
+    """Execute the notebook next to the demo's folder, and return its variables."""
     import matplotlib
 
     matplotlib.use("agg")
     scope: dict[str, Any] = {}
-    before = Path.cwd()
-    os.chdir(demo.parent)
-    try:
-        run_notebook(ROOT / "docs" / "tutorial.ipynb", scope)
-    finally:
-        os.chdir(before)
+    with contextlib.chdir(demo.parent):
+        execute_notebook(ROOT / "docs" / "tutorial.ipynb", scope, demo.parent)
     return scope

@@ -293,8 +293,17 @@ def count_around(train_s, events_s, start_s, stop_s):
     return sum(int(((train_s >= event + start_s) & (train_s < event + stop_s)).sum()) for event in events_s)
 
 
-def test_the_notebook_is_clean():
-    notebook = json.loads((ROOT / "docs" / "tutorial.ipynb").read_text())
+def test_the_notebook_has_what_its_cells_show():
+    """`make pictures GROUPS=tutorial` writes it."""
+    text = (ROOT / "docs" / "tutorial.ipynb").read_text()
+    assert len(text) < 200_000
+    notebook = json.loads(text)
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    for cell in code:
+        source = "".join(cell["source"])
+        kinds = {kind for output in cell["outputs"] for kind in output["data"]}
+        assert ("image/png" in kinds) == ("plt.subplots" in source)
+    # The folder of whoever made it is not in it.
+    assert code[0]["outputs"][0]["data"]["text/plain"][0].startswith("SpikeRelay results in spikerelay_demo/results")
     assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
