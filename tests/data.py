@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from capsules.demo import recordings
+from capsules.demo import recordings, spikeglx
 from capsules.demo.recordings import (
     NOISE_UV,
     RATES_AND_PLACES,
@@ -147,7 +147,7 @@ def as_counts(recording, gain_uv: float = 0.195):
 
 
 def kept_spikeglx(cache: Path, runs: dict[str, list[ProbeSpec]]) -> Path:
-    """A session of SpikeGLX runs that is made once for its specification and this file; not to be changed.
+    """A session of SpikeGLX runs that is made once for its specification and the code that makes it; not to be changed.
 
     Parameters
     ----------
@@ -157,7 +157,8 @@ def kept_spikeglx(cache: Path, runs: dict[str, list[ProbeSpec]]) -> Path:
         Name of the run -> its probes.
     """
     specified = json.dumps({run: [vars(spec) for spec in probes] for run, probes in runs.items()})
-    digest = hashlib.sha256(specified.encode() + Path(recordings.__file__).read_bytes()).hexdigest()[:16]
+    code = b"".join(Path(module.__file__).read_bytes() for module in (recordings, spikeglx))
+    digest = hashlib.sha256(specified.encode() + code).hexdigest()[:16]
     kept = cache / digest
     if not kept.exists():
         making = Path(tempfile.mkdtemp(prefix="making-", dir=cache))

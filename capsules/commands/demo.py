@@ -28,12 +28,10 @@ def run(arguments: argparse.Namespace) -> int:
     folder = arguments.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     data, results = folder / "session", folder / "results"
-    if not data.exists():
-        print("demo: making a SpikeGLX session (once)", flush=True)
     with warnings.catch_warnings():
         # SpikeInterface warns that generated spikes have no source, of which the user of the demo can change nothing.
         warnings.simplefilter("ignore")
-        cached_spikeglx(data, PROBES, STIMULI)
+        cached_spikeglx(data, PROBES, STIMULI, lambda: print("demo: making a SpikeGLX session (once)", flush=True))
     print(describe_session(data), flush=True)
     if arguments.no_run:
         return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -197,12 +198,17 @@ def _write_bands(recording: Any, stem: Path, spec: ProbeSpec, has_sync: bool, ch
     return lf_total
 
 
-def cached_spikeglx(folder: Path, probes: list[ProbeSpec], stimuli: Stimuli | None = None) -> Path:
+def cached_spikeglx(
+    folder: Path,
+    probes: list[ProbeSpec],
+    stimuli: Stimuli | None = None,
+    before_making: Callable[[], None] = lambda: None,
+) -> Path:
     """A session as `write_spikeglx` makes it, made once: a folder that is whole for the same probes is reused."""
     marker = folder.parent / f"{folder.name}.made.json"
-    specified = {"probes": [asdict(spec) for spec in probes], "stimuli": stimuli and asdict(stimuli)}
-    made = json.dumps(specified)
+    made = json.dumps({"probes": [asdict(spec) for spec in probes], "stimuli": stimuli and asdict(stimuli)})
     if not marker.exists() or marker.read_text() != made:
+        before_making()
         shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(folder.parent / f"{folder.name}_truth", ignore_errors=True)
         marker.unlink(missing_ok=True)
