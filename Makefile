@@ -5,7 +5,7 @@ LINT_NEXTFLOW := 25.04.4
 # the pipeline, do not come last.
 SPREAD := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: pictures help setup demo test setup-dev setup-web setup-aind try-aind setup-docs test-quick test-faults test-full setup-cluster test-cluster bench bench-full bench-gpu truth truth-full lint generate docs clean
+.PHONY: pictures help setup demo test setup-dev setup-web setup-aind try-aind setup-aind-schema setup-docs test-quick test-faults test-full setup-cluster test-cluster bench bench-full bench-gpu truth truth-full lint generate docs clean
 help:        ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1  /p' Makefile | column -t -l 2
 setup:       ## .venv with the pinned packages, Nextflow and compiled code (once)
@@ -20,6 +20,8 @@ setup-aind: setup  ## what reads AIND's WavPack-compressed sessions (Debian's li
 # Where it cannot be installed, the tests that need it are skipped.
 try-aind: setup
 	@pipeline/setup/aind.sh || echo "setup: no WavPack, so its tests are skipped"
+setup-aind-schema:  ## what reads AIND's metadata in the tests, in .aind/venv
+	@pipeline/setup/aind_schema.sh
 setup-docs:  ## what builds the site, in .docs/venv
 	@pipeline/setup/docs.sh
 demo: setup  ## make a two-probe SpikeGLX session, sort it, score it against the truth
@@ -32,7 +34,7 @@ test-quick: setup  ## a minute of them, while you write: no Nextflow, no sorter
 	$(PY) -m pytest -q -m "not slow" $(SPREAD) tests/unit $(LONGER:%=--ignore=tests/unit/test_%.py)
 test-faults: setup  ## kills, full disks, lost files: real runs are harmed and brought back (as root, to mount small disks)
 	$(PY) -m pytest -q --durations=10 $(SPREAD) tests/faults
-test-full: setup-dev setup-web try-aind setup-docs  ## everything, the slow half and the faults too (an hour and a half)
+test-full: setup-dev setup-web try-aind setup-docs setup-aind-schema  ## everything, the slow half and the faults too (an hour and a half)
 	$(PY) -m pytest -q -m "not cluster" --durations=40 $(SPREAD)
 truth: setup  ## recordings of known units through the whole chain, scored stage by stage (40 minutes)
 	@$(PY) -m tests.truth.scoreboard

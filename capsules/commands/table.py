@@ -254,10 +254,16 @@ def _recording(parser: argparse.ArgumentParser) -> None:
 
 def _export(parser: argparse.ArgumentParser) -> None:
     _recording(parser)
-    parser.add_argument("--to", required=True, choices=["phy"])
-    parser.add_argument("--output", type=Path, metavar="DIR", help="[default: RESULTS/phy/ID]")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="the raw data; the traces are then written as well")
-    parser.add_argument("--n_jobs", type=int, default=os.cpu_count(), metavar="N", help="cores [default: all]")
+    parser.add_argument("--to", required=True, choices=["phy", "aind"], help="the units, or AIND's metadata")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="[default: RESULTS/phy/ID or RESULTS/aind_metadata]")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="the raw data. phy: the traces are then written as well; "
+        "aind: the session's data_description.json is read there [default: the data folder of the run]",
+    )
+    parser.add_argument("--n_jobs", type=int, default=os.cpu_count(), metavar="N", help="phy: cores [default: all]")
 
 
 def _curate(parser: argparse.ArgumentParser) -> None:
@@ -348,11 +354,14 @@ COMMANDS = {
     ),
     "export": Command(
         "after a run",
-        "write the units of a recording for Phy",
+        "write the units of a recording for Phy, or metadata in AIND's form",
         "{} RESULTS",
         _export,
         "export",
-        examples=("spikerelay export /data/results --to phy --recording day_imec0_recording1 --data /data/session",),
+        examples=(
+            "spikerelay export /data/results --to phy --recording day_imec0_recording1 --data /data/session",
+            "spikerelay export /data/results --to aind --output /data/asset_metadata",
+        ),
     ),
     "curate": Command(
         "after a run",

@@ -189,6 +189,8 @@ STAGES: dict[str, Stage] = {
                 Part("sync.json", "sync.json"),
                 Part("visualization_output.json", "visualization_output.json"),
                 Part("report.html", "report.html"),
+                # With AIND's sessions alone.
+                Part("aind_metadata", "aind_metadata", optional=True),
                 Part("summary.txt"),
             ),
             libraries=("jinja2", "spikeinterface"),

@@ -17,6 +17,9 @@ from capsules.common.tasks.failure_mark import find_results_folder
 from capsules.common.tasks.task import Record, Task
 from capsules.common.untrusted.places import is_inside
 from capsules.results.agreement import compare_sorters
+from capsules.results.aind.run_results import RunResults
+from capsules.results.aind.schema import FOLDER as AIND_FOLDER
+from capsules.results.aind.write import write_metadata
 from capsules.results.report import add_settings, render, shrink_to_limit
 from capsules.results.status import Records, add_noise, status_document
 from capsules.results.summary import summary
@@ -47,6 +50,8 @@ def run(task: Task[None]) -> None:
     write_json(task.out / "visualization_output.json", figures)
     sync = sync_document(task.jobs)
     write_json(task.out / "sync.json", sync)
+    if params["params"]["job_dispatch"]["input"] == "aind":
+        write_aind_metadata(task, list(records.values()), status, whole, figures)
     report = render(
         status,
         content,
@@ -59,6 +64,23 @@ def run(task: Task[None]) -> None:
     )
     (task.out / "report.html").write_text(report)
     (task.out / "summary.txt").write_text(summary(status, params["notes"]))
+
+
+def write_aind_metadata(
+    task: Task[None],
+    records: list[Record],
+    status: dict[str, Any],
+    content: dict[str, dict[str, Any]],
+    figures: dict[str, list[str]],
+) -> None:
+    """Write the metadata of a derived asset in AIND's form; what is unknown is a warning."""
+    checks = {id: shown.get("checks", []) for id, shown in content.items()}
+    run = RunResults.model_validate(
+        {"records": records, "recordings": status["recordings"], "checks": checks, "figures": figures}
+    )
+    (task.out / AIND_FOLDER).mkdir()
+    for warning in write_metadata(run, task.data, task.out / AIND_FOLDER):
+        task.warn(warning)
 
 
 def find_stale_places(inputs: Path, status: dict[str, Any], results: Path | None) -> list[Path]:

@@ -39,7 +39,7 @@ def status_document(
     records, failures : mapping
     """
     recordings = {
-        job.id + sorter["suffix"]: {"recording": job.id, "sorter": sorter["name"]}
+        job.id + sorter["suffix"]: {"recording": job.id, "block": job.block, "sorter": sorter["name"]}
         | _stages(job.id + sorter["suffix"], RECORDING_STAGES, records, failures, job.id)
         for job, sorter in product(jobs, sorters)
     }

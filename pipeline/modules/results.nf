@@ -2,9 +2,9 @@
 
 include { place_of ; session_environment } from './capsule'
 
-def results_command(session, jobs, failures, run_params) {
+def results_command(session, jobs, failures, run_params, data) {
     return """
-    ${session_environment(session, '')}
+    ${session_environment(session, data)}
     mkdir -p inputs
     cat > job.json <<'SPIKERELAY_JSON'
     ${jobs}
@@ -15,7 +15,7 @@ def results_command(session, jobs, failures, run_params) {
     cat > inputs/params.json <<'SPIKERELAY_JSON'
     ${run_params}
     SPIKERELAY_JSON
-    python -m capsules.results --id run --job job.json --inputs inputs --publish publish
+    python -m capsules.results --id run --job job.json --data "\$DATA_PATH" --inputs inputs --publish publish
     ${session ? "mv results_run results_${session}" : ''}
     """.stripIndent()
 }
@@ -36,15 +36,15 @@ process RESULTS {
     tag "${session_name ?: 'run'}"
 
     input:
-    tuple val(session_name), val(jobs), path(folders, stageAs: 'inputs/*'), val(failures), val(run_params), val(code)
+    tuple val(session_name), val(jobs), path(folders, stageAs: 'inputs/*'), val(failures), val(run_params), val(code), val(data)
 
     output:
     path 'publish/*', emit: published
     tuple val(session_name), path("results_${session_name ?: 'run'}"), emit: folder
 
     script:
-    results_command(session_name, jobs, failures, run_params)
+    results_command(session_name, jobs, failures, run_params, data)
 
     stub:
-    results_command(session_name, jobs, failures, run_params)
+    results_command(session_name, jobs, failures, run_params, data)
 }

@@ -55,7 +55,7 @@ workflow SESSION_RESULTS {
             .filter { _session, jobs -> jobs }
             .join(done)
             .combine(runs, by: 0)
-            .map { session, jobs, all, run -> tuple(session, json_list(jobs.collect { _meta, job -> job.lines }), all, failures_of(session), run.params, run.code.results) }
+            .map { session, jobs, all, run -> tuple(session, json_list(jobs.collect { _meta, job -> job.whole }), all, failures_of(session), run.params, run.code.results, run.data) }
     )
 
     folder = RESULTS.out.folder

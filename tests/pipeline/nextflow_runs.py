@@ -110,7 +110,7 @@ class Pipeline:
 
 def checkout(folder: Path) -> Path:
     """A copy of this checkout, to be changed; it shares the installed packages."""
-    left = shutil.ignore_patterns(".git", ".venv", ".demo", ".docs", "work", ".nextflow*", ".pytest_cache")
+    left = shutil.ignore_patterns(".git", ".venv", ".demo", ".docs", ".aind", "work", ".nextflow*", ".pytest_cache")
     shutil.copytree(ROOT, folder, ignore=left)
     (folder / ".venv").symlink_to(ROOT / ".venv")
     return folder
