@@ -326,7 +326,7 @@ def test_several_sessions_are_not_guessed(export, results):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("[1]", "is not a JSON object"),
+        ("[1]", "it is not a JSON object"),
         ("{", "line 1"),
         ('{"project_name": NaN}', "NaN"),
         ('{"name": "\\u0000"}', "NUL"),

@@ -53,7 +53,6 @@ OPTIONAL: dict[str, Reader] = {
     "data_summary": read_text,
     "modalities": read_modalities,
 }
-HOW_TO_CORRECT = "Add or correct it in data_description.json in the data folder."
 CONSEQUENCES = {"license": " (aind-data-schema reads a missing license as CC-BY-4.0)"}
 
 
@@ -72,10 +71,15 @@ def describe_data(session: SessionFiles, ended: datetime) -> tuple[dict[str, Any
     warnings = [f"{FILE}: {problem}" for problem in session.problems]
     if lacking:
         what = "; ".join([*lacking, *(f"{name} {problem} (optional)" for name, problem in problems.items())])
-        return None, [*warnings, f"{FILE} is not written: {what}. {HOW_TO_CORRECT}"]
+        warnings.append(
+            f"{FILE} is not written: {what}. Add or correct it in data_description.json in the data folder."
+        )
+        return None, warnings
     for name, problem in problems.items():
         reason = problem + CONSEQUENCES.get(name, "")
-        warnings.append(f"{FILE} has no {name}: it {reason}. {HOW_TO_CORRECT}")
+        warnings.append(
+            f"{FILE} has no {name}: it {reason}. Add or correct it in data_description.json in the data folder."
+        )
     return make_document(fields, known.get("data_level") == "derived", ended), warnings
 
 

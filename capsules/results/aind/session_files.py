@@ -86,11 +86,11 @@ def read_description(file: Path) -> dict[str, Any]:
     try:
         content = strict_json.read(read_small(file)).value
     except OSError as error:
-        raise SpikeRelayError(f"{file}: {error.strerror}") from None
+        raise SpikeRelayError(f"{file} cannot be read: {error.strerror}") from None
     except Rejected as error:
-        raise SpikeRelayError(f"{file}, {error.problems[0]}") from None
+        raise SpikeRelayError(f"{file} cannot be read: {error.problems[0]}") from None
     except ValueError as error:
         raise SpikeRelayError(f"{file} cannot be read: {error}") from None
     if not isinstance(content, dict):
-        raise SpikeRelayError(f"{file} is not a JSON object")
+        raise SpikeRelayError(f"{file} cannot be read: it is not a JSON object")
     return content
