@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.faults.faulty import STAGES
+from tests.faults.faulty import IN_ORDER, STAGES
 
 DOC = Path(__file__).parents[2] / "docs" / "faults.md"
 BEGIN, END = "<!-- the table -->\n", "<!-- end of the table -->\n"
@@ -33,9 +33,9 @@ FULL = "`a disk is full (0.0 MB in ... are free): make room and run the same com
 CASES: dict[str, Case] = {
     **{
         f"test_nextflow_killed[{stage}]": Case(f"Nextflow killed (-9) during {stage}", "nothing", RESUME)
-        for stage in ("resolve_params", "job_dispatch", "nwb_ecephys", *STAGES[:5], "nwb_units", "results")
+        for stage in IN_ORDER
     },
-    "test_nextflow_killed_at_every_stage_and_resumed": Case("the same run, killed ten times", "nothing", RESUME),
+    "test_nextflow_killed_at_every_stage_and_resumed": Case("one run, killed during each of them", "nothing", RESUME),
     "test_every_capsule_killed_while_it_writes": Case(
         "each stage's process killed (-9) while it writes, job dispatch too", "exit 137 in `nextflow/trace.txt`", AGAIN
     ),

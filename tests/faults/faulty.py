@@ -21,8 +21,11 @@ from tests.pipeline.nextflow_runs import ROOT, VARIANTS, Finished, Pipeline
 PROBE = ProbeSpec("imec0", channels=16, units=4, duration_s=8.0, seed=3)
 RECORDING, BLOCK = "run_g0_imec0.ap_recording1", "run_g0_recording1"
 SHORT = ("--preprocessing_args", "--min-duration-for-preprocessing 5")
-STAGES = ("preprocessing", "spikesorting", "postprocessing", "curation", "visualization", "nwb_ecephys", "nwb_units")
-"""Of a recording or block; each writes a folder of its own."""
+RECORDING_STAGES = ("preprocessing", "spikesorting", "postprocessing", "curation", "visualization")
+STAGES = (*RECORDING_STAGES, "nwb_ecephys", "nwb_units")
+"""Those that write enough to fill a disk: the events of a recording without pulses are a few lines."""
+IN_ORDER = ("resolve_params", "job_dispatch", "events", "nwb_ecephys", *RECORDING_STAGES, "nwb_units", "results")
+"""Every process of a run; each needs what those before it made."""
 ENDED_S = 30
 """What the tasks of a Nextflow that is gone may take to end."""
 

@@ -8,11 +8,9 @@ import time
 
 import pytest
 
-from tests.faults.faulty import SHORT, STAGES, Faulty, Started, tasks
+from tests.faults.faulty import IN_ORDER, SHORT, Faulty, Started, tasks
 
 pytestmark = pytest.mark.pipeline
-IN_ORDER = ("resolve_params", "job_dispatch", "nwb_ecephys", *STAGES[:5], "nwb_units", "results")
-"""Each needs what those before it made."""
 
 
 @pytest.fixture(scope="module")
