@@ -233,7 +233,8 @@ def models(places: Places) -> Iterator[Finding]:
 
 def container(places: Places) -> Iterator[Finding]:
     engines = [name for name in ("docker", "apptainer", "singularity") if shutil.which(name)]
-    yield Finding("ok", f"container engine: {', '.join(engines) or 'none'}; only Kilosort2.5 can use one")
+    use = "needed only for images (docs/containers.md)"
+    yield Finding("ok", f"container engine: {', '.join(engines) or 'none'}; {use}")
 
 
 # --- the machine

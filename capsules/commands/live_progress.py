@@ -31,7 +31,15 @@ STATES: dict[str, State] = {"ok": "done", "skipped": "skipped", "failed": "faile
 """Status in a record -> state."""
 LOG_TAIL = 8192
 """Bytes at the end of a log in which the progress is searched."""
-KILLED_EXITS = ("137", "140", "143", "-", "2147483647")
+NO_CODE = "no exit code: killed for its memory, or its node is gone"
+KILLED_EXITS = {
+    "137": "exit code 137: out of memory",
+    "140": "exit code 140: out of time",
+    "143": "exit code 143: out of time, or cancelled",
+    "-": NO_CODE,
+    "2147483647": NO_CODE,
+}
+"""Exit code of a task that is repeated, as the trace writes it -> what it means."""
 RETRIES = 2
 """`pipeline/base.config`: a task that ended so is tried again, so often."""
 NOT_BEGUN = "no run has begun"
@@ -259,7 +267,10 @@ class _Reader:
         if row.status == "ABORTED" or row.exit == INTERRUPTED_EXIT:
             return StageProgress("stopped", row.seconds)
         if self.is_live and row.exit in KILLED_EXITS and row.attempt <= RETRIES:
-            reason = f"attempt {row.attempt} was killed (exit code {row.exit}): tried again with more memory and time"
+            reason = (
+                f"attempt {row.attempt} was killed ({KILLED_EXITS[row.exit]}): repeated with more memory and time, "
+                "up to --max_memory and --max_time"
+            )
             return StageProgress("waiting", reason=reason)
         return StageProgress("failed", row.seconds, reason=self._failure(row, note))
 
@@ -289,7 +300,7 @@ class _Reader:
         if note.get("kind") == "failed":
             return str(note.get("reason"))
         if row.exit in KILLED_EXITS:
-            return f"killed (exit code {row.exit}) at attempt {row.attempt}: raise --max_memory or --max_time"
+            return f"attempt {row.attempt} was killed ({KILLED_EXITS[row.exit]}): increase --max_memory or --max_time"
         printed = self.files.read_tail(row.folder / ".command.err", LOG_TAIL).split("\n")
         last = next((line.strip() for line in reversed(printed) if line.strip()), "it printed nothing")
         return f"exit code {row.exit}: {last} ({row.folder})"

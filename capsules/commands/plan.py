@@ -71,7 +71,9 @@ def plan_sessions(
         all_written += written
     if len(sessions) > 1:
         disk, short = _disk_lines(all_written, work, results)
-        pages.append(Page(f"all {len(sessions)} sessions together", short, {"disk": disk}))
+        names = [session.name for session, page in zip(sessions, pages, strict=True) if page.problems]
+        listed = [f"sessions with problems, listed above: {', '.join(names)}"] if names else []
+        pages.append(Page(f"all {len(sessions)} sessions together", listed + short, {"disk": disk}))
     return pages
 
 

@@ -78,6 +78,23 @@ def test_other_commands_of_the_wheel(installed, tmp_path):
     assert not call(installed, tmp_path, "setup").stdout
 
 
+def test_a_job_of_a_cluster_starts_the_wheel_s_workflow(installed, tmp_path):
+    """SPIKERELAY is then the environment: submit_slurm.sh uses its Nextflow, its workflow and its Python."""
+    (script,) = installed.parent.glob("lib/python3*/site-packages/capsules/installation/pipeline/submit_slurm.sh")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPIKERELAY", "PYTHON"))}
+    done = subprocess.run(
+        ["bash", script, "--help"],
+        cwd=tmp_path,
+        env=kept | {"SPIKERELAY": str(installed.parent)},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "--slurm_queue" in done.stdout
+
+
 def test_the_names_in_site_packages(installed):
     packages = next(installed.parent.glob("lib/python3*/site-packages"))
     assert {path.name for path in packages.iterdir() if "capsules" in path.name or "spikerelay" in path.name} == {

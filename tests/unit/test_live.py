@@ -176,12 +176,12 @@ def test_a_killed_task_waits_for_its_next_attempt_and_then_runs(run):
     task = run.start("preprocessing", IDS[0])
     run.end("RECORDINGS:PREPROCESSING", IDS[0], status="FAILED", exit="137", workdir=task)
     waits = read_progress(run.results, is_live=True).recordings[0].stages["preprocessing"]
-    assert (waits.state, "attempt 1 was killed (exit code 137)" in waits.reason) == ("waiting", True)
+    assert (waits.state, "attempt 1 was killed (exit code 137: out of memory)" in waits.reason) == ("waiting", True)
     assert read_progress(run.results, is_live=False).recordings[0].state == "failed"
     run.end("RECORDINGS:PREPROCESSING", IDS[0], status="FAILED", exit="137", workdir=run.work / "another")
     assert states(read_progress(run.results, is_live=True), 0)[0] == "running"
     config = (ROOT / "pipeline" / "base.config").read_text()
-    assert f"in [{', '.join(KILLED_EXITS[:3])}, Integer.MAX_VALUE, null] && task.attempt <= {RETRIES} ?" in config
+    assert f"in [{', '.join([*KILLED_EXITS][:3])}, Integer.MAX_VALUE, null] && task.attempt <= {RETRIES} ?" in config
 
 
 def test_a_task_that_failed_before_its_stage_began_has_its_last_line(run):

@@ -124,6 +124,17 @@ def test_the_plan_tells_whether_all_sessions_fit_together(tiny_session, sheet, t
     assert f"about {both:.0f} MB of work files" in short
 
 
+def test_the_plan_ends_with_the_names_of_the_sessions_that_would_fail(tiny_session, sheet, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.txt").write_text("no recording")
+    sheet(f"data,session\n{tiny_session},good\nempty,bad\n")
+    monkeypatch.chdir(tmp_path)
+    options = SORTER | {"sessions": "sheet.csv"}
+    (good, bad, together) = plan_sessions(options, None, tmp_path / "work", tmp_path / "results")
+    assert bad.problems and not good.problems
+    assert together.problems == ["sessions with problems, listed above: bad"]
+
+
 def recording(status, seconds=60, **facts):
     return {"status": status, "stage": "spikesorting", "reason": "why", "stages": {"a": {"seconds": seconds}}} | facts
 

@@ -51,7 +51,11 @@ def perform(task: Task[Any], run: Run, output: Path, publish: Path | None = None
 
 def _perform(task: Task[Any], run: Run, output: Path, publish: Path | None, mark: FailureMark) -> int:
     _start_log(task)
-    mark.write("killed", "the task was stopped from outside while it ran; nextflow/trace.txt has its exit code")
+    mark.write(
+        "killed",
+        "the task was stopped from outside while it ran: out of memory or time, or cancelled; its exit code in "
+        "nextflow/trace.txt says which",
+    )
     start = time.monotonic()
     code = 0
     try:

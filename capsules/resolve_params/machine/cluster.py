@@ -40,6 +40,8 @@ OWN_OPTIONS = {
 }  # fmt: skip
 """The option to use instead -> sbatch options that the pipeline sets."""
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+LIST_NODES = "`sinfo -o '%P %a %l %c %m %G'`"
+"""Partitions, and the time, cores, memory in MB and GPUs of their nodes."""
 MEGABYTES = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2}
 
 
@@ -87,9 +89,14 @@ def cluster_problems(options: dict[str, Any], gpu_sorters: list[str]) -> list[st
     if gpu:
         gpu_options = shlex.split(options["slurm_gpu_options"])
         requests["--slurm_gpu_queue, --slurm_gpu_options"] = [*_job_options(options, gpu_queue), *gpu_options]
+    problems = []
     for names, words in requests.items():
         if reason := _rejection(words):
-            return [f"{names}: SLURM rejects such a job ({reason}); `sinfo` lists the partitions"]
+            problems.append(f"{names}: SLURM rejects such a job ({reason}); {LIST_NODES} lists what there is")
+            if words is plain:  # All others have these options too.
+                break
+    if problems:
+        return problems
     return [
         f"--max_time {options['max_time']}: the queue {name or 'that is the default'} allows {limit / 3600:g} h, "
         f"and a job that requests more would never start; give --max_time '{limit // 60} min' or less"
@@ -101,6 +108,8 @@ def cluster_problems(options: dict[str, Any], gpu_sorters: list[str]) -> list[st
 def cluster_notes(options: dict[str, Any], gpu_sorters: list[str]) -> list[str]:
     """Notes on the jobs of a run that can start; arguments as for `cluster_problems`."""
     notes = [] if options["n_gpus"] else [f"{name} sorts on CPUs: --n_gpus is 0" for name in gpu_sorters]
+    if options["n_gpus"] and not gpu_sorters:
+        notes.append("no chosen sorter uses a GPU: --n_gpus and --slurm_gpu_* have no effect, and no GPU is requested")
     cores, memory = options["max_cpus"], options["max_memory"]
     largest = [f"-c{cores}", f"--mem={megabytes(memory)}M"]
     if _rejection([*_job_options(options, options.get("slurm_queue")), *largest]):
