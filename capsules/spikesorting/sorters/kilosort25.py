@@ -205,7 +205,7 @@ def unavailable() -> str | None:
     return (
         "kilosort25 needs a CUDA GPU and one of these: the executable ks2_5_compiled on PATH; MATLAB, with "
         "KILOSORT2_5_PATH set to the folder of Kilosort 2.5's main_kilosort.m; or its container image, with "
-        "-profile docker or -profile apptainer (docs/sorters.md). Install one of them, or choose kilosort4 or "
+        "-profile docker or -profile apptainer (docs/containers.md). Install one of them, or choose kilosort4 or "
         "spykingcircus2"
     )
 
