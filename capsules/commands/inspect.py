@@ -16,8 +16,7 @@ from capsules.common.recordings.job import Job, read_jobs
 from capsules.common.recordings.reading import load_recording
 from capsules.common.tasks.command_line import read_section
 from capsules.common.tasks.task import Record, Task
-from capsules.job_dispatch.formats import guess_format
-from capsules.job_dispatch.loaders import LOADERS
+from capsules.job_dispatch.formats import describe_unknown, guess_format
 from capsules.job_dispatch.params import JobDispatchParams
 from capsules.job_dispatch.stage import run as dispatch_jobs
 from capsules.parameters import flags
@@ -54,7 +53,7 @@ def inspect_folder(data: Path, params: JobDispatchParams | None) -> Page:
     if params is None:
         name = guess_format(data)
         if name is None:
-            raise SpikeRelayError(f"{data}: none or several known formats; give --input, one of {', '.join(LOADERS)}")
+            raise SpikeRelayError(describe_unknown(data))
         params = JobDispatchParams(input=name)
     jobs, dispatch = find_jobs(params, data)
     drawings = drawing_lines(jobs, data)

@@ -17,8 +17,7 @@ from capsules.common.sync.edges import Line
 from capsules.common.sync.lines import LineSource, list_analog_lines, read_lines
 from capsules.common.sync.pulses import describe_noise, estimate_period, find_pulses
 from capsules.common.tasks.command_line import read_section
-from capsules.job_dispatch.formats import guess_format
-from capsules.job_dispatch.loaders import LOADERS
+from capsules.job_dispatch.formats import describe_unknown, guess_format
 from capsules.job_dispatch.loaders.streams import cause
 from capsules.job_dispatch.params import JobDispatchParams
 from capsules.job_dispatch.synchronisation import describe_unaligned
@@ -79,7 +78,7 @@ def read_params(arguments: argparse.Namespace, data: Path) -> JobDispatchParams:
     if get_dotted(document, "input", None) is None:
         document["input"] = guess_format(data)
         if document["input"] is None:
-            raise SpikeRelayError(f"{data}: none or several known formats; give --input, one of {', '.join(LOADERS)}")
+            raise SpikeRelayError(describe_unknown(data))
     overrides = {name: flags.FlagValue(value, "") for name, value in document.items()}
     return read_section(JobDispatchParams, None, overrides, SECTION)
 

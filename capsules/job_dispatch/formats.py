@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,27 @@ def find_formats(data: Path) -> set[InputFormat]:
     if "aind" in formats:
         formats.discard("openephys")
     return formats
+
+
+def describe_unknown(data: Path) -> str:
+    """Why the format of a data folder must be named: it has several, or none that is known."""
+    formats = sorted(find_formats(data))
+    if formats:
+        return f"{data} has several formats, {' and '.join(formats)}: give one, as --input {formats[0]}, or its folder"
+    return (
+        f"{data}: no recording of a known format ({', '.join(HAS_FORMAT)}): give the folder with the recordings, or "
+        f"--input spikeinterface (docs/rigs.md){hint_compressed(data)}"
+    )
+
+
+def hint_compressed(data: Path) -> str:
+    """How to read IBL's compressed SpikeGLX files, if a data folder has them; otherwise an empty text."""
+    file = next(iter(sorted(data.rglob("*.ap.cbin"))), None)
+    if file is None:
+        return ""
+    kwargs = json.dumps({"folder_path": str(file.parent.relative_to(data))})
+    info = f'{{"reader_type": "compressedbinaryibl", "reader_kwargs": {kwargs}}}'
+    return f". {file.name} is compressed: read it with --input spikeinterface --spikeinterface-info '{info}'"
 
 
 def guess_format(data: Path) -> InputFormat | None:

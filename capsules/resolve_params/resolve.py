@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from capsules.common.contract import SECTION_OF_STAGE
 from capsules.common.errors import Rejected, nearest
-from capsules.job_dispatch.formats import HAS_FORMAT, find_formats, guess_format
+from capsules.job_dispatch.formats import HAS_FORMAT, find_formats, guess_format, hint_compressed
 from capsules.parameters import flags, strict_json
 from capsules.parameters.assignments import parse_assignment
 from capsules.parameters.model import Section, get_dotted, set_dotted
@@ -188,6 +188,7 @@ def find_format_problems(resolved: Resolved, data: Path, source: str) -> list[st
         return [
             f"{source}{data}: no recording of a known format ({known}): name the folder with the recordings, or the "
             "format with --set job_dispatch.input=spikeinterface and job_dispatch.spikeinterface_info"
+            f"{hint_compressed(data)}"
         ]
     if len(formats) > 1 and params.input not in formats:
         listed = " and ".join(sorted(formats))

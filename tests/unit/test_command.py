@@ -81,7 +81,7 @@ def test_inspect(tiny_session, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "notes.txt").write_text("")
     unknown = spikerelay("inspect", tmp_path / "data")
-    assert (unknown.returncode, "none or several known formats; give --input" in unknown.stderr) == (1, True)
+    assert (unknown.returncode, "no recording of a known format" in unknown.stderr) == (1, True)
     assert spikerelay("inspect", tmp_path / "nowhere").returncode == 2
     assert "invalid" not in spikerelay("inspect", tiny_session, "--input", "spikeglx", "--no-split-groups").stderr
 

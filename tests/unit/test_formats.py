@@ -397,15 +397,15 @@ def test_names_that_a_shell_would_mind(folders, tmp_path):
         assert load_recording(job, data).get_num_samples() > 0
 
 
-def test_the_same_stream_twice_has_two_ids(folders, tmp_path):
+def test_the_same_stream_of_two_sessions_has_two_ids(folders, tmp_path):
     data = tmp_path / "data"
     shutil.copytree(folders / "spikeglx", data / "one")
     shutil.copytree(folders / "spikeglx", data / "two")
     for file in (data / "two").rglob("*.meta"):
         file.write_text(file.read_text().replace("fileCreateTime=2026-01-15", "fileCreateTime=2026-01-16"))
     ids = [job.id for job in run(data, tmp_path, input="spikeglx", split_groups=False, split_segments=False)[0]]
-    once = ["run_g0_imec0.ap_recording1-2", "run_g0_imec1.ap_recording1-2"]
-    assert ids == [*once, *(f"{id}-2" for id in once)]
+    probes = ["run_g0_imec0.ap_recording1-2", "run_g0_imec1.ap_recording1-2"]
+    assert ids == [f"{session}_{probe}" for session in ("one", "two") for probe in probes]
 
 
 def test_sessions_stand_apart_and_an_empty_one_is_told(folders, tmp_path):

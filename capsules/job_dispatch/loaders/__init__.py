@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from capsules.common.sync.lines import LineSource
-from capsules.job_dispatch.loaders import aind, nwb, openephys, spikeglx, spikeinterface
+from capsules.job_dispatch.loaders import aind, nwb, openephys, openephys_lines, spikeglx, spikeinterface
 from capsules.job_dispatch.loaders.streams import AnyStream
 from capsules.job_dispatch.params import InputFormat, JobDispatchParams
 
@@ -21,7 +21,7 @@ LOADERS: dict[InputFormat, Callable[[Path, JobDispatchParams], Iterator[AnyStrea
 LINE_SOURCES: dict[InputFormat, Callable[[Path, Path, JobDispatchParams], list[LineSource]]] = {
     "aind": aind.list_line_sources,
     "spikeglx": spikeglx.list_line_sources,
-    "openephys": openephys.list_line_sources,
+    "openephys": openephys_lines.list_line_sources,
     "nwb": nwb.list_line_sources,
 }
 """Format -> the sources of digital lines of a session (its folder, the data folder); absent for a format without any.

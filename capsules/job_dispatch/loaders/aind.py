@@ -11,7 +11,8 @@ from capsules.common.errors import SpikeRelayError
 from capsules.common.recordings.job import Reader
 from capsules.common.sync.lines import LineSource
 from capsules.job_dispatch.formats import AIND_CLIPPED, AIND_COMPRESSED, aind_folders
-from capsules.job_dispatch.loaders import openephys
+from capsules.job_dispatch.loaders import openephys, openephys_lines
+from capsules.job_dispatch.loaders.sessions import name_datasets
 from capsules.job_dispatch.loaders.streams import (
     AnyStream,
     LeftOutStream,
@@ -27,16 +28,18 @@ def list_streams(data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
     folders = aind_folders(data)
     if not folders:
         raise SpikeRelayError(f"no {AIND_COMPRESSED} folder in {data}")
+    names = _name_experiments(folders, data)
     for folder in folders:
         paths = {path.name.removesuffix(".zarr"): path for path in sorted(folder.glob("*.zarr"))}
         for full_name, path in paths.items():
             # <experiment>_<Open Ephys stream>.zarr
-            dataset, _, name = full_name.partition("_")
+            experiment, _, name = full_name.partition("_")
+            dataset = names[experiment, _session_folder(folder)]
             if reason := exclude_by_name(name):
                 yield LeftOutStream(dataset, name, reason)
                 continue
             lf = companion(full_name, list(paths))
-            clipped = _read_clipped(folder.parent / AIND_CLIPPED, dataset, name, lf, data)
+            clipped = _read_clipped(folder.parent / AIND_CLIPPED, experiment, name, lf, data)
             files = [path, *([paths[lf]] if lf else []), *clipped.pop("files")]
             yield open_stream(
                 dataset,
@@ -80,7 +83,24 @@ def _reader(path: Path, data: Path) -> Reader:
     return Reader(name="spikeinterface", kwargs=kwargs, path_arguments=list(kwargs))
 
 
+def _name_experiments(folders: list[Path], data: Path) -> dict[tuple[str, Path], str]:
+    """Experiment and folder of its session -> name of the data set."""
+    experiments = {
+        (path.name.partition("_")[0], _session_folder(folder)) for folder in folders for path in folder.glob("*.zarr")
+    }
+    return name_datasets(((experiment, session, None) for experiment, session in sorted(experiments)), data)
+
+
+def _session_folder(compressed: Path) -> Path:
+    return compressed.parents[1] if compressed.parent.name == "ecephys" else compressed.parent
+
+
 def list_line_sources(session: Path, data: Path, params: JobDispatchParams) -> list[LineSource]:
     """The TTL events of the Open Ephys folder next to the compressed traces."""
-    folders = [folder.parent / AIND_CLIPPED for folder in aind_folders(session)]
-    return [source for folder in folders for source in openephys.list_line_sources(folder, data, params)]
+    folders = aind_folders(session)
+    names = _name_experiments(folders, session)
+    return [
+        source.model_copy(update={"dataset": names.get((source.dataset, _session_folder(folder)), source.dataset)})
+        for folder in folders
+        for source in openephys_lines.list_line_sources(folder.parent / AIND_CLIPPED, data, params)
+    ]

@@ -10,20 +10,17 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import numpy as np
-import numpy.typing as npt
 from spikeinterface import BaseRecording
 from spikeinterface.extractors.neoextractors.neo_utils import get_neo_streams
 
 from capsules.common.errors import SpikeRelayError
-from capsules.common.recordings.clock import Clock, count_clock, fit_clock
 from capsules.common.recordings.job import Reader
-from capsules.common.sync.lines import LineSource
 from capsules.common.untrusted.small_files import read_small_json
 from capsules.job_dispatch.formats import OPENEPHYS_OLDER, OPENEPHYS_STRUCTURE
-from capsules.job_dispatch.loaders.line_sources import make_source
+from capsules.job_dispatch.loaders.openephys_checks import check_node, split_places, warn_of_serials
+from capsules.job_dispatch.loaders.sessions import name_datasets
 from capsules.job_dispatch.loaders.streams import (
-    LFP,
+    NO_POSITIONS,
     AnyStream,
     BrokenStream,
     LeftOutStream,
@@ -41,6 +38,12 @@ TWICE = (
     "{node} recorded the same stream as {first}, which is sorted as well: to sort it once, move one of the two folders "
     "out of the data folder"
 )
+NO_STRUCTURE = "{folder} has no structure.oebin: copy it, or move the folder out of the data folder"
+COPIED = "{node} is the same recording of {dataset} as {first}: move one of the two folders out of the data folder"
+NO_SETTINGS = (
+    "the channels have no positions, because {node} has no {file}: copy it from the acquisition computer; without it, "
+    "give --channel-groups, or a ProbeInterface file (docs/rigs.md)"
+)
 FILLED = "the files lack {seconds:.6g} s between their records, which are zeros here and have no spikes"
 
 
@@ -51,28 +54,70 @@ def list_streams(data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
     if not structures and not older:
         raise SpikeRelayError(f"no Open Ephys recording ({OPENEPHYS_STRUCTURE} or {OPENEPHYS_OLDER}) in {data}")
     # <root>/<record node>/experiment1/recording1/structure.oebin; the node's folder may be the data folder itself.
-    seen: dict[tuple[Path, str, str], str] = {}
-    for node in sorted({file.parents[2] for file in structures}):
-        yield from _binary_streams(node, data, params, seen)
+    nodes, broken = split_places(structures, data)
+    yield from broken
+    seen: dict[tuple[str, str], Path] = {}
+    names = name_experiments(nodes, data)
+    for node in nodes:
+        yield from _binary_streams(node, data, params, names, seen)
+    older_names = name_datasets(((folder.name, folder, None) for folder in older), data)
     for folder in older:
-        yield from _older_streams(folder, data, params)
+        yield from _older_streams(folder, older_names[folder.name, folder], data, params)
+
+
+Names = dict[tuple[str, Path], str]
+"""Experiment and folder of its session -> name of the data set."""
+
+
+def list_experiments(node: Path) -> list[Path]:
+    return sorted((path for path in node.glob("experiment*") if path.is_dir()), key=folder_number)
+
+
+def name_experiments(nodes: list[Path], data: Path) -> Names:
+    places = (
+        (experiment.name, node.parent, start_time(node, experiment))
+        for node in nodes
+        for experiment in list_experiments(node)
+    )
+    return name_datasets(places, data)
 
 
 def _binary_streams(
-    node: Path, data: Path, params: JobDispatchParams, seen: dict[tuple[Path, str, str], str]
+    node: Path, data: Path, params: JobDispatchParams, datasets: Names, seen: dict[tuple[str, str], Path]
 ) -> Iterator[AnyStream]:
-    experiments = sorted((path for path in node.glob("experiment*") if path.is_dir()), key=_number)
-    for block, experiment in enumerate(experiments):
+    failure = None
+    try:
+        check_node(node)
+    except SpikeRelayError as error:
+        failure = f"{node.name} cannot be read: {error}"
+    block = -1
+    for experiment in list_experiments(node):
+        dataset = datasets[experiment.name, node.parent]
         recordings = list_recordings(experiment)
+        lacking = [recording for recording in recordings if not (recording / OPENEPHYS_STRUCTURE).exists()]
+        # neo counts the experiments that have such a file.
+        block += len(lacking) < len(recordings)
         try:
+            if lacking:
+                raise SpikeRelayError(NO_STRUCTURE.format(folder=f"{experiment.name}/{lacking[0].name}"))
             names = _stream_names(recordings[0])
-        except SpikeRelayError as error:
-            yield BrokenStream(experiment.name, node.name, str(error))
+        except (SpikeRelayError, IndexError) as error:
+            yield BrokenStream(dataset, node.name, failure or str(error))
             continue
+        settings = settings_file(node, experiment)
+        serials = warn_of_serials(settings)
         reader_of = partial(_reader, node, block, data, load_sync_timestamps=not params.skip_timestamps_check)
         for name in names:
             if reason := exclude_by_name(name):
                 yield LeftOutStream(experiment.name, name, reason)
+                continue
+            first_node = seen.setdefault((dataset, name), node)
+            copied = first_node.name == node.name and first_node != node
+            if failure or copied:
+                copy = COPIED.format(
+                    dataset=experiment.name, node=relative(node, data), first=relative(first_node, data)
+                )
+                yield BrokenStream(dataset, full_name(node, name), failure or copy)
                 continue
             files = [
                 folder / "continuous" / band
@@ -81,9 +126,9 @@ def _binary_streams(
                 if band and (folder / "continuous" / band).exists()
             ]
             lf = companion(name, names)
-            first_node = seen.setdefault((node.parent, experiment.name, name), node.name)
-            yield open_stream(
-                experiment.name,
+            twice = [] if first_node == node else [TWICE.format(node=node.name, first=first_node.name)]
+            stream = open_stream(
+                dataset,
                 full_name(node, name),
                 reader_of(name),
                 data,
@@ -91,15 +136,18 @@ def _binary_streams(
                 lfp_reader=reader_of(lf) if lf else None,
                 files=[*files, *node.glob("settings*.xml")],
                 start_time=start_time(node, experiment),
-                warnings=[] if first_node == node.name else [TWICE.format(node=node.name, first=first_node)],
+                warnings=[*twice, *serials],
                 sample_numbers=sample_number_files(recordings, name),
                 lfp_sample_numbers=sample_number_files(recordings, lf) if lf else [],
             )
+            if isinstance(stream, BrokenStream) and NO_POSITIONS in stream.failure and not settings.exists():
+                stream.failure = NO_SETTINGS.format(node=node.name, file=settings.name)
+            yield stream
 
 
 def list_recordings(experiment: Path) -> list[Path]:
     """The folders of an experiment's recordings, in order."""
-    return sorted((path for path in experiment.glob("recording*") if path.is_dir()), key=_number)
+    return sorted((path for path in experiment.glob("recording*") if path.is_dir()), key=folder_number)
 
 
 def sample_number_files(recordings: list[Path], stream: str) -> list[Path]:
@@ -107,12 +155,16 @@ def sample_number_files(recordings: list[Path], stream: str) -> list[Path]:
     return [recording / "continuous" / stream / "sample_numbers.npy" for recording in recordings]
 
 
+def settings_file(node: Path, experiment: Path) -> Path:
+    """The settings that an experiment began with, whether or not the file exists."""
+    number = folder_number(experiment)
+    return node / ("settings.xml" if number == 1 else f"settings_{number}.xml")
+
+
 def start_time(node: Path, experiment: Path) -> str | None:
     """When an experiment began, from its settings: ISO text without a zone; None where they have no valid date."""
-    number = _number(experiment)
-    file = node / ("settings.xml" if number == 1 else f"settings_{number}.xml")
     try:
-        text = ElementTree.parse(file).findtext("INFO/DATE")
+        text = ElementTree.parse(settings_file(node, experiment)).findtext("INFO/DATE")
         return datetime.strptime(text.strip(), "%d %b %Y %H:%M:%S").isoformat() if text else None
     except (OSError, ElementTree.ParseError, ValueError):
         return None
@@ -147,14 +199,14 @@ def _reader(node: Path, block: int, data: Path, stream: str, **settings: Any) ->
     return Reader(name="openephysbinary", kwargs=kwargs, path_arguments=["folder_path"])
 
 
-def _older_streams(folder: Path, data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
+def _older_streams(folder: Path, dataset: str, data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
     for name in get_neo_streams("openephyslegacy", folder_path=str(folder))[0]:
         if reason := exclude_by_name(name):
             yield LeftOutStream(folder.name, name, reason)
             continue
         kwargs = {"folder_path": relative(folder, data), "stream_name": name}
         reader = Reader(name="openephyslegacy", kwargs=kwargs, path_arguments=["folder_path"])
-        stream = open_stream(folder.name, name, reader, data, params.channel_groups, files=[folder])
+        stream = open_stream(dataset, name, reader, data, params.channel_groups, files=[folder])
         if isinstance(stream, Stream) and (filled_s := _filled_s(stream.recording, folder)) > 0:
             stream.warnings.append(FILLED.format(seconds=filled_s))
         yield stream
@@ -170,125 +222,7 @@ def _filled_s(recording: BaseRecording, folder: Path) -> float:
     return (recording.get_total_samples() - saved) / float(recording.sampling_frequency) if files else 0.0
 
 
-def _number(path: Path) -> int:
+def folder_number(path: Path) -> int:
     """`experiment12` -> 12, so that 10 comes after 9."""
     digits = "".join(character for character in path.name if character.isdigit())
     return int(digits or 0)
-
-
-OLDER_EVENTS = "all_channels*.events"
-OLDER_HEADER = re.compile(r"header\.sampleRate\s*=\s*([0-9.eE+]+)")
-
-
-def list_line_sources(session: Path, data: Path, params: JobDispatchParams) -> list[LineSource]:
-    """The streams with TTL events, of every record node and experiment separately."""
-    sources = []
-    for node in sorted({file.parents[2] for file in session.rglob(OPENEPHYS_STRUCTURE)}):
-        for experiment in sorted((path for path in node.glob("experiment*") if path.is_dir()), key=_number):
-            sources += _experiment_sources(node, experiment, data, not params.skip_timestamps_check)
-    for file in sorted(session.rglob(OLDER_EVENTS)):
-        sources.append(_older_source(file, data))
-    return sources
-
-
-def _experiment_sources(node: Path, experiment: Path, data: Path, use_timestamps: bool) -> list[LineSource]:
-    recordings = sorted((path for path in experiment.glob("recording*") if path.is_dir()), key=_number)
-    # events/<stream>/TTL; before 0.6 a stream may have several, TTL_1 and on.
-    places = sorted(
-        {
-            (folder.parent.name, folder.name)
-            for recording in recordings
-            for folder in recording.glob("events/*/TTL*")
-            if folder.is_dir()
-        }
-    )
-    streams = [stream for stream, _ in places]
-    # The LFP has the same events as the wide band of its probe.
-    skipped = {lf for stream in streams if (lf := companion(stream, streams)) not in (None, stream)}
-    sources, named = [], set()
-    for stream, ttl in places:
-        if LFP.search(stream) and stream in skipped:
-            continue
-        name = full_name(node, stream) if stream not in named else f"{full_name(node, stream)}.{ttl}"
-        named.add(stream)
-        own = [recording for recording in recordings if (recording / "events" / stream / ttl).is_dir()]
-        sources.append(_ttl_source(experiment.name, name, stream, ttl, own, data, use_timestamps))
-    return sources
-
-
-def _ttl_source(
-    dataset: str, name: str, stream: str, ttl: str, recordings: list[Path], data: Path, use_timestamps: bool
-) -> LineSource:
-    segments = [recording.name for recording in recordings]
-    numbers = [_numbers_file(recording / "continuous" / stream) for recording in recordings]
-    paths = [
-        [recording / "events" / stream / ttl, *([file] if file else [])]
-        for recording, file in zip(recordings, numbers, strict=True)
-    ]
-    try:
-        rate_hz = _stream_rate(recordings[0], stream)
-        clocks = [
-            _fit_numbers(recording / "continuous" / stream, file, rate_hz, use_timestamps)
-            for recording, file in zip(recordings, numbers, strict=True)
-            if file is not None
-        ]
-    except (SpikeRelayError, OSError, ValueError, EOFError) as error:
-        return make_source(dataset, name, "openephys", segments, paths, data, failure=f"cannot be read: {error}")
-    if len(clocks) < len(segments):
-        # The stream's samples were not recorded in all segments: the events count by their numbers.
-        clocks, paths = [], [own[:1] for own in paths]
-    return make_source(dataset, name, "openephys", segments, paths, data, clocks=clocks, sampling_frequency_hz=rate_hz)
-
-
-def _numbers_file(folder: Path) -> Path | None:
-    """The file with the number of each sample: before 0.6 it was called `timestamps.npy`."""
-    return next((file for name in ("sample_numbers.npy", "timestamps.npy") if (file := folder / name).exists()), None)
-
-
-def _fit_numbers(folder: Path, numbers: Path, rate_hz: float, use_timestamps: bool) -> Clock:
-    """The clock of a stream's samples, as a job's: by its timestamps in seconds, else by its samples' numbers."""
-    if not use_timestamps:
-        return count_clock(len(_load_numbers(numbers)), rate_hz)
-    sources = [folder / "timestamps.npy", numbers] if numbers.name == "sample_numbers.npy" else [numbers]
-    for file in (file for file in sources if file.exists()):
-        values, scale = _load_numbers(file), 1.0 if file != numbers else rate_hz
-        try:
-            clock, _ = fit_clock(lambda first, end: values[first:end] / scale, len(values), rate_hz)  # noqa: B023
-        except ValueError:
-            continue
-        if not clock.steps_back():
-            return clock
-    return count_clock(len(_load_numbers(numbers)), rate_hz)
-
-
-def _load_numbers(file: Path) -> npt.NDArray[np.float64]:
-    values: npt.NDArray[np.float64] = np.load(file, mmap_mode="r", allow_pickle=False)
-    if values.ndim != 1 or not len(values):
-        raise SpikeRelayError(f"{file} has no list of numbers")
-    return values
-
-
-def _stream_rate(recording: Path, stream: str) -> float:
-    """The sampling rate of a stream, by the recording's `structure.oebin`."""
-    structure = read_small_json(recording / OPENEPHYS_STRUCTURE)
-    entries = [*structure.get("continuous", []), *structure.get("events", [])]
-    for entry in entries:
-        if entry.get("folder_name", "").strip("/").split("/")[0] == stream and "sample_rate" in entry:
-            return float(entry["sample_rate"])
-    raise SpikeRelayError(f"{recording / OPENEPHYS_STRUCTURE} has no sampling rate of {stream}")
-
-
-def _older_source(file: Path, data: Path) -> LineSource:
-    """The lines of the older format: all streams of its folder have one clock."""
-    header = file.open("rb").read(OLDER_HEADER_BYTES).decode(errors="replace")
-    match = OLDER_HEADER.search(header)
-    return make_source(
-        file.parent.name,
-        file.name,
-        "openephys_older",
-        ["recording1"],
-        [[file]],
-        data,
-        failure=None if match else f"the header of {file.name} has no sampleRate",
-        sampling_frequency_hz=float(match[1]) if match else None,
-    )

@@ -19,11 +19,21 @@ from capsules.common.sync.spikeglx_meta import Header, read_header, read_meta, s
 from capsules.job_dispatch.formats import SPIKEGLX_FILES
 from capsules.job_dispatch.loaders.catgt import read_catgt
 from capsules.job_dispatch.loaders.line_sources import make_source
-from capsules.job_dispatch.loaders.spikeglx_checks import check_folder, find_repeated_probes, stream_names
+from capsules.job_dispatch.loaders.spikeglx_checks import (
+    check_folder,
+    dataset_name,
+    find_gates_apart,
+    find_lost_bins,
+    find_repeated_probes,
+    is_hidden,
+    name_runs,
+    stream_names,
+)
 from capsules.job_dispatch.loaders.streams import (
     AnyStream,
     BrokenStream,
     LeftOutStream,
+    Stream,
     cause,
     companion,
     exclude_by_name,
@@ -33,29 +43,43 @@ from capsules.job_dispatch.loaders.streams import (
 )
 from capsules.job_dispatch.params import JobDispatchParams
 
+LF_OF_AP = re.compile(r"\.ap$")
+LOST_LF = ["the LF file has a .meta, but no .bin: copy it, or the NWB file has no LFP"]
+
 
 def list_streams(data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
     folders = list(folders_with(data, SPIKEGLX_FILES))
     if not folders:
         raise SpikeRelayError(f"no SpikeGLX recording ({SPIKEGLX_FILES}) in {data}")
     repeated = find_repeated_probes(folders, data)
+    names = name_runs(data)
+    apart = {} if params.split_segments else find_gates_apart(folders)
+    for meta, failure in find_lost_bins(data):
+        yield BrokenStream(dataset_name(meta, names), stream_names(meta)[1], failure)
     for folder in folders:
-        files = sorted(folder.glob(SPIKEGLX_FILES))
+        files = [file for file in sorted(folder.glob(SPIKEGLX_FILES)) if not is_hidden(file)]
         try:
             check_folder(folder)
-            yield from _folder_streams(folder, data, params, repeated)
+            for stream in _folder_streams(folder, data, params, repeated, names):
+                if isinstance(stream, Stream) and folder in apart:
+                    stream.warnings.append(apart[folder])
+                yield stream
         # neo raises any kind of error on a broken file; it becomes this probe's failure, with its cause.
         except Exception as error:  # noqa: BLE001
-            for name in sorted({stream_names(file) for file in files}):
+            for name in sorted({(dataset_name(file, names), stream_names(file)[1]) for file in files}):
                 yield BrokenStream(*name, f"{relative(folder, data)} cannot be read: {cause(error)}")
 
 
 def _folder_streams(
-    folder: Path, data: Path, params: JobDispatchParams, repeated: dict[tuple[Path, str], str]
+    folder: Path,
+    data: Path,
+    params: JobDispatchParams,
+    repeated: dict[tuple[Path, str], str],
+    names: dict[tuple[str, Path], str],
 ) -> Iterator[AnyStream]:
     read_all_gains()
     streams = get_neo_streams("spikeglx", folder_path=str(folder))[0]
-    datasets = {stream_names(file)[1]: stream_names(file)[0] for file in sorted(folder.glob(SPIKEGLX_FILES))}
+    datasets = {stream_names(file)[1]: dataset_name(file, names) for file in sorted(folder.glob(SPIKEGLX_FILES))}
     for name in streams:
         if reason := exclude_by_name(name):
             yield LeftOutStream(folder.name, name, reason)
@@ -68,6 +92,7 @@ def _folder_streams(
         meta_files = [file for file in files if file.name.endswith(f".{name}.meta")]
         metas = [read_meta(file) for file in meta_files]
         catgt = read_catgt(meta_files[0], metas[0])
+        lost = LOST_LF if lf is None and list(folder.glob(f"*.{LF_OF_AP.sub('.lf', name)}.meta")) else []
         reader = _reader(folder, data, name)
         if catgt is not None and catgt.aligned is not False:
             reader.channels_aligned = True
@@ -83,7 +108,7 @@ def _folder_streams(
             start_time=metas[0].get("fileCreateTime_original", metas[0].get("fileCreateTime")),
             start_s=start_s(metas[0]),
             max_count=min((int(meta["imMaxInt"]) for meta in metas if "imMaxInt" in meta), default=None),
-            warnings=[] if catgt is None else catgt.warnings,
+            warnings=lost if catgt is None else [*catgt.warnings, *lost],
             first_samples=[int(meta["firstSample"]) for meta in metas if "firstSample" in meta] or None,
         )
 
@@ -101,29 +126,31 @@ def _reader(folder: Path, data: Path, stream: str) -> Reader:
 
 
 LF_BAND = re.compile(r"\.lf$")
-OTHER_BAND = re.compile(r"\.ap$")
 
 
 def list_line_sources(session: Path, data: Path, params: JobDispatchParams) -> list[LineSource]:
     """The streams with digital lines: NIDQ, OneBox, and the probes, whose SYNC is in their AP and LF files."""
     files: dict[tuple[Path, str], dict[str, Path]] = {}
-    for file in sorted(session.rglob("*.bin")):
+    datasets = name_runs(session)
+    for file in (file for file in sorted(session.rglob("*.bin")) if not is_hidden(file)):
         _, stream = stream_names(file)
         files.setdefault((file.parent, stream), {})[segment_name(file)] = file
     sources = []
     for (folder, stream), by_segment in files.items():
         if LF_BAND.search(stream):
             continue
-        lf = files.get((folder, OTHER_BAND.sub(".lf", stream)), {}) if OTHER_BAND.search(stream) else {}
-        if (source := _line_source(stream, by_segment, lf, data)) is not None:
+        lf = files.get((folder, LF_OF_AP.sub(".lf", stream)), {}) if LF_OF_AP.search(stream) else {}
+        dataset = dataset_name(by_segment[max(by_segment, key=_segment_order)], datasets)
+        if (source := _line_source(dataset, stream, by_segment, lf, data)) is not None:
             sources.append(source)
     return sources
 
 
-def _line_source(stream: str, files: dict[str, Path], lf_files: dict[str, Path], data: Path) -> LineSource | None:
+def _line_source(
+    dataset: str, stream: str, files: dict[str, Path], lf_files: dict[str, Path], data: Path
+) -> LineSource | None:
     """The source of a stream's segments; None for a stream without digital lines and analog channels."""
     names = sorted(files, key=_segment_order)
-    dataset = stream_names(files[names[-1]])[0]
     paths = [[files[name], *([lf_files[name]] if name in lf_files else [])] for name in names]
     stream = stream.removesuffix(".obx")
     try:

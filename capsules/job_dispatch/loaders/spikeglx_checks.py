@@ -10,11 +10,86 @@ from pathlib import Path
 from capsules.common.errors import SpikeRelayError
 from capsules.common.sync.spikeglx_meta import read_meta, segment_name
 from capsules.job_dispatch.formats import SPIKEGLX_FILES
+from capsules.job_dispatch.loaders.sessions import name_datasets
 
+BINARY = (".bin", ".cbin")
 CATGT_TRIGGER = "tcat"
 UNKNOWN_SERIALS = ("", "0")
 """Serial numbers of simulated probes, and of those whose memory could not be read."""
 BOTH = "the same data twice: move the files of one of the two to another folder"
+
+
+ONE_FOLDER = "move a copy out of the data folder; if they are two recordings, put each into a separate folder"
+NAMED = re.compile(r"_g\d+_t(\d+|cat)\.(.*\.)?(imec\d*\.(ap|lf)|nidq|obx\d*\.obx)\.(bin|meta)$")
+"""The end of a file's name."""
+GATE = re.compile(r"_(g\d+)$")
+GATES_APART = (
+    "the gates {gates} of this run are in separate folders and are not joined; to join them, move or link the .bin and "
+    ".meta files of all gates into one folder"
+)
+PROBE_FOLDER = re.compile(r"_imec\d+$")
+
+
+def is_hidden(file: Path) -> bool:
+    """Whether macOS wrote the file: the attributes of a file, which it keeps separate on disks of other systems."""
+    return file.name.startswith("._")
+
+
+def session_folder(file: Path, dataset: str) -> Path:
+    """Where the run of a file is: the folder above `run_g0/run_g0_imec0`, or the file's own."""
+    folder = file.parent.parent if PROBE_FOLDER.search(file.parent.name) else file.parent
+    return folder.parent if folder.name in (dataset, f"catgt_{dataset}") else folder
+
+
+def name_runs(data: Path) -> dict[tuple[str, Path], str]:
+    """Run with gate and folder of its session -> name of the data set."""
+    places = []
+    for file in sorted(data.rglob("*.meta")):
+        if not NAMED.search(file.name) or is_hidden(file):
+            continue
+        dataset = stream_names(file)[0]
+        try:
+            meta = read_meta(file)
+        except (OSError, ValueError, SpikeRelayError):
+            meta = {}
+        # In its own file, CatGT replaces the time of the recording by its own.
+        time = meta.get("fileCreateTime_original", meta.get("fileCreateTime"))
+        places.append((dataset, session_folder(file, dataset), time))
+    return name_datasets(places, data)
+
+
+def dataset_name(file: Path, names: dict[tuple[str, Path], str]) -> str:
+    """The data set of a file, by the names of a data folder's runs."""
+    dataset = stream_names(file)[0]
+    return names.get((dataset, session_folder(file, dataset)), dataset)
+
+
+def find_gates_apart(folders: Iterable[Path]) -> dict[Path, str]:
+    """The folders of probes whose run has further gates in other folders, and that these are not joined."""
+    gates: dict[tuple[str, str], dict[Path, str]] = {}
+    for folder in folders:
+        for file in sorted(folder.glob(SPIKEGLX_FILES)):
+            dataset, stream = stream_names(file)
+            if (gate := GATE.search(dataset)) and not is_hidden(file):
+                gates.setdefault((dataset[: gate.start()], stream), {})[folder] = gate[1]
+    return {
+        folder: GATES_APART.format(gates=", ".join(sorted(set(own.values()))))
+        for own in gates.values()
+        if len(set(own.values())) > 1
+        for folder in own
+    }
+
+
+def find_lost_bins(data: Path) -> Iterator[tuple[Path, str]]:
+    """Each `.ap.meta` of a stream that has no `.bin` at all, which neo ignores, and what mends it.
+
+    Where CatGT's file replaces the raw one, the raw `.meta` may be there still.
+    """
+    binary = {stream_names(file) for end in BINARY for file in data.rglob(f"*.ap{end}")}
+    for meta in sorted(data.rglob("*.ap.meta")):
+        beside = any(meta.with_suffix(end).exists() or meta.with_suffix(end).is_symlink() for end in BINARY)
+        if not beside and not is_hidden(meta) and stream_names(meta) not in binary:
+            yield meta, f"{meta.name} has no .bin file in the same folder: copy it, or move the .meta elsewhere"
 
 
 def stream_names(file: Path) -> tuple[str, str]:
@@ -32,6 +107,11 @@ def check_folder(folder: Path) -> None:
         With the first problem, and what mends it.
     """
     files = sorted(folder.glob("*.bin"))
+    if hidden := [file.name for file in files if is_hidden(file)]:
+        raise SpikeRelayError(
+            f"{hidden[0]} is not a recording: macOS writes such files on disks of other systems. Delete them: "
+            "`find . -name '._*' -delete` in that folder"
+        )
     for file in files:
         check_size(file)
         check_name(file)
@@ -55,6 +135,8 @@ def check_size(file: Path) -> None:
             'describe the file with --input spikeinterface and the reader "binary" (docs/rigs.md)'
         )
     meta, size = read_meta(meta_file), file.stat().st_size
+    if "nSavedChans" not in meta:
+        raise SpikeRelayError(f"{meta_file.name} lacks nSavedChans: it is empty or damaged; copy it again")
     frame = 2 * int(meta.get("nSavedChans", 1))
     if size == 0:
         raise SpikeRelayError(f"{file.name} is empty: copy it again, or remove it and its .meta")
@@ -101,6 +183,13 @@ def check_name(file: Path) -> None:
     meta_file = file.with_suffix(".meta")
     written = re.split(r"[/\\]", read_meta(meta_file).get("fileName", file.name))[-1]
     stream = stream_names(file)[1]
+    if not NAMED.search(file.name):
+        if file.with_name(written).exists():
+            raise SpikeRelayError(f"{file.name} is a copy of {written}, {BOTH}")
+        raise SpikeRelayError(
+            f"{file.name} was renamed: SpikeGLX' names have gate, trigger and stream. Restore the name {written}, and "
+            "that of its .meta"
+        )
     # Tools that cut or export a recording write more before the stream: `run_g0_t0.exported.imec0.ap.bin`.
     if not f".{stream_names(Path(written))[1]}".endswith(f".{stream}"):
         raise SpikeRelayError(
@@ -118,8 +207,12 @@ def check_segments(files: Iterable[Path]) -> None:
         When a stream lacks a file that another has, or CatGT's file is next to those that it was made from.
     """
     by_stream: dict[str, set[str]] = {}
+    seen: dict[tuple[str, str], str] = {}
     for file in files:
-        by_stream.setdefault(stream_names(file)[1], set()).add(segment_name(file))
+        stream, segment = stream_names(file)[1], segment_name(file)
+        if (first := seen.setdefault((stream, segment), file.name)) != file.name:
+            raise SpikeRelayError(f"{first} and {file.name} have the same stream, gate and trigger: {ONE_FOLDER}")
+        by_stream.setdefault(stream, set()).add(segment)
     for stream, names in by_stream.items():
         joined = sorted(name for name in names if name.endswith(CATGT_TRIGGER))
         if joined and len(joined) < len(names):

@@ -22,6 +22,7 @@ LFP = re.compile(r"(?<![A-Za-z])(?i:lfp?)$|(?<=[a-z])LFP?$")
 """Not after a letter, or in capitals after a small letter: `imec0.lf`, `ProbeA-LFP`, `ElectricalSeriesLF`."""
 MISSING_CODEC = re.compile(r"codec not available: '+([\w.-]+)'")
 """What numcodecs says of a codec whose package is not installed."""
+NO_POSITIONS = "the channels have no positions"
 MIN_SPIKE_RATE_HZ = 5000.0
 """Slower streams have no spikes: they are LFP, or not neural."""
 
@@ -126,7 +127,7 @@ def open_stream(
         return BrokenStream(
             dataset,
             name,
-            "the channels have no positions: give a ProbeInterface file with --input spikeinterface and probe_paths in "
+            f"{NO_POSITIONS}: give a ProbeInterface file with --input spikeinterface and probe_paths in "
             "--spikeinterface-info, or --channel-groups",
         )
     return Stream(dataset, name, reader, recording, lfp_reader=lfp_reader, **fields)
