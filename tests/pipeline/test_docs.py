@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from capsules.commands.demo import PROBES, STIMULI
 from tests.data import ProbeSpec, write_spikeglx
+from tests.notebooks import run_notebook
 from tests.pipeline.nextflow_runs import ROOT, Pipeline, checkout
 from tests.reach.spy import task_for
 
@@ -122,7 +127,8 @@ def test_the_chain_by_hand(tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     (home / "spikerelay").symlink_to(tmp_path / "checkout")
-    write_spikeglx(tmp_path / "checkout" / ".demo" / "session", [ProbeSpec("imec0", duration_s=125.0)])
+    # As the demo, without its second probe.
+    write_spikeglx(tmp_path / "checkout" / ".demo" / "session", PROBES[:1], stimuli=STIMULI)
     commands = re.search(r"```\n(.*?)```", (ROOT / "docs" / "stages.md").read_text(), re.DOTALL)[1]
     commands = commands.replace(". .venv/bin/activate", f". {ROOT}/.venv/bin/activate")
     commands = commands.replace("/tmp/chain", str(tmp_path / "chain"))
@@ -132,4 +138,72 @@ def test_the_chain_by_hand(tmp_path):
     assert done.returncode == 0, done.stderr
     from pynwb import read_nwb
 
-    assert len(read_nwb(tmp_path / "chain" / "nwb_units_run_g0_recording1" / "file.nwb").units) >= 8
+    nwbfile = read_nwb(tmp_path / "chain" / "nwb_units_run_g0_recording1" / "file.nwb")
+    assert len(nwbfile.units) >= 8
+    assert len(nwbfile.events["nidq_XD1"]["timestamp"]) == len(STIMULI.onsets_s(PROBES[0].duration_s))
+
+
+def commands_of(page: str) -> list[str]:
+    """The blocks of `spikerelay` commands of a page."""
+    blocks = re.findall(r"^```\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.DOTALL | re.MULTILINE)
+    return [block for block in blocks if block.startswith("spikerelay ")]
+
+
+def run_commands(commands: list[str], folder: Path) -> str:
+    """Run blocks of commands in a folder, with `/data` in it; each must succeed. Returns what they print."""
+    program = folder / "bin" / "spikerelay"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m capsules "$@"\n')
+    program.chmod(0o755)
+    environment = os.environ | {"PATH": f"{program.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    printed = []
+    for command in commands:
+        script = command.replace("/data/", f"{folder}/data/")
+        done = subprocess.run(
+            ["bash", "-euc", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+        printed.append(done.stdout)
+    return "\n".join(printed)
+
+
+@pytest.mark.slow
+@pytest.mark.pipeline
+def test_the_quick_start(tmp_path):
+    """docs/quick_start.md: every command after the installation, on the demo and on a session of the user."""
+    write_spikeglx(tmp_path / "data" / "session", [ProbeSpec("imec0", channels=16, units=5)])
+    commands = commands_of("quick_start.md")
+    assert len(commands) == 5
+    printed = run_commands(commands, tmp_path)
+    assert re.search(r"labelled good: \d+ of 20 true units", printed)
+    # The demo's two recordings and that of the user.
+    for results, count in (("spikerelay_demo/results", 2), ("data/trial", 1), ("data/results", 1)):
+        assert (tmp_path / results / "report.html").is_file()
+        recordings = json.loads((tmp_path / results / "status.json").read_text())["recordings"]
+        assert [entry["status"] for entry in recordings.values()] == ["ok"] * count
+        assert all(entry["good_units"] >= 4 for entry in recordings.values())
+
+
+@pytest.mark.slow
+@pytest.mark.pipeline
+def test_the_tutorial(tmp_path, monkeypatch):
+    """docs/tutorial.md: its commands, then its notebook on their results, in which units respond."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    commands = commands_of("tutorial.md")
+    assert len(commands) == 4
+    printed = run_commands(commands, tmp_path)
+    (clocks,) = re.findall(r"```\n(run_g0_recording1:\n.*?)```", (ROOT / "docs" / "tutorial.md").read_text(), re.DOTALL)
+    assert clocks in printed
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {}
+    shown = run_notebook(ROOT / "docs" / "tutorial.ipynb", scope)
+    assert "2 recordings" in shown[0]
+    rates = scope["rates"]["change_hz"].sort_values()
+    # One unit is suppressed, three respond, and the others do neither.
+    assert rates.iloc[0] < -6 and rates.iloc[-3] > 12
+    assert rates.iloc[1:-3].abs().max() < 6
+    report = (tmp_path / "spikerelay_demo" / "results" / "report.html").read_text()
+    assert 'data-panel="responses"' in report
+    scope["plt"].close("all")
