@@ -174,7 +174,8 @@ def test_the_quick_start(tmp_path):
     write_spikeglx(tmp_path / "data" / "session", [ProbeSpec("imec0", channels=16, units=5)])
     commands = commands_of("quick_start.md")
     assert len(commands) == 5
-    printed = run_commands(commands, tmp_path)
+    printed = run_commands([*commands, f"{commands[-1].rstrip()} --resume"], tmp_path)
+    assert "spikesorting: kept from an earlier run" in printed
     assert re.search(r"labelled good: \d+ of 20 true units", printed)
     # The demo's two recordings and that of the user.
     for results, count in (("spikerelay_demo/results", 2), ("data/trial", 1), ("data/results", 1)):
