@@ -231,6 +231,18 @@ def _fetch_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--params", type=Path, metavar="FILE", help="the params file [default: the default parameters]")
 
 
+def _probe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="manufacturer and probe, e.g. cambridgeneurotech/ASSY-156-P-1")
+    parser.add_argument(
+        "--wiring",
+        required=True,
+        metavar="NAME",
+        help="how the contacts are connected to the channels: a wiring of probeinterface, e.g. ASSY-156>RHD2164, "
+        "or in-order: channel i is contact i. A wrong name lists those that fit",
+    )
+    parser.add_argument("--output", type=Path, default=Path("probe.json"), metavar="FILE", help="[default: probe.json]")
+
+
 def _results(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("results", type=Path)
 
@@ -323,6 +335,14 @@ COMMANDS = {
             "spikerelay sync /data/session --figure residuals.png",
             "spikerelay sync /data/session --params my.json --set job_dispatch.sync.reference=imec0.ap",
         ),
+    ),
+    "probe": Command(
+        "before a run",
+        "write the channel positions of a probe, from probeinterface's library, to a file",
+        "{} MANUFACTURER/NAME --wiring NAME",
+        _probe,
+        "probe",
+        examples=("spikerelay probe cambridgeneurotech/ASSY-156-P-1 --wiring 'ASSY-156>RHD2164'",),
     ),
     "plan": Command(
         "before a run",
