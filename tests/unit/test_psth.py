@@ -114,10 +114,13 @@ def test_lines_are_read_and_named(tmp_path):
     assert [line.id for line in lines] == ["nidq_stimulus", "nidq_XD1", "nidq_lick"]
     assert lines[0].times_s("rising").tolist() == [1.0, 3.0] and lines[0].times_s("falling").tolist() == [1.5, 3.5]
     assert lines[0].durations_s[:3] == pytest.approx([0.5, 1.5, 0.5]) and np.isnan(lines[0].durations_s[3])
-    assert lines[1].name == "XD1" and len(lines[1].edges_s) == 0
+    assert lines[1].name == "nidq_XD1" and len(lines[1].edges_s) == 0
     for asked in ("stimulus", "XD0", "nidq_stimulus", "nidq:XD0", "nidq:stimulus"):
         assert choose_line(lines, asked) is lines[0]
-    assert choose_line(lines, "stimulos") == "no line 'stimulos'; did you mean 'stimulus'?; lines: stimulus, XD1, lick"
+    assert (
+        choose_line(lines, "stimulos")
+        == "no line 'stimulos'; did you mean 'stimulus'?; lines: stimulus, nidq_XD1, lick"
+    )
     twice = [*lines, *read_event_lines(write_events(tmp_path / "b", {"XD0": ("", [1.0], [])}, "obx"))]
     assert choose_line(twice, "XD0") == "'XD0' is a line of several streams: write one of nidq:XD0, obx:XD0"
     assert choose_line(twice, "obx:XD0") is twice[3]
@@ -146,7 +149,7 @@ def test_the_timeline_is_that_of_the_traces(tmp_path):
     density = unpack(camera["density"], "u1")
     assert len(density) == MOST_EVENTS and density.max() == 255 and camera["width_s"] == 0.06
     assert np.flatnonzero(density)[[0, -1]] == pytest.approx([1 / 0.06, 29 / 0.06], abs=1)
-    assert shown["silent"] == ["XD2", "late"] and shown["not_shown"] == []
+    assert shown["silent"] == ["nidq_XD2", "late"] and shown["not_shown"] == []
     assert collect_event_data([], GAP, 60.0) is None
     figure = event_figures.draw_event_timeline(read_event_lines(tmp_path), GAP, 60.0)
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["stimulus (3)", "camera (3000)"]
@@ -212,10 +215,11 @@ def test_what_prevents_a_psth_is_said(tmp_path):
     shown, recorder = show(lines, trains_s, line="XD0")
     assert "XD0 has 5 rising edges, of which 2 have their whole window in this recording" in shown["reason"]
     assert recorder.warnings == [f"no raster and PSTH: {shown['reason']}"]
-    assert "XD1 has 1 rising edge, and 5 are needed" in show(lines, trains_s, line="XD1")[0]["reason"]
+    assert "nidq_XD1 has 1 rising edge, and 5 are needed" in show(lines, trains_s, line="XD1")[0]["reason"]
     shown, recorder = show(lines, trains_s, line="XD7")
     assert (
-        recorder.warnings == [f"visualization.events.line: {shown['reason']}"] and "lines: XD0, XD1" in shown["reason"]
+        recorder.warnings == [f"visualization.events.line: {shown['reason']}"]
+        and "lines: nidq_XD0, nidq_XD1" in shown["reason"]
     )
     assert show(lines, [], line="XD0")[0]["reason"] == "this recording has no units"
     # No line is named: nothing is wrong, and the report says how to name one.
@@ -233,7 +237,7 @@ def test_adjustments_are_recorded(tmp_path):
     assert shown["events"] == 5000 and shown["total"] == 6000
     left_out, thinned = recorder.changes[1:]
     assert recorder.changes[0].startswith("events.bin_ms: 2.5 ms")
-    assert "of 6000 events are left out" in left_out and thinned.startswith("PSTH of XD0: 5000 of")
+    assert "of 6000 events are left out" in left_out and thinned.startswith("PSTH of nidq_XD0: 5000 of")
 
 
 def test_what_the_report_gets_is_small():
