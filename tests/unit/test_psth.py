@@ -224,7 +224,7 @@ def test_what_prevents_a_psth_is_said(tmp_path):
     assert show(lines, [], line="XD0")[0]["reason"] == "this recording has no units"
     # No line is named: nothing is wrong, and the report says how to name one.
     shown, recorder = show(lines, trains_s)
-    assert shown["reason"] == "set visualization.events.line to one of XD0, XD1" and recorder.warnings == []
+    assert shown["reason"] == "set visualization.events.line to one of nidq_XD0, nidq_XD1" and recorder.warnings == []
     assert show([], trains_s)[0] is None
     shown, recorder = show([], trains_s, line="XD0")
     assert "no digital lines" in recorder.warnings[0]
