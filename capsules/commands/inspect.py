@@ -17,7 +17,7 @@ from capsules.common.recordings.reading import load_recording
 from capsules.common.tasks.command_line import read_section
 from capsules.common.tasks.task import Record, Task
 from capsules.job_dispatch.formats import describe_unknown, guess_format
-from capsules.job_dispatch.params import JobDispatchParams
+from capsules.job_dispatch.params import InputFormat, JobDispatchParams
 from capsules.job_dispatch.stage import run as dispatch_jobs
 from capsules.parameters import flags
 from capsules.resolve_params.machine.folders import data_problems
@@ -31,6 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
     flags.add_params(parser, JobDispatchParams)
     values = flags.parse(parser, arguments.arguments)
     params = read_section(JobDispatchParams, None, values, "job_dispatch") if values else None
+    if params is not None and "input" not in values:
+        # As a run does: other parameters do not name the format.
+        params = params.model_copy(update={"input": detect_format(data, params.multi_session)})
     page = inspect_folder(data, params)
     print_pages([page])
     return 1 if page.problems else 0
@@ -51,10 +54,7 @@ def inspect_folder(data: Path, params: JobDispatchParams | None) -> Page:
         Its problems are the recordings that cannot be read.
     """
     if params is None:
-        name = guess_format(data)
-        if name is None:
-            raise SpikeRelayError(describe_unknown(data))
-        params = JobDispatchParams(input=name)
+        params = JobDispatchParams(input=detect_format(data))
     jobs, dispatch = find_jobs(params, data)
     drawings = drawing_lines(jobs, data)
     return Page(
@@ -64,6 +64,21 @@ def inspect_folder(data: Path, params: JobDispatchParams | None) -> Page:
         | {"not sorted": not_sorted(dispatch)},
         warnings_of(jobs, dispatch),
     )
+
+
+def detect_format(data: Path, multi_session: bool = False) -> InputFormat:
+    """The only format of a data folder, or of its sub-folders.
+
+    Raises
+    ------
+    SpikeRelayError
+        When it has none, or several.
+    """
+    folders = [path for path in data.iterdir() if path.is_dir()] if multi_session else [data]
+    names = {name for folder in folders if (name := guess_format(folder)) is not None}
+    if len(names) != 1:
+        raise SpikeRelayError(describe_unknown(data))
+    return names.pop()
 
 
 def find_jobs(params: JobDispatchParams, data: Path) -> tuple[list[Job], Record]:

@@ -83,6 +83,8 @@ def test_inspect(tiny_session, tmp_path):
     unknown = spikerelay("inspect", tmp_path / "data")
     assert (unknown.returncode, "no recording of a known format" in unknown.stderr) == (1, True)
     assert spikerelay("inspect", tmp_path / "nowhere").returncode == 2
+    # Another parameter does not name the format.
+    assert "read as spikeglx" in spikerelay("inspect", tiny_session, "--no-split-segments").stdout
     assert "invalid" not in spikerelay("inspect", tiny_session, "--input", "spikeglx", "--no-split-groups").stderr
 
 
