@@ -34,6 +34,8 @@ MOST_STEPS = 5
 MOST_BLOCKS = 2
 """In a terminal whose height limits them."""
 LONGEST_NAME = 30
+LEAST_WIDTH, GAP = 9, 3
+"""Columns of a stage without its gap, and of a gap, in the tables."""
 
 
 def render(progress: RunProgress, width: int, height: int | None = None) -> Group:
@@ -114,12 +116,20 @@ def _tables(progress: RunProgress, names: dict[str, str], width: int, most: int 
             continue
         limit = None if most is None else most if kind == "recording" else MOST_BLOCKS
         chosen = _choose_rows(rows, limit)
+        headers = [stage if width >= WIDE else HEADERS.get(stage, stage) for stage in stages]
+        cells = [[_cell(row.stages.get(stage)) for stage in stages] for row in chosen]
+        widths = [
+            max(LEAST_WIDTH, *(len(line) for line in (*header.split("\n"), *map(str, column))))
+            for header, column in zip(headers, zip(*cells, strict=True), strict=True)
+        ]
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-        table.add_column(kind, overflow="ellipsis", no_wrap=True, max_width=width - 12 * len(stages))
-        for stage in stages:
-            table.add_column(stage if width >= WIDE else HEADERS.get(stage, stage), no_wrap=True, min_width=9)
-        for row in chosen:
-            table.add_row(Text(printable(names[row.id])), *(_cell(row.stages.get(stage)) for stage in stages))
+        # The name alone is cut where the terminal is too narrow.
+        longest = max(LEAST_WIDTH, width - sum(widths) - GAP * len(stages))
+        table.add_column(kind, overflow="ellipsis", no_wrap=True, max_width=longest)
+        for header, column_width in zip(headers, widths, strict=True):
+            table.add_column(header, no_wrap=True, min_width=column_width)
+        for row, row_cells in zip(chosen, cells, strict=True):
+            table.add_row(Text(printable(names[row.id])), *row_cells)
         yield Text("")
         yield table
         if len(chosen) < len(rows):

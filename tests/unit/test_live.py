@@ -501,6 +501,18 @@ def test_many_recordings_fit_in_few_lines(run):
     assert any(re.match(r"and \d+ waiting", line) for line in lines)
 
 
+@pytest.mark.parametrize("width", [80, 110])
+def test_long_names_are_cut_and_no_state_is(run, width):
+    ids = ["a" * 60, "b" * 60]
+    run.dispatch(ids)
+    run.end("RECORDINGS:VISUALIZATION", ids[0])
+    console = Console(width=width, file=io.StringIO())
+    console.print(render(read_progress(run.results, is_live=True), width))
+    (row,) = [line for line in console.file.getvalue().splitlines() if line.count("waiting") == 4]
+    assert re.search(r" done \d+:\d\d$", row.rstrip())
+    assert row.startswith("aaa")
+
+
 def test_status_of_no_results(tmp_path, capsys):
     with pytest.raises(Rejected, match="no such folder"):
         status.run(Namespace(results=tmp_path / "nowhere", watch=False))
