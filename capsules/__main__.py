@@ -10,6 +10,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from importlib import metadata
+from typing import NoReturn
 
 from capsules.commands.table import COMMANDS, GROUPS
 from capsules.common.errors import Rejected, SpikeRelayError, nearest, printable
@@ -24,6 +25,13 @@ examples:
   spikerelay params show preprocessing.motion_correction     # what does this section of parameters do?
   spikerelay COMMAND --help                                  # the arguments of a command
 """
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose mistakes quote arguments without characters that steer the terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
 
 
 def main() -> int:
@@ -53,7 +61,7 @@ def make_parser(name: str) -> argparse.ArgumentParser:
     """The parser of a command's arguments."""
     command = COMMANDS[name]
     more = [command.more_help()] if command.more_help else []
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"spikerelay {name}",
         description=f"{command.help[0].upper()}{command.help[1:]}.",
         epilog="\n\n".join(["\n  ".join(["examples:", *command.examples]), *more]),

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from capsules.common.contract import RUN_RECORD
-from capsules.common.errors import Rejected, printable
+from capsules.common.errors import Rejected, printable, shorten
 from capsules.common.untrusted.places import check_inside
 from capsules.parameters import strict_json
 from capsules.results.aind.run_results import RunResults
@@ -42,7 +42,7 @@ def find_data(results: Path, data: Path | None) -> Path | None:
             raise Rejected([f"--data {data}: no such folder"])
         return data
     record = results / RUN_RECORD
-    folder = read_record(record).get("data") if record.exists() else None
+    folder = read_record(record).get("data") if record.is_file() else None
     return Path(folder) if isinstance(folder, str) else None
 
 
@@ -55,18 +55,20 @@ def read_results(results: Path) -> RunResults:
         When a file is missing, or is not what a run leaves.
     """
     status = status_of(results)
-    figures = results / "visualization_output.json"
+    records, figures = results / "processing.json", results / "visualization_output.json"
+    if not records.is_file():
+        raise Rejected([f"{results} is not what a run leaves: it has no processing.json"])
     content = {
-        "records": read_record(results / "processing.json").get("stages"),
+        "records": read_record(records).get("stages"),
         "recordings": status["recordings"],
         "checks": {id: checks for id in status["recordings"] if (checks := read_checks(results, id)) is not None},
-        "figures": read_record(figures) if figures.exists() else {},
+        "figures": read_record(figures) if figures.is_file() else {},
     }
     try:
         return RunResults.model_validate(content)
     except ValidationError as error:
         problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
+        where = shorten(" ".join(".".join(map(str, problem["loc"])).split()))
         raise Rejected([f"{results} is not what a run leaves: {where}: {problem['msg']}"]) from None
 
 

@@ -17,6 +17,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import patch
 
@@ -434,9 +435,8 @@ def what_a_results_folder_says(sandbox, strings):
             "results/params.json",
             text if index % 11 == 10 else json.dumps({"params": {text: text}, "sorters": [{"name": text}] * 2}),
         )
-        command = (("load",), ("hash",), ("rerun",), ("export", "--to", "phy"), ("curate", "--apply", "none"))[
-            index % 5
-        ]
+        export = ("export", "--to", "phy" if index % 2 else "aind")
+        command = (("load",), ("hash",), ("rerun",), export, ("curate", "--apply", "none"))[index % 5]
         sandbox.command(*command, results)
 
 
@@ -454,12 +454,31 @@ def an_earlier_runs_status(sandbox, strings):
             assert place.resolve().is_relative_to(results.resolve())
 
 
+@entrance(every=2)
+def description_of_the_sorted_data(sandbox, strings):
+    """The fields of a data_description.json that the metadata in AIND's form have."""
+    from capsules.results.aind.data_description import describe_data
+    from capsules.results.aind.session_files import read_session_files
+
+    needed = {"institution": "AIND", "project_name": "p", "investigators": ["A"], "funding_source": [{"funder": "AI"}]}
+    (sandbox.folder / "data").mkdir(exist_ok=True)
+    for index, text in sandbox.numbered(strings):
+        fields = dict.fromkeys(("name", "subject_id", "license", "group", "data_level", "data_summary", text), text)
+        more = {"tags": [text], "investigators": [text]} if index % 2 else {"modalities": [text], "project_name": text}
+        for content in (json.dumps(needed | fields | more), text):
+            sandbox.file("data/data_description.json", content)
+            document, warnings = describe_data(read_session_files(sandbox.folder / "data"), datetime.now(UTC))
+            assert document is None or "/" not in document.get("name", "")
+            assert all(len(warning) < 5000 for warning in warnings)
+
+
 # --- commands
 
 
 COMMANDS = (
     ("validate",), ("params", "diff"), ("inspect",), ("hash",), ("load",), ("rerun",), ("doctor", "--nothing"), (),
     ("export", "--to", "phy"), ("export", "results", "--to", "phy", "--recording"), ("export", "results", "--to"),
+    ("export", "--to", "aind"),
     ("curate", "--apply", "x"), ("plan", "--sorter", "lupin", "--data"), ("plan", "--params_file"),
     ("fetch-models", "--params"),
 )  # fmt: skip

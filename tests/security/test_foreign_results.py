@@ -179,7 +179,7 @@ def test_odd_folders_end_the_commands_in_one_line(foreign, tmp_path, analyzer, s
         analyzer.sorting.save(folder=foreign / "curated" / ID)
     ODD[odd](foreign)
     (tmp_path / "curation.json").write_text(json.dumps({"format_version": "2", "unit_ids": ["0", "1"]}))
-    commands = (["hash"], ["load"], ["rerun"], ["export", "--to", "phy"])
+    commands = (["hash"], ["load"], ["rerun"], ["export", "--to", "phy"], ["export", "--to", "aind"])
     codes = []
     for command, *words in (*commands, ["curate", "--apply", tmp_path / "curation.json"]):
         code, _, complaint = spikerelay(command, foreign, *words)

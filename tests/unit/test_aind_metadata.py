@@ -377,7 +377,7 @@ def test_what_the_command_rejects(results, spikerelay, tmp_path):
         ("processing.json", {"stages": [record("../x", "day")]}, "unknown stage"),
         ("visualization_output.json", {"a": 5}, "figures.a"),
         (f"quality_control/{PROBES[0]}/checks.json", {"a": 5}, "checks."),
-        ("processing.json", None, "No such file"),
+        ("processing.json", None, "it has no processing.json"),
     ],
 )
 def test_a_damaged_results_folder_is_named(file, content, reason, results, spikerelay):
