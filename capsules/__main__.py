@@ -27,6 +27,10 @@ examples:
 """
 
 
+SYNONYMS = {"sort": "run", "start": "run", "check": "doctor", "install": "setup", "phy": "export"}
+"""Commands that people type, and what does it."""
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose mistakes quote arguments without characters that steer the terminal."""
 
@@ -87,7 +91,9 @@ def _explain(words: list[str]) -> int:
         parser.error("a command is needed; `spikerelay --help` lists them")
     if seconds := [name for name in COMMANDS if name.startswith(f"{words[0]} ")]:
         parser.error(f"`{words[0]}` needs a second word: {' or '.join(f'`spikerelay {name}`' for name in seconds)}")
-    parser.error(f"unknown command {printable(words[0])!r}{nearest(words[0], list(COMMANDS))}")
+    meant = SYNONYMS.get(words[0])
+    hint = f"; did you mean {meant!r}?" if meant else nearest(words[0], list(COMMANDS))
+    parser.error(f"unknown command {printable(words[0])!r}{hint}")
 
 
 def _list_commands() -> Iterator[str]:

@@ -67,9 +67,10 @@ def explain(name: str | None) -> Iterator[str]:
 
 
 def _suggest(name: str) -> str:
-    """The names that end in `name`, or the nearest name."""
+    """The names that end in `name`, then those that contain it in their last word, or the nearest name."""
     known = list(parameter_names())
     ending = [dotted for dotted in known if f".{dotted}".endswith(f".{name}")]
+    ending += [dotted for dotted in known if name in dotted.rpartition(".")[2] and dotted not in ending]
     if ending:
         more = ", ..." if len(ending) > MOST_SUGGESTED else ""
         return f"; did you mean {', '.join(ending[:MOST_SUGGESTED])}{more}?"

@@ -14,6 +14,7 @@ from capsules.commands.rates import describe_time
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
 from capsules.common.errors import Rejected, SpikeRelayError
 from capsules.common.recordings.job import Job
+from capsules.common.untrusted.places import explain_overlap
 from capsules.parameters.problems import quote
 from capsules.parameters.rules import rate_problems
 from capsules.preprocessing.artifact_times import digest_times_files
@@ -55,6 +56,12 @@ def plan_sessions(
     """
     sessions = sessions_of(options, Path.cwd(), data, source)
     if problems := [problem for session in sessions for problem in data_problems(session.data, session.source)]:
+        raise Rejected(problems)
+    folders = {session.results(results): session.data_folder for session in sessions}
+    overlaps = {folder: explain_overlap(folder, data_folder) for folder, data_folder in folders.items()}
+    if problems := [
+        f"RESULTS {folder} {reason}: choose another folder" for folder, reason in overlaps.items() if reason
+    ]:
         raise Rejected(problems)
     pages: list[Page] = []
     all_written: list[Written] = []
@@ -143,7 +150,7 @@ def _size_line(stage: str, jobs: list[Job], written: list[Written]) -> str:
     minutes = size.time_min(sum(job.megabytes for job in jobs))
     place = {job.block for job in jobs} if stage in BLOCK_STAGES else {job.id for job in jobs}
     megabytes = sum(entry.work_mb for entry in written if entry.stage == stage and entry.recording in place)
-    return f"{stage:<15} {memory_gb:5.1f} GB, at most {minutes:.0f} min; writes about {shown_size(megabytes)}"
+    return f"{stage:<15} {memory_gb:5.1f} GB, time limit {minutes:.0f} min; writes about {shown_size(megabytes)}"
 
 
 def _disk_lines(written: list[Written], work: Path, results: Path) -> tuple[list[str], list[str]]:

@@ -50,7 +50,7 @@ def describe_time(jobs: list[Job], stages: list[str], resolved: Resolved, option
     cores = f"{machine.cores} core{'s' if machine.cores != 1 else ''}"
     lines = [f"about {show_time(seconds)} on {cores}{without}"]
     lines += [f"{name} sorts on {_device(name in resolved.gpu_sorters(), machine)}" for name in resolved.sorters]
-    return [*lines, "an estimate by the measured rates of docs/benchmarks.md"]
+    return [*lines, "estimated from rates that were measured on 2 cores; other work on the machine makes it longer"]
 
 
 def _expect_seconds(jobs: list[Job], stages: list[str], on_gpu: dict[str, bool], machine: Machine) -> float:

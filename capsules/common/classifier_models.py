@@ -128,12 +128,12 @@ def _why_not(ask: Callable[[], object]) -> str | None:
     reasons = (
         (HFValidationError, "there is no such folder, and a hub repository cannot have this name"),
         (RepositoryNotFoundError, "there is no such folder, and the hub has no such repository for you"),
-        (OfflineModeIsEnabled, "it is not on this machine, and the hub is not asked: HF_HUB_OFFLINE is set"),
+        (OfflineModeIsEnabled, "not on this machine, and Hugging Face is not asked: HF_HUB_OFFLINE is set"),
         (
             (TimeoutException, TimeoutError),
-            f"it is not on this machine, and the hub did not answer within {PATIENCE_S} s",
+            f"not on this machine, and Hugging Face did not answer within {PATIENCE_S} s",
         ),
-        (Exception, "it is not on this machine, and could not be fetched: {}"),
+        (Exception, "not on this machine, and could not be fetched: {}"),
     )
     try:
         ask()

@@ -57,5 +57,8 @@ def is_text(name: str) -> bool:
 
 def nearest(name: str, known: list[str]) -> str:
     """`; did you mean ...?` for the known name nearest to `name`, or an empty text."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    by_lower = {other.lower(): other for other in reversed(known)}
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6) or [
+        by_lower[lower] for lower in difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
+    ]
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -58,7 +58,9 @@ def _describe_alignment(alignment: Alignment) -> str:
             f"times are on the clock of {alignment.reference}: {alignment.matched} sync pulses, drift "
             f"{alignment.drift_ppm:.2f} ppm, residual {alignment.residual_rms_us:.1f} us (rms)"
         )
-    return f"its clock was not aligned to {alignment.reference}: {'; '.join(alignment.problems)}"
+    # A reference without pulses has no other clock to be aligned to.
+    reference = "" if alignment.stream == alignment.reference else f" to {alignment.reference}"
+    return f"its clock was not aligned{reference}: {'; '.join(alignment.problems)}"
 
 
 def _is_apart(job: Job) -> bool:

@@ -69,12 +69,16 @@ def _explain_unknown(model: type[Section], section: type[Section], dotted: str, 
         return f"{dotted}: is not set here: {section.replaced[name]}"
     known = [leaf.dotted for leaf in leaves(model) if not leaf.field.alias]
     known += [".".join(path) for path, _ in sections(model) if path]
-    # The end of a path is what users remember of it.
+    # The end of a path is what users remember of it, then its beginning.
+    beginning, _, last = dotted.rpartition(".")
     close = (
         [path for path in known if path.endswith(f".{dotted}")]
+        or [path for path in known if path.startswith(f"{beginning}.") and path.endswith(f".{last}")]
         or difflib.get_close_matches(dotted, known, n=1)
-        or [path for path in known if path.endswith(f".{dotted.rpartition('.')[2]}")]
+        or [path for path in known if path.endswith(f".{last}")]
     )
+    if "subject" in dotted.lower().split("."):
+        return f"{dotted}: unknown parameter; write the subject's data to nwb_metadata.yaml in the data folder"
     return f"{dotted}: unknown parameter" + (f"; did you mean {close[0]!r}?" if close else "")
 
 

@@ -35,6 +35,8 @@ def status_of(results: Path) -> dict[str, Any]:
         When there is none, or its content is not that of a run.
     """
     file = results / "status.json"
+    if not os.path.isdir(results):
+        raise Rejected([f"{results}: no such folder: name the results folder of a run"])
     if not os.path.isfile(file):
         raise Rejected([f"{results} is not the results folder of a finished run: it has no status.json"])
     status = read_record(file)

@@ -49,6 +49,10 @@ def test_plan_refuses_what_a_run_refuses(tiny_session):
     assert "did you mean '--query'" in refused.stderr
     nowhere = spikerelay("plan", "--data", tiny_session / "nowhere", "--sorter", "spykingcircus2")
     assert nowhere.returncode == 2
+    inside = spikerelay(
+        "plan", "--data", tiny_session, "--results", tiny_session / "results", "--sorter", "spykingcircus2"
+    )
+    assert (inside.returncode, "is inside the data folder" in inside.stderr) == (2, True)
 
 
 @pytest.mark.slow

@@ -77,6 +77,7 @@ def test_the_help_of_a_run_lists_each_option_once_and_the_main_settings(monkeypa
         (["help"], 0, "usage: spikerelay COMMAND"),
         (["params"], 2, "`params` needs a second word: `spikerelay params show` or `spikerelay params diff`"),
         (["plann"], 2, "unknown command 'plann'; did you mean 'plan'?"),
+        (["sort", "data"], 2, "unknown command 'sort'; did you mean 'run'?"),
     ],
 )
 def test_words_that_are_no_command(words, code, said, spikerelay, capsys):
@@ -137,6 +138,7 @@ def test_every_parameter_and_section_is_explained():
         ("motion_correction", MOTION),
         ("preprocesing.motion_correction.preset", f"{MOTION}.preset"),
         ("nothing_like_it", "lists the sections"),
+        ("threshold", "job_dispatch.data_check.spike_threshold"),
     ],
 )
 def test_a_near_name_is_suggested(wrong, suggested, spikerelay):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -49,3 +50,15 @@ def test_a_run_of_another_folder_is_not_taken_for_the_latest_here(words_of):
     words, said = words_of("-resume", "-stub-run")
     assert words == ["-stub-run"]
     assert "was not started in this folder" in said
+
+
+def test_a_run_of_another_folder_that_has_its_records_is_rejected(words_of, tmp_path):
+    began = tmp_path / "where it began"
+    (began / ".nextflow" / "cache" / ID).mkdir(parents=True)
+    script = tmp_path / "my results" / "nextflow" / "command.sh"
+    script.write_text(f"#!/usr/bin/env bash\ncd {shlex.quote(str(began))}\nnextflow run main.nf\n")
+    with pytest.raises(subprocess.CalledProcessError) as failure:
+        words_of("-resume")
+    assert f"was started in {began}: start this one there" in failure.value.stderr
+    (began / ".nextflow" / "cache" / ID).rmdir()
+    assert words_of("-resume")[0] == []

@@ -89,6 +89,7 @@ def test_profiles(started, spikerelay):
         ),
         (["two", *SORTER], "DATA {folder}/two has several formats, nwb and spikeglx: name one"),
         (["nowhere", *SORTER, "--dry-run"], "DATA {folder}/nowhere: no such folder"),
+        (["däta 1", "däta 1/results", *SORTER, "--dry-run"], "is inside the data folder"),
         (["däta 1", "mine", *SORTER], "RESULTS {folder}/mine is not a results folder"),
         (["däta 1", "däta 1/results", *SORTER], "is inside the data folder"),
         (["däta 1"], "no sorter chosen: give --sorter"),
@@ -226,6 +227,12 @@ def test_values_are_text_or_json():
     ("assignment", "problem"),
     [
         ("curation.min_spikes", "--set: must be like preprocessing.motion_correction.preset=dredge"),
+        (
+            "spikesorting.spykingcircus2.detect_threshold=4",
+            "did you mean 'spikesorting.spykingcircus2.sorter.detection.method_kwargs.detect_threshold'?",
+        ),
+        ("nwb.subject.sex=F", "write the subject's data to nwb_metadata.yaml"),
+        ("job_dispatch.input=SpikeGLX", "did you mean 'spikeglx'?"),
         ("curation.min_spike=4", "--set: curation.min_spike: unknown parameter; did you mean 'curation.min_spikes'?"),
         ("curation.min_spikes=many", "--set: curation.min_spikes: needs integer; got 'many'"),
         ("curation.min_spikes=-4", "--set: curation.min_spikes: must be integer >= 0; got -4"),

@@ -95,7 +95,7 @@ def test_a_description_tells_the_session():
     [
         ("NWBFile: {lab: A}\nSubjct: {sex: F}", "Subjct: unknown; did you mean 'Subject'?"),
         ("Subject: {speces: Mus musculus}", "Subject.speces: unknown; did you mean 'species'?"),
-        ("Subject: {sex: female}", "Subject.sex: 'female' is not one of"),
+        ("Subject: {sex: female}", "Subject.sex: must be M, F, U (unknown), O (other), XX or XO; got 'female'"),
         ("NWBFile: {session_start_time: yesterday}", "NWBFile.session_start_time: 'yesterday' is not a date with time"),
         ("Ecephys: {ElectrodeGroups: {imec0: {place: V1}}}", "Ecephys.ElectrodeGroups.imec0.place: unknown"),
         (
@@ -103,12 +103,15 @@ def test_a_description_tells_the_session():
             "NWBFile.session_start_time: '2026-01-15' is not a date with time",
         ),
         ("NWBFile: {source_script_file_name: a.py}", "NWBFile: 'source_script' is a dependency of"),
-        ("Subject: {age: ninety days}", "Subject.age: 'ninety days' does not match"),
-        ("Subject: {age: P90}", "Subject.age: 'P90' does not match"),
+        (
+            "Subject: {age: ninety days}",
+            "Subject.age: must be a duration such as P90D (90 days)",
+        ),
+        ("Subject: {age: P90}", "Subject.age: must be a duration such as P90D"),
         ("Devices: {left/imec0: {description: a}}", "Devices: 'left/imec0' does not match"),
         ("Devices: {imec0: {name: ''}}", "Devices.imec0.name: '' does not match"),
         ("Devices: {imec0: {colour: red}}", "Devices.imec0.colour: unknown"),
-        ("Devices: {imec0: {description: 5}}", "Devices.imec0.description: 5 is not of type 'string'"),
+        ("Devices: {imec0: {description: 5}}", "Devices.imec0.description: must be text; got 5"),
         ("NWBFile: [1", "cannot be read"),
         ("just words", "a table of names and values is needed"),
     ],

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft7Validator
+from jsonschema import Draft7Validator, ValidationError
 
 from capsules.common.errors import SpikeRelayError, nearest, shorten
 from capsules.common.untrusted.small_files import check_plain, read_small, read_small_json
@@ -36,6 +36,15 @@ SEX = {"Male": "M", "Female": "F"}
 _DURATION = r"P(?=[0-9T])([0-9.]+Y)?([0-9.]+M)?([0-9.]+W)?([0-9.]+D)?(T([0-9.]+H)?([0-9.]+M)?([0-9.]+S)?)?"
 AGE = rf"^{_DURATION}(/({_DURATION})?)?$"
 """ISO 8601, `P90D`, or a range, `P90D/P100D`."""
+FORMS = {
+    "NWBFile.experimenter": 'a list of names such as ["Doe, Jane"]',
+    "Subject.age": "a duration such as P90D (90 days) or P12W (12 weeks)",
+    "Subject.sex": "M, F, U (unknown), O (other), XX or XO",
+    "Subject.species": "a Latin name such as Mus musculus or Rattus norvegicus",
+}
+"""What the fields that people write most often must be."""
+TYPES = {"array": "a list", "object": "an object", "string": "text", "number": "a number", "integer": "an integer"}
+"""The schema's names of types, in the words of the parameters."""
 NAME = r"^[^/:]+$"
 """NWB's names are parts of paths."""
 
@@ -130,7 +139,20 @@ def schema_problems(document: dict[str, Any]) -> Iterator[str]:
             for name in sorted(set(error.instance) - set(names), key=str):
                 yield f"{path}.{name}: unknown{nearest(str(name), names)}".removeprefix(".")
         else:
-            yield f"{path}: {shorten(error.message)}".removeprefix(": ")
+            yield f"{path}: {_explain_value(error)}".removeprefix(": ")
+
+
+def _explain_value(error: ValidationError) -> str:
+    """What a value must be, in the words of the documentation instead of the schema's."""
+    got = f"; got {shorten(repr(error.instance))}"
+    if form := FORMS.get(".".join(map(str, list(error.path)[:2]))):
+        return f"must be {form}{got}"
+    choices = error.validator_value
+    if error.validator == "enum" and isinstance(choices, list):
+        return f"must be one of {', '.join(map(str, choices))}{got}"
+    if error.validator == "type" and error.validator_value in TYPES:
+        return f"must be {TYPES[error.validator_value]}{got}"
+    return shorten(error.message)
 
 
 def time_problems(metadata: dict[str, Any]) -> Iterator[str]:

@@ -48,7 +48,8 @@ def data_problems(data: str | None, source: str = VARIABLES.data) -> list[str]:
     folder = Path(data)
     try:
         if not folder.is_dir():
-            return [f"{source}{data}: no such folder"]
+            is_file = folder.exists()
+            return [f"{source}{data}: {'is a file: name the folder that contains it' if is_file else 'no such folder'}"]
         return [] if any(folder.iterdir()) else [f"{source}{data}: the folder is empty"]
     except OSError as error:
         denied = isinstance(error, PermissionError)
