@@ -10,7 +10,7 @@ from typing import Any
 
 from capsules.commands.inspect import find_jobs, not_sorted, recording_lines, warnings_of
 from capsules.commands.layout import Page, print_pages
-from capsules.commands.rates import describe_time
+from capsules.commands.rates import describe_time, machine_of
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
 from capsules.common.errors import Rejected, SpikeRelayError
 from capsules.common.recordings.job import Job
@@ -118,10 +118,12 @@ def plan(options: dict[str, Any], data: Path, work: Path, results: Path) -> tupl
     sorted_jobs = [job for job in sound if not job.skip]
     written = forecast(sound, resolved.params, resolved.sorters)
     disk, short = _disk_lines(written, work, results)
+    # Several sorters are in one line, so it has the time of the slowest.
+    on_gpu = machine_of(options).gpus > 0 and set(resolved.sorters) == set(resolved.gpu_sorters())
     parts = {"expected time": describe_time(sorted_jobs, RECORDING_STAGES, resolved, options)}
     for job in jobs:
         stages = RECORDING_STAGES if job in sorted_jobs else []
-        parts[job.id] = [*recording_lines(job), *(_size_line(stage, [job], written) for stage in stages)]
+        parts[job.id] = [*recording_lines(job), *(_size_line(stage, [job], written, on_gpu) for stage in stages)]
     for block in dict.fromkeys(job.block for job in jobs):
         of_block = [job for job in sound if job.block == block]
         parts[f"nwb/{block}.nwb"] = [_size_line(stage, of_block, written) for stage in BLOCK_STAGES]
@@ -143,11 +145,11 @@ def find_failure(job: Job, resolved: Resolved) -> str | None:
     return "; ".join(dict.fromkeys(problems)) or None
 
 
-def _size_line(stage: str, jobs: list[Job], written: list[Written]) -> str:
+def _size_line(stage: str, jobs: list[Job], written: list[Written], on_gpu: bool = False) -> str:
     """A stage's task on one job, or on the jobs of a block."""
     size = STAGES[stage].size
     memory_gb = size.memory_gb(sum(job.num_channels for job in jobs))
-    minutes = size.time_min(sum(job.megabytes for job in jobs))
+    minutes = size.time_min(sum(job.megabytes for job in jobs), on_gpu)
     place = {job.block for job in jobs} if stage in BLOCK_STAGES else {job.id for job in jobs}
     megabytes = sum(entry.work_mb for entry in written if entry.stage == stage and entry.recording in place)
     return f"{stage:<15} {memory_gb:5.1f} GB, time limit {minutes:.0f} min; writes about {shown_size(megabytes)}"

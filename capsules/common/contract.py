@@ -30,21 +30,24 @@ class Size:
     """What the first attempt of a task asks for; a second and third ask for twice and three times as much.
 
     Memory depends on the channels, since chunks limit it whatever the duration; time on the megabytes of raw traces.
-    `docs/benchmarks.md` has what tasks took.
+    `docs/benchmarks.md` has what tasks took: the time is ten times that of one core or more, for slow disks. A sorting
+    without a GPU asks for three times what Kilosort4 takes then; one on a GPU has another time per megabyte.
     """
 
     memory_mb: float = 2048
     memory_mb_per_channel: float = 5
     minutes: float = 30
-    seconds_per_megabyte: float = 10
+    seconds_per_megabyte: float = 0.5
+    gpu_seconds_per_megabyte: float | None = None
 
     def memory_gb(self, channels: int) -> float:
         """Memory in GB."""
         return (self.memory_mb + self.memory_mb_per_channel * channels) / 1024
 
-    def time_min(self, megabytes: float) -> float:
+    def time_min(self, megabytes: float, on_gpu: bool = False) -> float:
         """Time in minutes."""
-        return self.minutes + self.seconds_per_megabyte * megabytes / 60
+        rate = self.gpu_seconds_per_megabyte if on_gpu else None
+        return self.minutes + (self.seconds_per_megabyte if rate is None else rate) * megabytes / 60
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ STAGES: dict[str, Stage] = {
             gives=(Part("spikesorted", "spikesorted/{id}"), Part("sorter", "sorter_output/{id}", optional=True)),
             libraries=(*_CORE, "torch", "kilosort", "scikit-learn", "hdbscan", "networkx"),
             section=("spikesorting",),
-            size=Size(3072, 20, 60, 30),
+            size=Size(3072, 20, 60, 30, 0.5),
             output=Output(1, 0, 0.005),
         ),
         Stage(
@@ -157,7 +160,7 @@ STAGES: dict[str, Stage] = {
             gives=(Part("events", "events/{id}"),),
             libraries=(*_CORE, "pynwb", "hdmf", "hdmf-zarr", "h5py", "zarr"),
             section=("events",),
-            size=Size(1024, 0, 10, 2),
+            size=Size(1024, 0, 10, 0.1),
             output=Output(1, 0, 0.001),
         ),
         Stage(

@@ -74,10 +74,11 @@ def cores_of(capsule, meta, cores, gpus) {
 // What a first attempt asks for: memory in MB, time in seconds, one core or its cores on a machine of so many and its GPUs.
 def size_of(capsule, meta) {
     def size = contract().stages[capsule]
+    def per_megabyte = meta.gpu && size.gpu_seconds_per_megabyte ? size.gpu_seconds_per_megabyte : size.seconds_per_megabyte
     return [
         cores: { cores, gpus -> size.one_core ? 1 : cores_of(capsule, meta, cores, gpus) },
         memory_mb: (size.memory_mb + size.memory_mb_per_channel * meta.channels).longValue(),
-        seconds: (60 * size.minutes + size.seconds_per_megabyte * meta.megabytes).longValue(),
+        seconds: (60 * size.minutes + per_megabyte * meta.megabytes).longValue(),
         one_core: size.one_core,
     ]
 }

@@ -97,3 +97,6 @@ def test_sizes_grow_with_channels_and_megabytes():
         # Lines are read in chunks, whatever the channels.
         assert stage.name == "events" or stage.size.memory_gb(16) < stage.size.memory_gb(384)
         assert stage.size.time_min(10) < stage.size.time_min(100_000)
+        # Only a sorting is on a GPU.
+        faster = stage.size.time_min(100_000, on_gpu=True) < stage.size.time_min(100_000)
+        assert faster == (stage.name == "spikesorting")
