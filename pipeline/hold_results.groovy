@@ -9,6 +9,7 @@ import java.nio.ByteBuffer
 import java.nio.channels.FileChannel
 import java.nio.file.Files
 import java.nio.file.LinkOption
+import java.nio.file.StandardCopyOption
 import java.nio.file.StandardOpenOption
 
 def hold = {
@@ -76,6 +77,10 @@ def hold = {
         ['trace.txt', 'report.html', 'timeline.html', 'dag.html'].each { name ->
             new File(before, name).delete()
             new File(nextflow, name).renameTo(new File(before, name))
+        }
+        if (record.exists()) {
+            // If this run is rejected, a later -resume continues the run before it.
+            Files.copy(record.toPath(), new File(before, 'run.json').toPath(), StandardCopyOption.REPLACE_EXISTING)
         }
     }
     return free

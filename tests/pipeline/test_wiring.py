@@ -276,6 +276,25 @@ def test_resume_does_nothing_when_nothing_changed(pipeline):
 
 
 @pytest.mark.slow
+def test_resume_after_a_rejected_run_continues_the_run_before_it(tmp_path, tiny_session):
+    data = tmp_path / "session"
+    shutil.copytree(tiny_session, data)
+    pipeline = Pipeline(tmp_path, data)
+    assert pipeline.run().code == 0
+    record = (pipeline.results / "nextflow" / "run.json").read_text()
+    (data / "nwb_metadata.yaml").write_text("nonsense: 1\n")
+    # Twice: a second one must not replace what the first left.
+    for _ in range(2):
+        rejected = pipeline.run()
+        assert rejected.code == 1, rejected.output
+        assert (pipeline.results / "nextflow" / "run.json").read_text() != record
+    (data / "nwb_metadata.yaml").unlink()
+    again = pipeline.run("-resume")
+    assert again.code == 0, again.output
+    assert {row["status"] for row in again.tasks(process="PREPROCESSING")} == {"CACHED"}
+
+
+@pytest.mark.slow
 def test_resume_sees_a_replaced_file_and_changed_code(tmp_path, tiny_session):
     data = tmp_path / "session"
     shutil.copytree(tiny_session, data)

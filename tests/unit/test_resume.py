@@ -46,6 +46,19 @@ def test_a_bare_resume_names_the_run_of_the_results(words_of, tmp_path):
     assert words_of("-resume")[0] == ["-resume"]
 
 
+def test_a_rejected_run_leaves_the_run_before_it_to_be_resumed(words_of, tmp_path):
+    records = tmp_path / "my results" / "nextflow"
+    before = ID.replace("0a", "ff")
+    for id in (ID, before):
+        (tmp_path / ".nextflow" / "cache" / id).mkdir(parents=True)
+    (records / "before").mkdir()
+    (records / "before" / "run.json").write_text(json.dumps({"data": "/d", "nextflow_session": before}))
+    (records / "trace.txt").write_text("name\nRECORDINGS:PREPROCESSING (a)\n")
+    assert words_of("-resume")[0] == ["-resume", ID]
+    (records / "trace.txt").write_text("name\nRESOLVE_PARAMS\n")
+    assert words_of("-resume")[0] == ["-resume", before]
+
+
 def test_a_run_of_another_folder_is_not_taken_for_the_latest_here(words_of):
     words, said = words_of("-resume", "-stub-run")
     assert words == ["-stub-run"]
