@@ -22,6 +22,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "tutorial_raster.webp",
         "tutorial_psth.webp",
     ),
+    "terminal": ("terminal_doctor.webp", "terminal_inspect.webp", "terminal_plan.webp", "terminal_status.webp"),
+    "timeline": ("timeline.webp",),
 }
 """Group -> its files. `tests/pictures/<group>.py` has `make(studio)`, which saves each of them."""
 PICTURES = {name: group for group, names in GROUPS.items() for name in names}
