@@ -99,7 +99,7 @@ def measure_channels(recording: BaseRecording) -> ChannelStatistics:
 
 def draw_probe(locations: np.ndarray, labels: list[str]) -> Figure:
     """Draw the contacts of the probe, coloured by their label."""
-    figure, ((axis,),) = make_figure((5, 8), right_in=1.6)
+    figure, ((axis,),) = make_figure((6.2, 8), right_in=1.6)
     for label, (colour, marker) in LABEL_STYLES.items():
         chosen = np.array([value == label for value in labels])
         if label in ("removed", "saturated") and not chosen.any():

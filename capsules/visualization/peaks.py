@@ -60,12 +60,23 @@ def detect_drift_peaks(task: Task[VisualizationParams], traces: BaseRecording, i
             detected, locations, samples = _detect_in_slices(traces, starts, detection, localization)
     task.fact(peaks=len(detected), peaks_found_by=source)
     rate_hz = traces.sampling_frequency
+    located = is_located(locations)
     return Peaks(
-        samples / rate_hz,
-        locations["y"],
-        scale_amplitudes(traces, detected),
+        samples[located] / rate_hz,
+        locations["y"][located],
+        scale_amplitudes(traces, detected)[located],
         None if starts is None else starts / rate_hz,
     )
+
+
+def is_located(locations: Array) -> Array:
+    """Whether each peak has a location: where the triangulation fails, SpikeInterface writes zeros.
+
+    Such peaks would be at the tip of the probe, which may be millimetres below the contacts.
+    """
+    if "z" not in (locations.dtype.names or ()):
+        return np.ones(len(locations), bool)
+    return np.asarray(locations["z"] != 0)
 
 
 def choose_slices(traces: BaseRecording) -> Array | None:

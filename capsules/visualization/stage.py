@@ -28,7 +28,7 @@ from capsules.visualization.event_view import load_event_lines, show_event_timel
 from capsules.visualization.layout import set_style
 from capsules.visualization.lfp import LfpPower, measure_lfp
 from capsules.visualization.params import VisualizationParams
-from capsules.visualization.peaks import describe_peaks, detect_drift_peaks, scale_amplitudes
+from capsules.visualization.peaks import describe_peaks, detect_drift_peaks, is_located, scale_amplitudes
 from capsules.visualization.pictures import Gallery
 from capsules.visualization.recording_data import (
     DriftImage,
@@ -269,10 +269,11 @@ def _show_drift(
         gallery.add(figure, "visualization/drift_map", caption)
     complete = peaks
     if info is not None and motion is not None:
+        located = is_located(info["peak_locations"])
         complete = Peaks(
-            info["peaks"]["sample_index"] / traces.sampling_frequency,
-            info["peak_locations"]["y"],
-            scale_amplitudes(traces, info["peaks"]),
+            info["peaks"]["sample_index"][located] / traces.sampling_frequency,
+            info["peak_locations"]["y"][located],
+            scale_amplitudes(traces, info["peaks"])[located],
         )
         error_um = motion_error_um(facts.motion)
         figure = drift_figures.draw_motion(

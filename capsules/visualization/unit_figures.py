@@ -44,7 +44,7 @@ HEIGHT = 0.75
 
 def draw_locations(analyzer: SortingAnalyzer, rates_hz: Array, labels: npt.ArrayLike | None) -> Figure:
     """Draw the units on the probe, the area by firing rate; open circles are bad units."""
-    figure, ((axis,),) = make_figure((5, 8), right_in=1.3)
+    figure, ((axis,),) = make_figure((5.4, 8), right_in=1.3)
     contacts = analyzer.get_channel_locations()
     axis.scatter(contacts[:, 0], contacts[:, 1], marker="s", s=18, color="0.85", label="contacts")
     locations = analyzer.get_extension("unit_locations").get_data()

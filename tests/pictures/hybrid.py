@@ -27,12 +27,12 @@ DRIFT_UM = 40.0
 
 def make_examples() -> Path:
     """A data folder: 48 channels with slow potentials, hum, and three bad channels; truth is next to it."""
-    return _make_once("examples", lambda folder: _write_examples(folder))
+    return _make_once("examples", _write_examples)
 
 
 def make_drift() -> Path:
     """A data folder: 48 channels of a probe that moves by DRIFT_UM and back."""
-    return _make_once("drift", lambda folder: _write_drift(folder))
+    return _make_once("drift", _write_drift)
 
 
 def load_truth(data: Path) -> dict[str, np.ndarray]:
@@ -79,7 +79,8 @@ def _write_examples(folder: Path) -> None:
     traces += draw.normal(0, COMMON_NOISE_UV, len(traces)).astype("float32")[:, None]
     traces[:, DEAD] = draw.normal(0, 0.5, len(traces))
     traces[:, NOISY] += draw.normal(0, 60, len(traces))
-    times = np.sort(draw.choice(len(traces) // 60 - 10, 1500, replace=False)) * 60 + 200
+    times = np.sort(draw.integers(200, len(traces) - 200, 1500))
+    times = times[np.diff(times, prepend=0) > 90]
     np.save(folder / "pops.npy", times)
     shape = 180 * np.exp(-np.arange(12) / 3.0) * np.cos(np.arange(12) * np.pi)
     sizes = draw.uniform(0.5, 1.5, len(times))

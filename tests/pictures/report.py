@@ -35,7 +35,8 @@ def _make_parts(studio: Studio, page: Any) -> None:
     studio.shoot("report_recording.webp", page, *shown)
     page.locator('[data-part="query"]').first.fill(TRIED)
     studio.shoot("report_query.webp", page, ".explorer .ask", ".histograms", ".histograms + .caption")
-    studio.shoot("report_table.webp", page, ".unit-table", ".decisions")
-    page.evaluate("location.hash = sortings[0].link(6)")
-    page.wait_for_selector("dialog[open]")
-    studio.shoot("unit.webp", page, "dialog")
+    # Some decisions, by the keys that a reader would press.
+    page.locator(".unit-table tbody a").first.focus()
+    for key in "gjjnjjjm":
+        page.keyboard.press(key)
+    studio.shoot("report_table.webp", page, ".tablebar", ".unit-table", ".decisions")

@@ -15,7 +15,14 @@ from tests.truth import chain
 Trains = dict[int, np.ndarray]
 
 
-def run_stages(data: Path, name: str, trains: Trains, preprocessing: tuple[str, ...], post: tuple[str, ...]) -> Path:
+def run_stages(
+    data: Path,
+    name: str,
+    trains: Trains,
+    preprocessing: tuple[str, ...],
+    postprocessing: tuple[str, ...],
+    curation: tuple[str, ...] = (),
+) -> Path:
     """The folder with the report of a recording whose units are `trains`; computed when it is not in the cache.
 
     Parameters
@@ -26,14 +33,14 @@ def run_stages(data: Path, name: str, trains: Trains, preprocessing: tuple[str, 
         Of the folder, next to the data.
     trains : dict
         Unit id -> spikes in samples, in place of a sorter's units; without any, the later stages are skipped.
-    preprocessing, post : tuple of str
-        Options of preprocessing and of postprocessing.
+    preprocessing, postprocessing, curation : tuple of str
+        Options of these stages.
     """
     folder = data.parent / name
     folder.mkdir(parents=True, exist_ok=True)
     job = next(folder.glob("*recording1.json"), None) or chain.dispatch(data, folder)[0]
-    words = {"preprocessing": (*NO_MINIMUM, *preprocessing), "postprocessing": post, "curation": ()}
-    words["visualization"] = ("--n-jobs", "2")
+    words = {"preprocessing": (*NO_MINIMUM, *preprocessing), "postprocessing": postprocessing, "curation": curation}
+    words["visualization"] = ("--n-jobs", "2", "--drift.figsize", "[7, 5]")
     if trains and not (folder / f"spikesorting_{job.stem}").exists():
         _write_units(folder / f"spikesorting_{job.stem}", job.stem, trains)
     for stage in words if trains else ("preprocessing", "visualization"):

@@ -18,7 +18,7 @@ from tests.web.conftest import QUIET
 CACHE = ROOT / ".pictures"
 IMAGES = ROOT / "docs" / "images"
 MOST_BYTES = 120_000
-QUALITIES = (85, 75, 65)
+QUALITIES = (72, 60)
 SCALE = 1.5
 """Pixels of a picture for each pixel of the page: the site shows pictures at most 1000 pixels wide."""
 MARGIN = 12

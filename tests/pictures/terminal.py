@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+import time
 from fcntl import ioctl
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from tests.pictures.tutorial import run_demo
 from tests.unit.test_live import IDS, Folders
 
 COLUMNS = 104
+RUNNING_S = 200
 BLACK, RED, GREEN, YELLOW, BLUE = (30, 30, 30), (178, 24, 24), (16, 112, 48), (138, 96, 0), (24, 80, 168)
 MAGENTA, CYAN, GREY = (136, 40, 136), (0, 104, 128), (90, 90, 90)
 COLOURS = [BLACK, RED, GREEN, YELLOW, BLUE, MAGENTA, CYAN, GREY]
@@ -85,6 +87,8 @@ def run_in_terminal(command: list[str], folder: Path) -> str:
 def _half_done(folder: Path) -> Folders:
     """A run of three recordings: one is sorted, one was skipped, one failed."""
     run = Folders(folder)
+    began = time.time() - RUNNING_S
+    os.utime(run.lock, (began, began))
     run.dispatch()
     run.finish("preprocessing", IDS[0], seconds=100)
     step = "2026-11-27 12:00:00,1 INFO detect peaks (workers: 2 threads): 252 of 300 chunks\n"

@@ -8,68 +8,80 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from tests.pictures.hybrid import POPPING, RATE_HZ, load_truth, make_examples
+from tests.pictures.hybrid import RATE_HZ, load_truth, make_examples
 from tests.pictures.stages import Trains, run_stages
 from tests.pictures.studio import Studio
 
-GOOD, CONTAMINATED, COMPLETE, CUT_OFF, NOISE, MERGED, SINGLE = 1, 2, 3, 4, 5, 6, 7
-HALVES = (8, 9)
-FAST, OTHER_FAST, LARGE, MIXED = "T196_u44", "T196_u43", "T196_u45", ("T196_u46", "T196_u128")
+LARGE = "T196_u45"
+MOVED = ("T196_u44", "T196_u43")
+"""Of the original sorting: one neuron, which moved to the next contacts after 70 s."""
+MIXED = ("T196_u31", "T196_u30")
 FEWEST_SPIKES = 100
-
-
+CUT_OFF = 0.3
+"""Share of a unit's spikes that are missed by each of two measures of the amplitude."""
 PAGES = {
-    "unit_good.webp": GOOD,
-    "unit_contaminated.webp": CONTAMINATED,
-    "unit_complete.webp": COMPLETE,
-    "unit_cut_off.webp": CUT_OFF,
-    "unit_noise.webp": NOISE,
-    "unit_merged.webp": MERGED,
-    "unit_single.webp": SINGLE,
+    "unit_good.webp": ("true", 1),
+    "unit_contaminated.webp": ("spoiled", 1),
+    "unit_before.webp": ("true", 2),
+    "unit_cut_off.webp": ("spoiled", 2),
+    "unit_after.webp": ("true", 3),
+    "unit_noise.webp": ("true", 4),
+    "unit_single.webp": ("true", 5),
+    "unit_merged.webp": ("spoiled", 5),
 }
-"""File -> unit."""
-PAIRS = {"pair_split.webp": HALVES, "pair_two_neurons.webp": (GOOD, COMPLETE)}
-"""File -> two units."""
+"""File -> sorting and unit."""
+FIGURES = {
+    "traces.webp": "visualization/traces_1",
+    "channels.webp": "quality_control/channels",
+    "units.webp": "visualization/units",
+}
+"""File -> figure of the recording."""
+PAIRS = {"pair_one_neuron.webp": (2, 3), "pair_two_neurons.webp": (5, 6)}
+"""File -> two units of the true sorting."""
+ALONE = "body { visibility: hidden } dialog { visibility: visible } dialog::backdrop { background: white }"
+"""The unit's page without what is behind it."""
 FOR_A_COLUMN = """
-dialog { height: auto !important; max-height: none !important; width: 520px !important; margin: 0 }
-dialog .buttons, dialog .decide, dialog figcaption, #unit-count, #unit-around, #unit-similar, #unit-around ~ *,
-.unit-wave:has(#unit-place), figure:has(#unit-rates), figure:has(#unit-position) { display: none !important }
+dialog { height: fit-content !important; max-height: none !important; width: 520px !important; margin: 0 }
+dialog .buttons, dialog .decide, dialog figcaption, #unit-count, #unit-around, #unit-similar, #unit-around ~ *
+{ display: none !important }
 """
+SHOWN = ("waveform", "correlogram", "amplitudes")
+"""Figures of a unit's page."""
 
 
-def results() -> Path:
-    """The stages' folders of the examples."""
+def results(name: str) -> Path:
+    """The stages' folders of the examples: `true` units, or `spoiled` ones."""
     data = make_examples()
-    options = ("--motion", "skip"), ("--duplicate_shared_spikes", "2")
-    return run_stages(data, "stages", spoil(data), *options)
+    trains = true_units(data)
+    if name == "spoiled":
+        trains = spoil(trains, large_spikes(results("true"), 2))
+    return run_stages(data, name, trains, ("--motion", "skip"), (), ("--noise-strategy", "bombcell"))
 
 
-def spoil(data: Path) -> Trains:
-    """The true units under new ids, and units made from them.
-
-    With a share of spikes above 1, no unit is a duplicate of the one that it was made from.
-    """
+def true_units(data: Path) -> Trains:
+    """The true units, those of the pictures first, and the pops as a unit."""
     truth = load_truth(data)
+    chosen = [LARGE, *MOVED, "pops", *MIXED]
+    chosen += [unit for unit, train in truth.items() if unit not in chosen and len(train) >= FEWEST_SPIKES]
+    truth["pops"] = np.load(data.parent / "pops.npy")
+    return {number: truth[unit] for number, unit in enumerate(chosen, start=1)}
+
+
+def spoil(trains: Trains, is_large: np.ndarray) -> Trains:
+    """Move foreign spikes to unit 1, keep the large spikes of unit 2, and merge units 5 and 6."""
+    large, fast, moved, pops, first, second, *others = trains.values()
     draw = np.random.default_rng(5)
-    foreign = np.concatenate([train for unit, train in truth.items() if unit != FAST])
-    share = draw.choice(foreign, round(0.3 * len(truth[FAST])), replace=False)
-    large, small = _halve(data, truth[LARGE])
-    kept, _ = _halve(data, truth[OTHER_FAST], share=0.35)
-    trains = {
-        GOOD: truth[FAST],
-        CONTAMINATED: _join(truth[FAST], share),
-        COMPLETE: truth[OTHER_FAST],
-        CUT_OFF: kept,
-        NOISE: np.load(data.parent / "pops.npy"),
-        MERGED: _join(*(truth[unit] for unit in MIXED)),
-        SINGLE: truth[MIXED[0]],
-        HALVES[0]: large,
-        HALVES[1]: small,
-    }
-    used = {FAST, OTHER_FAST, LARGE, *MIXED}
-    others = [train for unit, train in truth.items() if unit not in used and len(train) >= FEWEST_SPIKES]
-    return trains | dict(enumerate(others, start=20))
+    fast_is_foreign, moved_is_foreign = draw.random(len(fast)) < 0.04, draw.random(len(moved)) < 0.04
+    spoiled = [
+        _join(large, fast[fast_is_foreign], moved[moved_is_foreign]),
+        fast[is_large & ~fast_is_foreign],
+        moved[~moved_is_foreign],
+        pops,
+        _join(first, second),
+    ]
+    return dict(enumerate([*spoiled, *others], start=1))
 
 
 def _join(*trains: np.ndarray) -> np.ndarray:
@@ -78,35 +90,41 @@ def _join(*trains: np.ndarray) -> np.ndarray:
     return joined[np.diff(joined, prepend=-RATE_HZ) > 0.0003 * RATE_HZ]
 
 
-def _halve(data: Path, train: np.ndarray, share: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    """The spikes above and below a quantile of the amplitude, which is measured in the raw traces."""
+def large_spikes(folder: Path, unit: int) -> np.ndarray:
+    """Which spikes of a unit are large, by their amplitude on one channel and by the fit of the whole template.
+
+    Sorters have thresholds of either kind. `amplitude_cutoff` is computed from the fits, and the report shows the
+    amplitudes.
+    """
     import spikeinterface as si
 
-    traces = si.load(data / "rec").get_traces()
-    around = traces[train[:, None] + np.arange(-20, 21)]
-    sizes = np.ptp(around, axis=1)
-    main = int(np.argmax(np.median(sizes[:, [channel for channel in range(sizes.shape[1]) if channel != POPPING]], 0)))
-    amplitudes = sizes[:, main if main < POPPING else main + 1]
-    is_large = amplitudes >= np.quantile(amplitudes, share)
-    return train[is_large], train[~is_large]
+    (file,) = folder.glob("postprocessing_*/postprocessed.zarr")
+    analyzer = si.load_sorting_analyzer(file)
+    is_large = True
+    for name in ("spike_amplitudes", "amplitude_scalings"):
+        sizes = np.abs(analyzer.get_extension(name).get_data(outputs="by_unit")[0][unit])
+        is_large &= sizes >= np.quantile(sizes, CUT_OFF)
+    return np.asarray(is_large)
 
 
 def make(studio: Studio) -> None:
-    folder = results()
-    for name, unit in PAGES.items():
-        with unit_page(studio, folder, unit) as page:
+    folders = {name: results(name) for name in ("true", "spoiled")}
+    for name, figure in FIGURES.items():
+        studio.save(name, figure_of(folders["true"], figure))
+    for name, (sorting, unit) in PAGES.items():
+        with unit_page(studio, folders[sorting], unit) as page:
             studio.shoot(name, page, "dialog")
     for name, (unit, other) in PAIRS.items():
-        with unit_page(studio, folder, unit) as page:
+        with unit_page(studio, folders["true"], unit) as page:
             page.add_style_tag(content="#unit-similar { display: block !important }")
             card = f'#unit-similar li:has(a[href$="/{other}"])'
             page.add_style_tag(content=f"#unit-similar li:not(:has(a[href$='/{other}'])) {{ display: none }}")
             studio.shoot(name, page, card)
-    with open_report(studio, folder, width=1090) as page:
-        page.evaluate(f"location.hash = `#unit/${{sortings[0].id}}/{MERGED}`")
+    with open_report(studio, folders["spoiled"], width=1090) as page:
+        page.evaluate("location.hash = `#unit/${sortings[0].id}/5`")
         page.wait_for_selector("dialog[open]")
-        page.add_style_tag(content="dialog { height: auto !important; max-height: none !important }")
-        studio.shoot("unit.webp", page, "dialog header", "#unit-labels", ".unit-grid")
+        page.add_style_tag(content=ALONE)
+        studio.shoot("unit.webp", page, "dialog header", ".unit-grid")
 
 
 @contextmanager
@@ -118,11 +136,18 @@ def open_report(studio: Studio, folder: Path, width: int) -> Iterator[Any]:
 
 
 @contextmanager
-def unit_page(studio: Studio, folder: Path, unit: int) -> Iterator[Any]:
-    """The page of a unit: its label, waveform, autocorrelogram and amplitudes, for a column of the page."""
+def unit_page(studio: Studio, folder: Path, unit: int, shown: tuple[str, ...] = SHOWN) -> Iterator[Any]:
+    """The page of a unit with its label and some figures, as narrow as a column of a table."""
     with open_report(studio, folder, width=520) as page:
-        page.add_style_tag(content=FOR_A_COLUMN)
+        wanted = "".join(f":not(:has(#unit-{name}))" for name in shown)
+        page.add_style_tag(content=f"{ALONE} {FOR_A_COLUMN} .unit-grid > figure{wanted} {{ display: none !important }}")
         page.evaluate(f"location.hash = `#unit/${{sortings[0].id}}/{unit}`")
         page.wait_for_selector("dialog[open]")
         page.wait_for_timeout(500)
         yield page
+
+
+def figure_of(folder: Path, name: str) -> Image.Image:
+    """A figure of visualization."""
+    (file,) = folder.glob(f"visualization_*/{name}.png")
+    return Image.open(file)

@@ -11,6 +11,7 @@ from capsules.visualization import channel_figures, drift_figures
 from capsules.visualization import trace_figures as figures
 from capsules.visualization.layout import make_figure, set_style
 from capsules.visualization.params import PARAMS
+from capsules.visualization.peaks import is_located
 from capsules.visualization.pictures import Gallery
 from capsules.visualization.spectra import compute_density
 from capsules.visualization.spike_statistics import SpikeStatistics
@@ -106,6 +107,14 @@ def peaks_of(count, slices_s=None):
 
 def drift_map(peaks, **settings):
     return drift_figures.draw_drift_map(peaks, DURATION_S, PARAMS.model_validate({"drift": settings}).drift, "uV")
+
+
+def test_peaks_whose_triangulation_failed_have_no_location():
+    locations = np.zeros(3, [("x", "f4"), ("y", "f4"), ("z", "f4")])
+    locations[[0, 2]] = [(16, 900, 20), (0, 0, 1)]
+    assert is_located(locations).tolist() == [True, False, True]
+    # The centre of mass has no distance from the probe, and does not fail.
+    assert is_located(locations[["x", "y"]]).all()
 
 
 @pytest.mark.parametrize(

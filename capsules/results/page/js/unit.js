@@ -182,7 +182,8 @@ function evidence({ similarity, merge }, sorting, unit, other) {
   const facts = [`templates ${shown(similarity)} similar`];
   if (merge?.distance_um !== null && merge?.distance_um !== undefined) facts.push(`${shown(merge.distance_um)} \u00b5m apart`);
   else if (sorting.depth && sorting.depth[unit] !== null && sorting.depth[other] !== null) facts.push(`${shown(Math.round(Math.hypot(sorting.depth[unit] - sorting.depth[other], sorting.x[unit] - sorting.x[other])))} \u00b5m apart`);
-  if (typeof merge?.dip === "number") facts.push(`${Math.round(100 * merge.dip)} % of the expected spike pairs are missing in the refractory period (100 %: one neuron, 0 %: two)`);
+  if (merge?.dip < 0) facts.push(`${Math.round(-100 * merge.dip)} % more spike pairs than expected in the refractory period: two neurons`);
+  else if (typeof merge?.dip === "number") facts.push(`${Math.round(100 * merge.dip)} % of the expected spike pairs are missing in the refractory period (100 %: one neuron, 0 %: two)`);
   if (typeof merge?.refractory_violations === "number") facts.push(`as one unit, ${shown(100 * merge.refractory_violations)} % of the spikes violate the refractory period`);
   return facts.join("; ");
 }
