@@ -42,7 +42,11 @@ def test_as_names_of_probes_in_params_and_in_arguments(tmp_path):
         folder = tmp_path / "session" / text.replace("/", "_")
         folder.mkdir(parents=True)
         for file in probe.iterdir():
-            shutil.copyfile(file, folder / file.name.replace("run_g0", f"{text}{index}".replace("/", "_")))
+            copy = folder / file.name.replace("run_g0", f"{text}{index}".replace("/", "_"))
+            shutil.copyfile(file, copy)
+            if copy.suffix == ".meta":
+                # A probe is in a session once.
+                copy.write_text(copy.read_text().replace("imDatPrb_sn=", f"imDatPrb_sn={index}"))
     launch = tmp_path / "launch"
     launch.mkdir()
     together = " ".join(HOSTILE)

@@ -70,6 +70,12 @@ def test_spikeglx_files_are_named_with_what_mends_them(harm, message, tmp_path):
         assert [job.failure for job in dispatch(tmp_path / "data", input="spikeglx").values()] == [None]
 
 
+def test_spikeglx_files_without_their_gate_are_read(tmp_path):
+    rename_all(write_spikeglx(tmp_path / "data"), "run_g0_t0", "mouse5_t0")
+    (job,) = dispatch(tmp_path / "data", input="spikeglx").values()
+    assert (job.failure, job.num_channels > 0) == (None, True)
+
+
 def test_spikeglx_folders_may_have_any_name(tmp_path):
     data = tmp_path / "data"
     folder = write_spikeglx(data / "Müller Labor" / "Maus 3 (links)")

@@ -20,8 +20,8 @@ BOTH = "the same data twice: move the files of one of the two to another folder"
 
 
 ONE_FOLDER = "move a copy out of the data folder; if they are two recordings, put each into a separate folder"
-NAMED = re.compile(r"_g\d+_t(\d+|cat)\.(.*\.)?(imec\d*\.(ap|lf)|nidq|obx\d*\.obx)\.(bin|meta)$")
-"""The end of a file's name."""
+NAMED = re.compile(r"(_g\d+)?_t(\d+|cat)\.(.*\.)?(imec\d*\.(ap|lf)|nidq|obx\d*\.obx)\.(bin|meta)$")
+"""The end of a file's name. A name may have lost its gate: neo reads it."""
 GATE = re.compile(r"_(g\d+)$")
 GATES_APART = (
     "the gates {gates} of this run are in separate folders and are not joined; to join them, move or link the .bin and "
