@@ -9,7 +9,7 @@ import numpy.typing as npt
 from spikeinterface import BaseRecording, concatenate_recordings
 
 from capsules.common.facts import PreprocessingFacts
-from capsules.common.recordings.peaks import complete_settings, detect_peaks
+from capsules.common.recordings.peaks import complete_settings, detect_peaks, is_located
 from capsules.common.tasks.task import Task
 from capsules.visualization.params import DriftDetection, DriftLocalization, VisualizationParams
 from capsules.visualization.recording_data import Peaks
@@ -67,16 +67,6 @@ def detect_drift_peaks(task: Task[VisualizationParams], traces: BaseRecording, i
         scale_amplitudes(traces, detected)[located],
         None if starts is None else starts / rate_hz,
     )
-
-
-def is_located(locations: Array) -> Array:
-    """Whether each peak has a location: where the triangulation fails, SpikeInterface writes zeros.
-
-    Such peaks would be at the tip of the probe, which may be millimetres below the contacts.
-    """
-    if "z" not in (locations.dtype.names or ()):
-        return np.ones(len(locations), bool)
-    return np.asarray(locations["z"] != 0)
 
 
 def choose_slices(traces: BaseRecording) -> Array | None:

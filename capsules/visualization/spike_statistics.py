@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from spikeinterface import SortingAnalyzer
 
+from capsules.common.recordings.peaks import is_located
 from capsules.common.units.correlograms import count_pair_lags
 from capsules.common.units.spike_groups import split_by_unit
 
@@ -79,7 +80,7 @@ class SpikeStatistics:
     trains : list of array
         Samples of each unit's spikes.
     amplitudes, depths_um : list of array, or None
-        Of each unit's spikes, where the extension was computed.
+        Of each unit's spikes, where the extension was computed. The depth is NaN where the triangulation failed.
     """
 
     def __init__(self, analyzer: SortingAnalyzer):
@@ -91,8 +92,8 @@ class SpikeStatistics:
         places = split_by_unit(spikes["unit_index"], self.units)
         self.trains: list[Array] = [spikes["sample_index"][chosen].astype(np.int64) for chosen in places]
         self.spikes = np.array(list(map(len, self.trains)), dtype=np.int64)
-        self.amplitudes = _split(analyzer, "spike_amplitudes", None, places)
-        self.depths_um = _split(analyzer, "spike_locations", "y", places)
+        self.amplitudes = _split(analyzer, "spike_amplitudes", places)
+        self.depths_um = _split_depths(analyzer, places)
         self.refractory_ms = find_refractory_ms(analyzer)
 
     def bins(self, most: int) -> TimeBins:
@@ -185,12 +186,19 @@ def compress(counts: Array, axes: tuple[int, ...]) -> Array:
     return np.rint(255 * roots / np.where(largest > 0, largest, 1)).astype(np.uint8)
 
 
-def _split(analyzer: SortingAnalyzer, extension: str, field: str | None, places: list[Array]) -> list[Array] | None:
+def _split(analyzer: SortingAnalyzer, extension: str, places: list[Array]) -> list[Array] | None:
     """The values of an extension, one for each spike, by unit; None when it was not computed."""
     if (computed := analyzer.get_extension(extension)) is None:
         return None
     values = computed.get_data()
-    return [(values if field is None else values[field])[chosen] for chosen in places]
+    return [values[chosen] for chosen in places]
+
+
+def _split_depths(analyzer: SortingAnalyzer, places: list[Array]) -> list[Array] | None:
+    """The depths of the spikes of each unit; a failed triangulation would move a mean to the tip of the probe."""
+    if (locations := _split(analyzer, "spike_locations", places)) is None:
+        return None
+    return [np.where(is_located(values), values["y"], np.nan) for values in locations]
 
 
 def _amplitude_range(values: Array) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from spikeinterface.preprocessing import load_motion_info
 from capsules.common.facts import CurationFacts, PreprocessingFacts
 from capsules.common.files import write_json
 from capsules.common.recordings.clock import Clock
+from capsules.common.recordings.peaks import is_located
 from capsules.common.recordings.reading import load_lfp_segments, load_recording
 from capsules.common.recordings.saturation import remove_frames
 from capsules.common.tasks.spikeinterface_jobs import set_job_kwargs
@@ -28,7 +29,7 @@ from capsules.visualization.event_view import load_event_lines, show_event_timel
 from capsules.visualization.layout import set_style
 from capsules.visualization.lfp import LfpPower, measure_lfp
 from capsules.visualization.params import VisualizationParams
-from capsules.visualization.peaks import describe_peaks, detect_drift_peaks, is_located, scale_amplitudes
+from capsules.visualization.peaks import describe_peaks, detect_drift_peaks, scale_amplitudes
 from capsules.visualization.pictures import Gallery
 from capsules.visualization.recording_data import (
     DriftImage,

@@ -42,7 +42,7 @@ def main() -> None:
 
 def write_run_files(inputs: Path) -> None:
     """What the workflow hands to results beside the stages' folders."""
-    params = {"params": {}, "origins": {}, "differences": {}, "notes": []}
+    params = {"params": {"job_dispatch": {"input": "spikeinterface"}}, "origins": {}, "differences": {}, "notes": []}
     params["sorters"] = [{"name": "spykingcircus2", "suffix": ""}]
     (inputs / "params.json").write_text(json.dumps(params))
     (inputs / "failures.json").write_text("[]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -52,10 +53,13 @@ def run_stages(
 
 def _run_once(name: str, folder: Path, id: str, *words: str | Path) -> None:
     """Run a stage unless its result is in the cache."""
-    if (folder / f"{name}_{id}").exists():
+    record = folder / f"{name}_{id}" / "stage.json"
+    if record.exists() and json.loads(record.read_text())["status"] == "ok":
         return
+    # A failed one leaves its folder.
+    shutil.rmtree(record.parent, ignore_errors=True)
     ended = chain.stage(name, folder, id, *words)
-    if ended.status not in ("ok", None) or not ended.folder.exists():
+    if ended.status != "ok":
         raise RuntimeError(f"{name}_{id}: {ended.status}: {ended.reason}\n{ended.output[-2000:]}")
 
 

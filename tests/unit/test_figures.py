@@ -7,11 +7,11 @@ import pytest
 mpl.use("Agg")
 from spikeinterface.core.motion import Motion
 
+from capsules.common.recordings.peaks import is_located
 from capsules.visualization import channel_figures, drift_figures
 from capsules.visualization import trace_figures as figures
 from capsules.visualization.layout import make_figure, set_style
 from capsules.visualization.params import PARAMS
-from capsules.visualization.peaks import is_located
 from capsules.visualization.pictures import Gallery
 from capsules.visualization.spectra import compute_density
 from capsules.visualization.spike_statistics import SpikeStatistics

@@ -89,6 +89,15 @@ def test_rates_and_depths_over_time():
     assert np.isnan(depths[1, :2]).all() and depths[1, 2:] == pytest.approx(7)
 
 
+def test_a_spike_whose_triangulation_failed_does_not_move_the_depth():
+    analyzer = analyzer_of([np.arange(3000, 120_000, 3000)], 4.0, ("random_spikes", "templates"))
+    analyzer.compute({"spike_locations": {"method": "monopolar_triangulation"}})
+    before = SpikeStatistics(analyzer).depths_um[0]
+    analyzer.get_extension("spike_locations").data["spike_locations"][5] = 0
+    after = SpikeStatistics(analyzer).depths_um[0]
+    assert np.isnan(after[5]) and np.array_equal(np.delete(after, 5), np.delete(before, 5))
+
+
 def test_violations_of_two_units_as_one():
     """Of ten spikes each, three of the second come 0.5 ms after one of the first; alone, none violates."""
     first = np.arange(10) * 3000

@@ -148,3 +148,13 @@ def _defaults(method: type[PipelineNode]) -> dict[str, Any]:
     parameters = inspect.signature(method.__init__).parameters.values()
     fixed = {"noise_levels", "return_output", "parents"}
     return {item.name: item.default for item in parameters if item.default is not item.empty and item.name not in fixed}
+
+
+def is_located(locations: Peaks) -> npt.NDArray[np.bool_]:
+    """Whether each peak has a location: where the triangulation fails, SpikeInterface writes zeros.
+
+    Such peaks would be at the tip of the probe, which may be millimetres below the contacts.
+    """
+    if "z" not in (locations.dtype.names or ()):
+        return np.ones(len(locations), bool)
+    return np.asarray(locations["z"] != 0)
