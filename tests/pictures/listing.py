@@ -39,6 +39,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "units.webp",
     ),
     "drift": ("drift_before.webp", "drift_after.webp", "unit_drifting.webp", "unit_corrected.webp"),
+    "sync": ("sync_residuals.webp",),
     "timeline": ("timeline.webp",),
 }
 """Group -> its files. `tests/pictures/<group>.py` has `make(studio)`, which saves each of them."""
