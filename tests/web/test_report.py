@@ -54,10 +54,17 @@ def record(stage, status="ok", reason=None, **facts):
     return measured | {"status": status, "reason": reason, "warnings": told, "changes": told, "facts": facts}
 
 
+def counts_of(units):
+    """The number of units and of good ones, as the stages record them."""
+    if units is None:
+        return {"units": 6, "good_units": 3}
+    return {"units": len(units["ids"]), "good_units": units["labels"].get("default_qc", []).count("good")}
+
+
 def page_of(content, failed=(), agreement=None, sync=None):
     """The report of a run over the recordings of `content` and those that failed."""
     records = {
-        (stage, id): record(stage, units=6, good_units=3)
+        (stage, id): record(stage, **counts_of(content[id]["units"]))
         for id in content
         for stage in (*RECORDING_STAGES, *BLOCK_STAGES)
     }
@@ -220,7 +227,8 @@ def test_units_that_do_not_fit_are_left_out_and_named(shown, monkeypatch):
 
 def test_the_first_sentence_is_on_the_recordings(opened):
     page, _ = opened
-    assert "2 of 3 recordings were sorted: 12 units, 6 of them good. 1 failed." in page.inner_text(".verdict")
+    sentence = f"2 of 3 recordings were sorted: {2 * UNITS} units, 40 of them good. 1 failed."
+    assert sentence in page.inner_text(".verdict")
     assert "Errno" not in page.inner_text("header.top")
     assert page.locator(".chip", has_text="classifier labels not computed").count() == 1
 
