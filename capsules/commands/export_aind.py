@@ -22,10 +22,10 @@ def run(arguments: argparse.Namespace) -> int:
     results: Path = arguments.results
     if arguments.recording is not None:
         raise Rejected(["--recording: AIND's metadata describe all recordings of a session; remove it"])
+    content = read_results(results)
     output = arguments.output or check_inside(results, results / FOLDER)
     reject_existing(output)
     data = find_data(results, arguments.data)
-    content = read_results(results)
     with whole_folder(output) as folder:
         warnings = write_metadata(content, data, folder)
         names = sorted(file.name for file in folder.iterdir())

@@ -132,8 +132,11 @@ def test_status_and_record_are_complete(sorted_session, probes):
 
 @WHOLE
 @pytest.mark.slow
-def test_spikes_equal_plain_spikeinterface_with_the_same_parameters(sorted_session, tmp_path):
-    """A script without this package, in its own process, on the written traces; and the capsule with another n_jobs."""
+def test_spikes_are_those_of_plain_spikeinterface_with_the_same_parameters(sorted_session, tmp_path):
+    """A script without this package, in its own process, on the written traces; and the capsule with another n_jobs.
+
+    The sorter keeps its traces with 11 significant bits here: a few spikes differ from those of plain SpikeInterface.
+    """
     (task,) = sorted_session.tasks(process="PREPROCESSING", tag=IMEC1)
     traces = Path(task["workdir"]) / f"preprocessing_{IMEC1}" / "traces"
     script = f"""
@@ -154,15 +157,21 @@ si.NumpySorting.from_sorting(sorting).save(folder={str(tmp_path / "plain")!r})
     subprocess.run(two_jobs, check=True, cwd=ROOT, capture_output=True)
     import numpy as np
     import spikeinterface as si
+    from spikeinterface.comparison import compare_two_sorters
 
     assert sorted_session.tasks(process="SPIKESORTING", tag=IMEC1)[0]["cpus"] == "1"
     ours = si.load(sorted_session.results / "spikesorted" / IMEC1)
-    for folder in (tmp_path / "plain", tmp_path / f"spikesorting_{IMEC1}" / "spikesorted"):
-        other = si.load(folder)
-        assert other.unit_ids.tolist() == ours.unit_ids.tolist()
-        # Spikes at the same sample come in any order.
-        vectors = [np.sort(found.to_spike_vector(), order=["sample_index", "unit_index"]) for found in (other, ours)]
-        assert np.array_equal(*vectors)
+    two_jobs = si.load(tmp_path / f"spikesorting_{IMEC1}" / "spikesorted")
+    assert two_jobs.unit_ids.tolist() == ours.unit_ids.tolist()
+    # Spikes at the same sample come in any order.
+    vectors = [np.sort(found.to_spike_vector(), order=["sample_index", "unit_index"]) for found in (two_jobs, ours)]
+    assert np.array_equal(*vectors)
+    plain = si.load(tmp_path / "plain")
+    compared = compare_two_sorters(plain, ours, delta_time=0.2, match_score=0.5)
+    units = [unit for unit in plain.unit_ids if len(plain.get_unit_spike_train(unit)) >= 100]
+    agreements = [compared.agreement_scores.loc[unit].max() for unit in units]
+    assert len(units) >= 5
+    assert min(agreements) >= 0.95
 
 
 @pytest.mark.slow

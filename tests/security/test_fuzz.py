@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from capsules.common.tasks.resources import numba_cache_folder
 from tests.data import ProbeSpec, write_spikeglx
 from tests.security.entrances import ENTRANCES, Sandbox
 from tests.security.hostile import COUNT, hostile_strings
@@ -47,6 +48,8 @@ class Watch:
 
 
 WATCH = Watch()
+COMPILED = (str(numba_cache_folder()), os.path.realpath(numba_cache_folder()))
+"""numba's cache: the first process after a change of the code makes its folder."""
 FEWER = 10
 """One string in so many is enough for `make test`."""
 
@@ -92,7 +95,7 @@ def bring_all_in(entrance, every, sandbox, tmp_path, session):
     strings = hostile_strings(str(canary))[::every]
     # What an entrance imports and caches at first is none of the strings' doing.
     entrance.bring_in(sandbox, ["plain"])
-    WATCH.seen, WATCH.allowed, WATCH.on = [], (str(sandbox.folder), "/dev/null"), True
+    WATCH.seen, WATCH.allowed, WATCH.on = [], (str(sandbox.folder), "/dev/null", *COMPILED), True
     try:
         for start in range(0, len(strings), entrance.batch):
             batch = strings[start : start + entrance.batch]

@@ -60,7 +60,10 @@ def test_traces_of_a_real_shank_are_those_by_hand(shank, data, jobs, tmp_path):
     assert traces.get_num_channels() == 192 - len(bad)
     steps = ended.record["facts"]["steps_per_raw_count"]
     assert steps >= 16
-    assert np.array_equal(traces.get_traces(), np.round(by_hand(data, shank, bad) * steps).astype("int16"))
+    # In one step instead of four, and so rounded elsewhere: by a few of the stored counts, which are parts of a raw one.
+    difference = traces.get_traces() / steps - by_hand(data, shank, bad)
+    assert np.abs(difference).max() < 0.5
+    assert np.std(difference) < 0.05
     noise_uv = np.median(np.abs(traces.get_traces(return_in_uV=True)), axis=0) / 0.6745
     assert 5 < np.median(noise_uv) < 30
 
