@@ -60,7 +60,7 @@ def test_traces_of_a_real_shank_are_those_by_hand(shank, data, jobs, tmp_path):
     assert traces.get_num_channels() == 192 - len(bad)
     steps = ended.record["facts"]["steps_per_raw_count"]
     assert steps >= 16
-    # In one step instead of four, and so rounded elsewhere: by a few of the stored counts, which are parts of a raw one.
+    # One step instead of four rounds elsewhere: by a few of the stored counts, which are parts of a raw one.
     difference = traces.get_traces() / steps - by_hand(data, shank, bad)
     assert np.abs(difference).max() < 0.5
     assert np.std(difference) < 0.05
