@@ -362,7 +362,7 @@ def test_the_manuals_example_planned(pipeline):
         IMEC0,
         IMEC1,
         "spikesorting ",
-        "GB, at most",
+        "GB, time limit",
         "expected time:",
         "kilosort4 sorts on",
         f"nwb/{BLOCK}.nwb",

@@ -443,7 +443,7 @@ def test_a_hub_that_cannot_be_asked(environment, told, resolved):
     assert run["problems"] == []
     (note,) = notes(run)
     assert told in note
-    assert note.startswith(f"curation.noise_neural_classifier: '{DEFAULT}': it is not on this machine")
+    assert note.startswith(f"curation.noise_neural_classifier: '{DEFAULT}': not on this machine")
     assert note.endswith("its labels are left out")
     (problem,) = resolved({"on_missing_model": "refuse"}, environment)["problems"]
     assert told in problem
