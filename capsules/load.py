@@ -14,7 +14,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from capsules.common.contract import RUN_RECORD
 from capsules.common.errors import Rejected, nearest
 
 if TYPE_CHECKING:
@@ -247,13 +246,16 @@ def load(results: str | Path, data: str | Path | None = None) -> Session:
     Rejected
         When `results` is not the results folder of a finished run, or `data` not a folder.
     """
-    from capsules.results.published import alignment_of, own_clock_of, place, status_of
+    from capsules.results.published import alignment_of, data_of_run, own_clock_of, place, status_of
 
     results = Path(results).absolute()
     status = status_of(results)
     if data is not None and not os.path.isdir(data):
         raise Rejected([f"{data}: no such folder"])
-    data = _data_of_run(results) if data is None else Path(data).absolute()
+    if data is not None:
+        data = Path(data).absolute()
+    elif (folder := data_of_run(results)) is not None and os.path.isdir(folder):
+        data = folder
     ids = {id: entry["recording"] for id, entry in status["recordings"].items()}
     recordings = {id: id for id in ids.values()}
     own_clocks = {id: own_clock_of(results, id) for id in recordings}
@@ -289,15 +291,6 @@ def load(results: str | Path, data: str | Path | None = None) -> Session:
         ),
         nwb={file.stem: file for file in sorted((results / "nwb").glob("*.nwb"))},
     )
-
-
-def _data_of_run(results: Path) -> Path | None:
-    """The data folder of the run, if it still exists."""
-    from capsules.results.published import read_record
-
-    record = results / RUN_RECORD
-    data = read_record(record).get("data") if record.exists() else None
-    return Path(data) if isinstance(data, str) and os.path.isdir(data) else None
 
 
 def _load_traces(path: Path, clock: Clock | None, data: Path) -> BaseRecording:

@@ -8,14 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from capsules.common.contract import RUN_RECORD
 from capsules.common.errors import Rejected, printable, shorten
 from capsules.common.untrusted.places import check_inside
 from capsules.parameters import strict_json
 from capsules.results.aind.run_results import RunResults
 from capsules.results.aind.schema import FOLDER
 from capsules.results.aind.write import write_metadata
-from capsules.results.published import read_record, reject_existing, status_of, whole_folder
+from capsules.results.published import data_of_run, read_record, reject_existing, status_of, whole_folder
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,9 +40,7 @@ def find_data(results: Path, data: Path | None) -> Path | None:
         if not data.is_dir():
             raise Rejected([f"--data {data}: no such folder"])
         return data
-    record = results / RUN_RECORD
-    folder = read_record(record).get("data") if record.is_file() else None
-    return Path(folder) if isinstance(folder, str) else None
+    return data_of_run(results)
 
 
 def read_results(results: Path) -> RunResults:

@@ -10,7 +10,7 @@ from typing import Any
 
 from capsules.commands.inspect import find_jobs, not_sorted, recording_lines, warnings_of
 from capsules.commands.layout import Page, print_pages
-from capsules.commands.rates import describe_time, machine_of
+from capsules.commands.rates import describe_time, find_gpu_sorters, machine_of
 from capsules.common.contract import BLOCK_STAGES, RECORDING_STAGES, STAGES
 from capsules.common.errors import Rejected, SpikeRelayError
 from capsules.common.recordings.job import Job
@@ -119,7 +119,7 @@ def plan(options: dict[str, Any], data: Path, work: Path, results: Path) -> tupl
     written = forecast(sound, resolved.params, resolved.sorters)
     disk, short = _disk_lines(written, work, results)
     # Several sorters are in one line, so it has the time of the slowest.
-    on_gpu = machine_of(options).gpus > 0 and set(resolved.sorters) == set(resolved.gpu_sorters())
+    on_gpu = all(find_gpu_sorters(resolved, machine_of(options)).values())
     parts = {"expected time": describe_time(sorted_jobs, RECORDING_STAGES, resolved, options)}
     for job in jobs:
         stages = RECORDING_STAGES if job in sorted_jobs else []

@@ -40,10 +40,15 @@ def machine_of(options: dict[str, Any]) -> Machine:
     return Machine(min(n_jobs or cores, cores), gpus if n_gpus is None else n_gpus)
 
 
+def find_gpu_sorters(resolved: Resolved, machine: Machine) -> dict[str, bool]:
+    """Whether each sorter of a run sorts on a GPU."""
+    return {name: name in resolved.gpu_sorters() and machine.gpus > 0 for name in resolved.sorters}
+
+
 def describe_time(jobs: list[Job], stages: list[str], resolved: Resolved, options: dict[str, Any]) -> list[str]:
     """The expected time of a run over these jobs, and its devices."""
     machine = machine_of(options)
-    on_gpu = {name: name in resolved.gpu_sorters() and machine.gpus > 0 for name in resolved.sorters}
+    on_gpu = find_gpu_sorters(resolved, machine)
     unmeasured = [name for name in resolved.sorters if choose_rate("spikesorting", name, on_gpu[name]) is None]
     seconds = _expect_seconds(jobs, [*stages, *BLOCK_STAGES], on_gpu, machine)
     without = f" without the sorting by {' and '.join(unmeasured)}, whose time is unknown" if unmeasured else ""

@@ -302,7 +302,7 @@ COMMANDS = {
     "demo": Command(
         "a run",
         "sort a made-up session with two probes and stimuli, and compare the units with the true ones",
-        "{} [FOLDER] [--no-run]",
+        "{} [FOLDER]",
         _demo,
         "demo",
         examples=("spikerelay demo", "spikerelay demo --no-run"),
@@ -339,7 +339,7 @@ COMMANDS = {
     "probe": Command(
         "before a run",
         "write the channel positions of a probe, from probeinterface's library, to a file",
-        "{} MANUFACTURER/NAME --wiring NAME",
+        "{} PROBE",
         _probe,
         "probe",
         examples=("spikerelay probe cambridgeneurotech/ASSY-156-P-1 --wiring 'ASSY-156>RHD2164'",),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from capsules.common.contract import STAGES
+from capsules.common.contract import RUN_RECORD, STAGES
 from capsules.common.errors import Rejected, SpikeRelayError, nearest
 from capsules.common.facts import PreprocessingFacts, facts_of
 from capsules.common.recordings.clock import Clock
@@ -58,6 +58,13 @@ def _is_entry(entry: Any) -> bool:
     return isinstance(stages, dict) and all(isinstance(stage, dict) for stage in stages.values())
 
 
+def data_of_run(results: Path) -> Path | None:
+    """The data folder that the record of the run names, whether or not it still exists; None where it names none."""
+    record = results / RUN_RECORD
+    data = read_record(record).get("data") if record.exists() else None
+    return Path(data) if isinstance(data, str) else None
+
+
 def read_record(file: Path) -> dict[str, Any]:
     """A JSON object that a run has left.
 
@@ -66,6 +73,9 @@ def read_record(file: Path) -> dict[str, Any]:
     Rejected
         When it cannot be read, or is not a JSON object.
     """
+    if file.exists() and not file.is_file():
+        # Reading a pipe would wait.
+        raise Rejected([f"{file} is not what a run leaves: it is not a regular file"])
     try:
         record = strict_json.read_file(file).value
     except OSError as error:

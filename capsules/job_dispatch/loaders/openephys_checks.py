@@ -11,9 +11,8 @@ from xml.etree import ElementTree
 from capsules.common.errors import SpikeRelayError
 from capsules.common.untrusted.small_files import read_small_json
 from capsules.job_dispatch.formats import OPENEPHYS_STRUCTURE
-from capsules.job_dispatch.loaders.streams import BrokenStream, relative
+from capsules.job_dispatch.loaders.streams import UNKNOWN_SERIALS, BrokenStream, relative
 
-UNKNOWN_SERIALS = ("", "0")
 SAMPLE_BYTES = 2
 
 

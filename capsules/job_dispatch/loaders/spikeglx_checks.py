@@ -11,14 +11,11 @@ from capsules.common.errors import SpikeRelayError
 from capsules.common.sync.spikeglx_meta import read_meta, segment_name
 from capsules.job_dispatch.formats import SPIKEGLX_FILES
 from capsules.job_dispatch.loaders.sessions import name_datasets
+from capsules.job_dispatch.loaders.streams import UNKNOWN_SERIALS
 
 BINARY = (".bin", ".cbin")
 CATGT_TRIGGER = "tcat"
-UNKNOWN_SERIALS = ("", "0")
-"""Serial numbers of simulated probes, and of those whose memory could not be read."""
 BOTH = "the same data twice: move the files of one of the two to another folder"
-
-
 ONE_FOLDER = "move a copy out of the data folder; if they are two recordings, put each into a separate folder"
 NAMED = re.compile(r"(_g\d+)?_t(\d+|cat)\.(.*\.)?(imec\d*\.(ap|lf)|nidq|obx\d*\.obx)\.(bin|meta)$")
 """The end of a file's name. A name may have lost its gate: neo reads it."""
@@ -87,8 +84,8 @@ def find_lost_bins(data: Path) -> Iterator[tuple[Path, str]]:
     """
     binary = {stream_names(file) for end in BINARY for file in data.rglob(f"*.ap{end}")}
     for meta in sorted(data.rglob("*.ap.meta")):
-        beside = any(meta.with_suffix(end).exists() or meta.with_suffix(end).is_symlink() for end in BINARY)
-        if not beside and not is_hidden(meta) and stream_names(meta) not in binary:
+        has_binary = any(meta.with_suffix(end).exists() or meta.with_suffix(end).is_symlink() for end in BINARY)
+        if not has_binary and not is_hidden(meta) and stream_names(meta) not in binary:
             yield meta, f"{meta.name} has no .bin file in the same folder: copy it, or move the .meta elsewhere"
 
 

@@ -23,6 +23,8 @@ LFP = re.compile(r"(?<![A-Za-z])(?i:lfp?)$|(?<=[a-z])LFP?$")
 MISSING_CODEC = re.compile(r"codec not available: '+([\w.-]+)'")
 """What numcodecs says of a codec whose package is not installed."""
 NO_POSITIONS = "the channels have no positions"
+UNKNOWN_SERIALS = ("", "0")
+"""Serial numbers of simulated probes, and of those whose memory could not be read."""
 MIN_SPIKE_RATE_HZ = 5000.0
 """Slower streams have no spikes: they are LFP, or not neural."""
 
