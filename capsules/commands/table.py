@@ -165,8 +165,11 @@ def _parse_run(parser: argparse.ArgumentParser, words: Sequence[str]) -> argpars
     own = list(words[: words.index("--")] if "--" in words else words)
     arguments, unknown = parser.parse_known_intermixed_args(own)
     if unknown:
+        from capsules.resolve_params.usage import describe_flag
+
         known = [flag for action in parser._actions for flag in action.option_strings]
-        parser.error(f"unknown argument {unknown[0]!r}{nearest(unknown[0].split('=')[0], known)}")
+        flag = unknown[0].split("=")[0]
+        parser.error(f"unknown argument {unknown[0]!r}{describe_flag(flag) or nearest(flag, known)}")
     arguments.nextflow = list(words[len(own) + 1 :])
     return arguments
 

@@ -244,7 +244,8 @@ def _move_paths(reader: Reader, session: Path, data: Path) -> Reader:
         key: str(prefix / value) if key in reader.path_arguments else value for key, value in reader.kwargs.items()
     }
     probe = None if reader.probe_path is None else str(prefix / reader.probe_path)
-    return reader.model_copy(update={"kwargs": kwargs, "probe_path": probe})
+    appended = [_move_paths(other, session, data) for other in reader.appended]
+    return reader.model_copy(update={"kwargs": kwargs, "probe_path": probe, "appended": appended})
 
 
 def source_group(recording: BaseRecording, reader: Reader, group: str | None) -> str | None:

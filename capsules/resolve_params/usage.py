@@ -64,6 +64,17 @@ def main_settings() -> str:
     return "\n".join([*lines, "", "`spikerelay params show PATH` explains one; without PATH it lists the sections."])
 
 
+def describe_flag(flag: str) -> str:
+    """How a run takes a stage's short flag, as the end of a message; empty for an unknown flag."""
+    of_flag = [leaf for leaf in leaves(PipelineParams) if flag in leaf.flags]
+    # A flag of several sorters has several paths.
+    if len(of_flag) != 1:
+        return ""
+    value = of_flag[0].flags[flag]
+    text = "VALUE" if value is ... else json.dumps(value)
+    return f"; it is a stage's flag: write --set {of_flag[0].dotted}={text}"
+
+
 def _option(name: str) -> str:
     if name in SWITCHES:
         return f"--{name}"

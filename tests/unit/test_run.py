@@ -141,11 +141,19 @@ def test_a_second_run_into_the_results_of_a_run_that_lives(started, spikerelay, 
     assert f"RESULTS {tmp_path}/results is being written by another run, process 7 on machine since 2026" in said
 
 
-def test_a_misspelt_flag(started, spikerelay, capsys):
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--sortr", "kilosort4"], "unknown argument '--sortr'; did you mean '--sorter'?"),
+        (["--no-split-segments"], "it is a stage's flag: write --set job_dispatch.split_segments=false"),
+        (["--debug-duration=60"], "it is a stage's flag: write --set job_dispatch.debug_duration=VALUE"),
+    ],
+)
+def test_an_unknown_flag(started, spikerelay, capsys, words, message):
     with pytest.raises(SystemExit) as ended:
-        spikerelay("run", "däta 1", "--sortr", "kilosort4")
+        spikerelay("run", "däta 1", *words)
     assert ended.value.code == 2
-    assert "unknown argument '--sortr'; did you mean '--sorter'?" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_dry_run_is_the_plan(started, spikerelay, tiny_session, tmp_path):

@@ -102,6 +102,105 @@ def test_gates_have_one_clock(tmp_path):
     assert joined.clock.gaps() == [(30_000, pytest.approx(1.0), pytest.approx(19.0))]
 
 
+def write_gates(data, gates=(0, 1), probe=0, **more):
+    for gate in gates:
+        for band in ("ap", "lf"):
+            first = 600_000 * gate
+            write_stream(
+                probe_folder(data, probe, gate), NP1, gate=gate, probe=probe, band=band, first_sample=first, **more
+            )
+
+
+def test_gates_in_separate_folders_are_joined_with_their_gaps(tmp_path):
+    data = tmp_path / "data"
+    write_gates(data, gates=(0, 2, 10))
+    write_stream(probe_folder(data, gate=2), NP1, gate=2, trigger=1, first_sample=1_500_000, duration_s=0.5)
+    write_stream(probe_folder(data, gate=2), NP1, gate=2, trigger=1, first_sample=1_500_000, duration_s=0.5, band="lf")
+    assert len(dispatch(data)) == 4
+    (job,) = dispatch(data, split_segments=False).values()
+    assert (job.id, job.failure, job.duration_s) == ("run_g0-10_imec0.ap_recording1-4", None, 3.5)
+    assert job.first_samples == [0, 1_200_000, 1_500_000, 6_000_000]
+    for clock, samples in ((job.clock, (30_000, 60_000, 75_000)), (job.lfp_clock, (2_500, 5_000, 6_250))):
+        starts = [(at, pytest.approx(start)) for at, start in zip(samples, (40.0, 50.0, 200.0), strict=True)]
+        assert list(zip(clock.samples, clock.starts_s, strict=True))[1:] == starts
+    whole = [counts("imec0.ap", 0, round(RATE * seconds), SAVED) for seconds in (1, 1, 0.5, 1)]
+    np.testing.assert_array_equal(load_recording(job, data).get_traces(), np.vstack(whole))
+    assert [source.segments for source in job.event_sources] == [["g0_t0", "g2_t0", "g2_t1", "g10_t0"]]
+    assert {path.split("/")[0] for path, *_ in job.files} == {"run_g0", "run_g2", "run_g10"}
+
+
+def test_joined_gates_on_two_disks_are_one_data_set(tmp_path):
+    data = tmp_path / "data"
+    write_gates(data / "disk0", probe=0)
+    write_gates(data / "disk1", probe=1)
+    jobs = dispatch(data, split_segments=False)
+    assert {job.block for job in jobs.values()} == {"run_g0-1_recording1-2"}
+    assert [len(job.event_sources) for job in jobs.values()] == [2, 2]
+
+
+def spoil_trace(data):
+    file = next(probe_folder(data, gate=1).glob("*.ap.bin"))
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def lose_gate(data):
+    write_gates(data, gates=(0,), probe=1)
+
+
+def replace_probe(data):
+    write_gates(data, gates=(1,), serial=4444)
+
+
+def change_gain(data):
+    for meta in probe_folder(data, gate=1).glob("*.meta"):
+        meta.write_text(meta.read_text().replace(" 500 250 1)", " 1000 250 1)"))
+
+
+def align_by_catgt(data):
+    for file in list(probe_folder(data, gate=1).iterdir()):
+        file.unlink()
+    write_stream(probe_folder(data, gate=1), NP1, gate=1, trigger="cat", catGTCmdline0="<CatGT -ap -tshift>")
+
+
+def copy_gate(data):
+    for folder in (probe_folder(data, gate=1), data / "again"):
+        write_stream(folder, NP1, gate=1, serial=0, first_sample=600_000)
+
+
+@pytest.mark.parametrize(
+    ("harm", "stream", "message"),
+    [
+        (spoil_trace, "imec0.ap", "run_g1_t0.imec0.ap.bin has"),
+        (
+            lose_gate,
+            "imec1.ap",
+            "imec1.ap lacks g1, which imec0.ap has, and gates are joined: sort the gates separately",
+        ),
+        (replace_probe, "imec0.ap", "its files are of different probes (2000, 4444): sort the gates separately"),
+        (change_gain, "imec0.ap", "run_g1/run_g1_imec0 has other gains than the recording to which it is to be joined"),
+        (align_by_catgt, "imec0.ap", "has other sampling times of its channels than the recording to which"),
+        (copy_gate, "imec0.ap", "imec0.ap has the gate g1 in two folders"),
+    ],
+)
+def test_gates_that_cannot_be_joined_are_named(harm, stream, message, tmp_path):
+    data = tmp_path / "data"
+    write_gates(data)
+    harm(data)
+    found = {job.stream: job.failure for job in dispatch(data, split_segments=False).values()}
+    assert message in found.pop(stream)
+    assert list(found.values()) in ([], [None])
+
+
+def test_a_gate_without_lf_leaves_out_the_lfp(tmp_path):
+    data = tmp_path / "data"
+    write_gates(data)
+    for file in probe_folder(data, gate=1).glob("*.lf.*"):
+        file.unlink()
+    (job,) = dispatch(data, split_segments=False).values()
+    assert (job.failure, job.lfp_reader) == (None, None)
+    assert "the LF band lacks a .bin file: copy it, or the NWB file has no LFP" in job.warnings
+
+
 COMMANDS = {
     "CatGT -dir=/d -run=run -g=0 -t=0,3 -ap -prb=0 -apfilter=butter,12,300,9000 -gblcar": True,
     "CatGT -dir=/d -run=run -g=0 -t=0 -ap -no_tshift -gfix=0.4,0.1,0.02": False,

@@ -94,7 +94,7 @@ def test_a_header_without_its_traces_is_reported(tmp_path):
     write_stream(data / "run_g0" / "run_g0_imec1", NP1, probe=1, duration_s=0.1).unlink()
     jobs = dispatch(data, input="spikeglx")
     assert "has no .bin file in the same folder" in jobs["run_g0_imec1.ap_recording1"].failure
-    assert any("has a .meta, but no .bin" in warning for warning in jobs["run_g0_imec0.ap_recording1"].warnings)
+    assert any("lacks a .bin file" in warning for warning in jobs["run_g0_imec0.ap_recording1"].warnings)
     # CatGT's file replaces a raw one whose header is there still.
     write_stream(data / "catgt_run_g0" / "run_g0_imec1", NP1, probe=1, trigger="cat", duration_s=0.1)
     assert dispatch(data, input="spikeglx")["run_g0_imec1.ap_recording1"].failure is None
@@ -116,24 +116,6 @@ def test_probes_of_one_session_on_two_disks_have_one_block(tmp_path):
         folder = data / f"disk{probe}" / "run_g0" / f"run_g0_imec{probe}"
         write_stream(folder, NP1, probe=probe, duration_s=0.1, fileCreateTime=f"2026-01-15T10:30:0{probe}")
     assert {job.block for job in dispatch(data, input="spikeglx").values()} == {"run_g0_recording1"}
-
-
-def test_gates_in_separate_folders_are_not_joined_and_say_so(tmp_path):
-    data = tmp_path / "data"
-    for gate in (0, 1):
-        folder = data / f"run_g{gate}" / f"run_g{gate}_imec0"
-        write_stream(folder, NP1, gate=gate, duration_s=0.1, first_sample=60_000 * gate)
-    apart = "the gates g0, g1 of this run are in separate folders and are not joined"
-    assert not any(apart in " ".join(job.warnings) for job in dispatch(data, input="spikeglx").values())
-    jobs = dispatch(data, input="spikeglx", split_segments=False)
-    assert len(jobs) == 2 and all(apart in " ".join(job.warnings) for job in jobs.values())
-    # What the warning says to do.
-    joined = tmp_path / "joined"
-    joined.mkdir()
-    for file in data.rglob("*.ap.*"):
-        (joined / file.name).symlink_to(file)
-    (job,) = dispatch(joined, input="spikeglx", split_segments=False).values()
-    assert (job.failure, job.clock.gaps()) == (None, [(3000, pytest.approx(0.1), pytest.approx(1.9))])
 
 
 def write_openephys(data, date=None):

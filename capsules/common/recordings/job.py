@@ -24,7 +24,8 @@ class Reader(BaseModel):
     """A SpikeInterface extractor and its arguments; `path_arguments` name those relative to the data folder.
 
     `channel_groups` are those that a recording without channel positions gets, as in `4x4`. `channels_aligned`: the
-    file's channels were aligned in time already, so that preprocessing must not shift their phases.
+    file's channels were aligned in time already, so that preprocessing must not shift their phases. `appended` read the
+    segments that follow, where a stream is in several folders.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -35,6 +36,7 @@ class Reader(BaseModel):
     probe_path: str | None = None
     channel_groups: str | None = None
     channels_aligned: bool = False
+    appended: list[Reader] = []
 
 
 def _count_samples(fields: dict[str, Any]) -> Clock:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import probeinterface
-from spikeinterface import BaseRecording, concatenate_recordings
+from spikeinterface import BaseRecording, append_recordings, concatenate_recordings
 from spikeinterface.extractors.extractor_classes import recording_extractor_full_dict
 from spikeinterface.preprocessing.unsigned_to_signed import unsigned_to_signed
 
@@ -97,8 +97,23 @@ def open_reader(reader: Reader, data: Path) -> BaseRecording:
         When reading it would run code from the files.
     ValueError
         When SpikeInterface has no extractor of that name.
+    SpikeRelayError
+        When the recordings to be appended differ.
     """
     distrust_files()
+    recording = _read(reader, data)
+    if reader.appended:
+        recording = _append(recording, [(other, _read(other, data)) for other in reader.appended])
+    recording = set_channel_groups(recording, reader.channel_groups)
+    if reader.name in MILLIVOLTS and set(recording.get_property("physical_unit")) == {""}:
+        recording.set_channel_gains(1000 * recording.get_channel_gains())
+    if recording.get_dtype().kind == "u":
+        recording = _make_signed(recording, CONVERTER_BITS.get(reader.name, 8 * recording.get_dtype().itemsize))
+    return recording
+
+
+def _read(reader: Reader, data: Path) -> BaseRecording:
+    """Open the reader's own recording, with its probe."""
     kwargs = {key: str(data / value) if key in reader.path_arguments else value for key, value in reader.kwargs.items()}
     for key in reader.path_arguments:
         check_outer_files(Path(kwargs[key]), data)
@@ -123,12 +138,35 @@ def open_reader(reader: Reader, data: Path) -> BaseRecording:
         recording = cast(BaseRecording, recording.select_channels_with_probegroup(probegroup))
     if reader.channels_aligned and SHIFTS in recording.get_property_keys():
         recording.delete_property(SHIFTS)
-    recording = set_channel_groups(recording, reader.channel_groups)
-    if reader.name in MILLIVOLTS and set(recording.get_property("physical_unit")) == {""}:
-        recording.set_channel_gains(1000 * recording.get_channel_gains())
-    if recording.get_dtype().kind == "u":
-        recording = _make_signed(recording, CONVERTER_BITS.get(reader.name, 8 * recording.get_dtype().itemsize))
     return recording
+
+
+def _append(recording: BaseRecording, others: list[tuple[Reader, BaseRecording]]) -> BaseRecording:
+    """The segments of the others after those of a recording, which has the same channels at the same places."""
+    for reader, other in others:
+        if differing := _find_difference(recording, other):
+            raise SpikeRelayError(
+                f"{_place(reader)} has other {differing} than the recording to which it is to be joined: sort the two "
+                "separately (split_segments)"
+            )
+    return cast(BaseRecording, append_recordings([recording, *(other for _, other in others)]))
+
+
+def _place(reader: Reader) -> str:
+    return ", ".join(str(reader.kwargs[key]) for key in reader.path_arguments)
+
+
+def _find_difference(first: BaseRecording, second: BaseRecording) -> str | None:
+    """What two recordings of one stream do not share, in words, or None."""
+    facts: dict[str, Callable[[BaseRecording], Any]] = {
+        "channels": lambda recording: recording.channel_ids,
+        "samples": lambda recording: recording.get_dtype(),
+        "sampling rates": lambda recording: recording.sampling_frequency,
+        "gains": lambda recording: recording.get_channel_gains(),
+        "channel positions": lambda recording: recording.get_property("contact_vector"),
+        "sampling times of its channels": lambda recording: recording.get_property(SHIFTS),
+    }
+    return next((name for name, of in facts.items() if not np.array_equal(of(first), of(second))), None)
 
 
 def _make_signed(recording: BaseRecording, bits: int) -> BaseRecording:

@@ -21,19 +21,25 @@ from capsules.job_dispatch.loaders.catgt import read_catgt
 from capsules.job_dispatch.loaders.line_sources import make_source
 from capsules.job_dispatch.loaders.spikeglx_checks import (
     check_folder,
-    dataset_name,
-    find_gates_apart,
     find_lost_bins,
     find_repeated_probes,
+    serial_number,
+)
+from capsules.job_dispatch.loaders.spikeglx_names import (
+    APART,
+    CATGT_TRIGGER,
+    GateFolders,
+    Runs,
+    find_gate_folders,
     is_hidden,
     name_runs,
     stream_names,
 )
 from capsules.job_dispatch.loaders.streams import (
+    UNKNOWN_SERIALS,
     AnyStream,
     BrokenStream,
     LeftOutStream,
-    Stream,
     cause,
     companion,
     exclude_by_name,
@@ -44,7 +50,7 @@ from capsules.job_dispatch.loaders.streams import (
 from capsules.job_dispatch.params import JobDispatchParams
 
 LF_OF_AP = re.compile(r"\.ap$")
-LOST_LF = ["the LF file has a .meta, but no .bin: copy it, or the NWB file has no LFP"]
+LOST_LF = ["the LF band lacks a .bin file: copy it, or the NWB file has no LFP"]
 
 
 def list_streams(data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
@@ -52,22 +58,20 @@ def list_streams(data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
     if not folders:
         raise SpikeRelayError(f"no SpikeGLX recording ({SPIKEGLX_FILES}) in {data}")
     repeated = find_repeated_probes(folders, data)
-    names = name_runs(data)
-    apart = {} if params.split_segments else find_gates_apart(folders)
+    runs = name_runs(data, join_gates=not params.split_segments)
+    gates = find_gate_folders(folders, runs, repeated)
     for meta, failure in find_lost_bins(data):
-        yield BrokenStream(dataset_name(meta, names), stream_names(meta)[1], failure)
+        yield BrokenStream(runs.dataset(meta), stream_names(meta)[1], failure)
     for folder in folders:
         files = [file for file in sorted(folder.glob(SPIKEGLX_FILES)) if not is_hidden(file)]
         try:
             check_folder(folder)
-            for stream in _folder_streams(folder, data, params, repeated, names):
-                if isinstance(stream, Stream) and folder in apart:
-                    stream.warnings.append(apart[folder])
-                yield stream
+            yield from _folder_streams(folder, data, params, repeated, runs, gates)
         # neo raises any kind of error on a broken file; it becomes this probe's failure, with its cause.
         except Exception as error:  # noqa: BLE001
-            for name in sorted({(dataset_name(file, names), stream_names(file)[1]) for file in files}):
-                yield BrokenStream(*name, f"{relative(folder, data)} cannot be read: {cause(error)}")
+            for dataset, stream in sorted({(runs.dataset(file), stream_names(file)[1]) for file in files}):
+                if folder == gates.get((folder, stream), GateFolders([folder])).folders[0]:
+                    yield BrokenStream(dataset, stream, f"{relative(folder, data)} cannot be read: {cause(error)}")
 
 
 def _folder_streams(
@@ -75,42 +79,66 @@ def _folder_streams(
     data: Path,
     params: JobDispatchParams,
     repeated: dict[tuple[Path, str], str],
-    names: dict[tuple[str, Path], str],
+    runs: Runs,
+    gates: dict[tuple[Path, str], GateFolders],
 ) -> Iterator[AnyStream]:
+    """The streams of a folder; one whose gates are in several folders is of the first gate's."""
     read_all_gains()
     streams = get_neo_streams("spikeglx", folder_path=str(folder))[0]
-    datasets = {stream_names(file)[1]: dataset_name(file, names) for file in sorted(folder.glob(SPIKEGLX_FILES))}
+    datasets = {stream_names(file)[1]: runs.dataset(file) for file in sorted(folder.glob(SPIKEGLX_FILES))}
     for name in streams:
+        dataset, own = datasets.get(name, folder.name), gates.get((folder, name), GateFolders([folder]))
         if reason := exclude_by_name(name):
             yield LeftOutStream(folder.name, name, reason)
-            continue
-        if message := repeated.get((folder, name)):
-            yield BrokenStream(datasets.get(name, folder.name), name, message)
-            continue
-        lf = companion(name, streams)
-        files = sorted(file for band in (name, lf) if band for file in folder.glob(f"*.{band}.*"))
-        meta_files = [file for file in files if file.name.endswith(f".{name}.meta")]
-        metas = [read_meta(file) for file in meta_files]
-        catgt = read_catgt(meta_files[0], metas[0])
-        lost = LOST_LF if lf is None and list(folder.glob(f"*.{LF_OF_AP.sub('.lf', name)}.meta")) else []
-        reader = _reader(folder, data, name)
-        if catgt is not None and catgt.aligned is not False:
-            reader.channels_aligned = True
-        yield open_stream(
-            datasets.get(name, folder.name),
-            name,
-            reader,
-            data,
-            params.channel_groups,
-            lfp_reader=_reader(folder, data, lf) if lf else None,
-            files=files,
-            # In its own file, CatGT replaces the time of the recording by its own.
-            start_time=metas[0].get("fileCreateTime_original", metas[0].get("fileCreateTime")),
-            start_s=start_s(metas[0]),
-            max_count=min((int(meta["imMaxInt"]) for meta in metas if "imMaxInt" in meta), default=None),
-            warnings=lost if catgt is None else [*catgt.warnings, *lost],
-            first_samples=[int(meta["firstSample"]) for meta in metas if "firstSample" in meta] or None,
-        )
+        elif failure := repeated.get((folder, name), own.failure):
+            if folder == own.folders[0] or (folder, name) in repeated:
+                yield BrokenStream(dataset, name, failure)
+        elif folder == own.folders[0]:
+            yield _stream(dataset, name, own.folders, data, params, companion(name, streams))
+
+
+def _stream(
+    dataset: str, name: str, folders: list[Path], data: Path, params: JobDispatchParams, lf: str | None
+) -> AnyStream:
+    """A stream whose gates are in these folders."""
+    for folder in folders[1:]:
+        check_folder(folder)
+    meta_files = _segment_files(folders, name, "meta")
+    metas = [read_meta(file) for file in meta_files]
+    serials = {serial_number(meta) for meta in metas}.difference(UNKNOWN_SERIALS)
+    if len(serials) > 1:
+        return BrokenStream(dataset, name, f"its files are of different probes ({', '.join(sorted(serials))}): {APART}")
+    lf_name = lf or LF_OF_AP.sub(".lf", name)
+    has_lf = [bool(_segment_files([folder], lf_name, "bin")) for folder in folders]
+    lf = lf if all(has_lf) else None
+    warnings = LOST_LF if lf is None and _segment_files(folders, lf_name, "meta") else []
+    reader = _reader(folders, data, name)
+    for part, folder in zip([reader, *reader.appended], folders, strict=True):
+        file = _segment_files([folder], name, "meta")[0]
+        if (catgt := read_catgt(file, read_meta(file))) is not None:
+            part.channels_aligned = catgt.aligned is not False
+            warnings = [*catgt.warnings, *warnings]
+    return open_stream(
+        dataset,
+        name,
+        reader,
+        data,
+        params.channel_groups,
+        lfp_reader=_reader(folders, data, lf) if lf else None,
+        files=sorted(file for band in (name, lf) if band for folder in folders for file in folder.glob(f"*.{band}.*")),
+        # In its own file, CatGT replaces the time of the recording by its own.
+        start_time=metas[0].get("fileCreateTime_original", metas[0].get("fileCreateTime")),
+        start_s=start_s(metas[0]),
+        max_count=min((int(meta["imMaxInt"]) for meta in metas if "imMaxInt" in meta), default=None),
+        warnings=list(dict.fromkeys(warnings)),
+        first_samples=[int(meta["firstSample"]) for meta in metas] if all("firstSample" in m for m in metas) else None,
+    )
+
+
+def _segment_files(folders: list[Path], stream: str, suffix: str) -> list[Path]:
+    """A stream's files with this suffix, in the order of the segments."""
+    files = [file for folder in folders for file in folder.glob(f"*.{stream}.{suffix}") if not is_hidden(file)]
+    return sorted(files, key=lambda file: _segment_order(segment_name(file)))
 
 
 def start_s(meta: dict[str, str]) -> float | None:
@@ -120,9 +148,16 @@ def start_s(meta: dict[str, str]) -> float | None:
     return int(meta["firstSample"]) / float(meta["imSampRate"])
 
 
-def _reader(folder: Path, data: Path, stream: str) -> Reader:
-    kwargs = {"folder_path": relative(folder, data), "stream_name": stream}
-    return Reader(name="spikeglx", kwargs=kwargs, path_arguments=["folder_path"])
+def _reader(folders: list[Path], data: Path, stream: str) -> Reader:
+    first, *others = (
+        Reader(
+            name="spikeglx",
+            kwargs={"folder_path": relative(folder, data), "stream_name": stream},
+            path_arguments=["folder_path"],
+        )
+        for folder in folders
+    )
+    return first.model_copy(update={"appended": others})
 
 
 LF_BAND = re.compile(r"\.lf$")
@@ -130,17 +165,18 @@ LF_BAND = re.compile(r"\.lf$")
 
 def list_line_sources(session: Path, data: Path, params: JobDispatchParams) -> list[LineSource]:
     """The streams with digital lines: NIDQ, OneBox, and the probes, whose SYNC is in their AP and LF files."""
-    files: dict[tuple[Path, str], dict[str, Path]] = {}
-    datasets = name_runs(session)
+    files: dict[tuple[str, bool, str], dict[str, Path]] = {}
+    runs = name_runs(session, join_gates=not params.split_segments)
     for file in (file for file in sorted(session.rglob("*.bin")) if not is_hidden(file)):
         _, stream = stream_names(file)
-        files.setdefault((file.parent, stream), {})[segment_name(file)] = file
+        whole, segment = runs.dataset(file) if runs.join_gates else str(file.parent), segment_name(file)
+        files.setdefault((whole, segment.endswith(CATGT_TRIGGER), stream), {})[segment] = file
     sources = []
-    for (folder, stream), by_segment in files.items():
+    for (whole, is_catgt, stream), by_segment in files.items():
         if LF_BAND.search(stream):
             continue
-        lf = files.get((folder, LF_OF_AP.sub(".lf", stream)), {}) if LF_OF_AP.search(stream) else {}
-        dataset = dataset_name(by_segment[max(by_segment, key=_segment_order)], datasets)
+        lf = files.get((whole, is_catgt, LF_OF_AP.sub(".lf", stream)), {}) if LF_OF_AP.search(stream) else {}
+        dataset = runs.dataset(by_segment[max(by_segment, key=_segment_order)])
         if (source := _line_source(dataset, stream, by_segment, lf, data)) is not None:
             sources.append(source)
     return sources

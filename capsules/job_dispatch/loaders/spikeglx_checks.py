@@ -10,71 +10,12 @@ from pathlib import Path
 from capsules.common.errors import SpikeRelayError
 from capsules.common.sync.spikeglx_meta import read_meta, segment_name
 from capsules.job_dispatch.formats import SPIKEGLX_FILES
-from capsules.job_dispatch.loaders.sessions import name_datasets
+from capsules.job_dispatch.loaders.spikeglx_names import CATGT_TRIGGER, NAMED, is_hidden, stream_names
 from capsules.job_dispatch.loaders.streams import UNKNOWN_SERIALS
 
 BINARY = (".bin", ".cbin")
-CATGT_TRIGGER = "tcat"
 BOTH = "the same data twice: move the files of one of the two to another folder"
 ONE_FOLDER = "move a copy out of the data folder; if they are two recordings, put each into a separate folder"
-NAMED = re.compile(r"(_g\d+)?_t(\d+|cat)\.(.*\.)?(imec\d*\.(ap|lf)|nidq|obx\d*\.obx)\.(bin|meta)$")
-"""The end of a file's name. A name may have lost its gate: neo reads it."""
-GATE = re.compile(r"_(g\d+)$")
-GATES_APART = (
-    "the gates {gates} of this run are in separate folders and are not joined; to join them, move or link the .bin and "
-    ".meta files of all gates into one folder"
-)
-PROBE_FOLDER = re.compile(r"_imec\d+$")
-
-
-def is_hidden(file: Path) -> bool:
-    """Whether macOS wrote the file: the attributes of a file, which it keeps separate on disks of other systems."""
-    return file.name.startswith("._")
-
-
-def session_folder(file: Path, dataset: str) -> Path:
-    """Where the run of a file is: the folder above `run_g0/run_g0_imec0`, or the file's own."""
-    folder = file.parent.parent if PROBE_FOLDER.search(file.parent.name) else file.parent
-    return folder.parent if folder.name in (dataset, f"catgt_{dataset}") else folder
-
-
-def name_runs(data: Path) -> dict[tuple[str, Path], str]:
-    """Run with gate and folder of its session -> name of the data set."""
-    places = []
-    for file in sorted(data.rglob("*.meta")):
-        if not NAMED.search(file.name) or is_hidden(file):
-            continue
-        dataset = stream_names(file)[0]
-        try:
-            meta = read_meta(file)
-        except (OSError, ValueError, SpikeRelayError):
-            meta = {}
-        # In its own file, CatGT replaces the time of the recording by its own.
-        time = meta.get("fileCreateTime_original", meta.get("fileCreateTime"))
-        places.append((dataset, session_folder(file, dataset), time))
-    return name_datasets(places, data)
-
-
-def dataset_name(file: Path, names: dict[tuple[str, Path], str]) -> str:
-    """The data set of a file, by the names of a data folder's runs."""
-    dataset = stream_names(file)[0]
-    return names.get((dataset, session_folder(file, dataset)), dataset)
-
-
-def find_gates_apart(folders: Iterable[Path]) -> dict[Path, str]:
-    """The folders of probes whose run has further gates in other folders, and that these are not joined."""
-    gates: dict[tuple[str, str], dict[Path, str]] = {}
-    for folder in folders:
-        for file in sorted(folder.glob(SPIKEGLX_FILES)):
-            dataset, stream = stream_names(file)
-            if (gate := GATE.search(dataset)) and not is_hidden(file):
-                gates.setdefault((dataset[: gate.start()], stream), {})[folder] = gate[1]
-    return {
-        folder: GATES_APART.format(gates=", ".join(sorted(set(own.values()))))
-        for own in gates.values()
-        if len(set(own.values())) > 1
-        for folder in own
-    }
 
 
 def find_lost_bins(data: Path) -> Iterator[tuple[Path, str]]:
@@ -87,12 +28,6 @@ def find_lost_bins(data: Path) -> Iterator[tuple[Path, str]]:
         has_binary = any(meta.with_suffix(end).exists() or meta.with_suffix(end).is_symlink() for end in BINARY)
         if not has_binary and not is_hidden(meta) and stream_names(meta) not in binary:
             yield meta, f"{meta.name} has no .bin file in the same folder: copy it, or move the .meta elsewhere"
-
-
-def stream_names(file: Path) -> tuple[str, str]:
-    """Data set and stream of a SpikeGLX file: `run_g0_t0.imec0.ap.bin` is (`run_g0`, `imec0.ap`)."""
-    dataset, _, stream = re.sub(r"_t\w+\.", "_t.", file.name, count=1).partition("_t.")
-    return dataset, stream.removesuffix(".bin").removesuffix(".meta")
 
 
 def check_folder(folder: Path) -> None:
@@ -224,6 +159,10 @@ def check_segments(files: Iterable[Path]) -> None:
             )
 
 
+def serial_number(meta: dict[str, str]) -> str:
+    return meta.get("imDatPrb_sn", meta.get("imProbeSN", ""))
+
+
 def find_repeated_probes(folders: Iterable[Path], data: Path) -> dict[tuple[Path, str], str]:
     """The streams whose probe recorded at the same time already, and why; (folder, stream) -> message."""
     seen: dict[tuple[str, str, str], tuple[Path, str]] = {}
@@ -234,7 +173,7 @@ def find_repeated_probes(folders: Iterable[Path], data: Path) -> dict[tuple[Path
             meta = read_meta(file)
         except (OSError, ValueError):
             continue  # Its own folder's check reports it.
-        serial = meta.get("imDatPrb_sn", meta.get("imProbeSN", ""))
+        serial = serial_number(meta)
         place = (file.parent, stream)
         if serial in UNKNOWN_SERIALS or place in repeated:
             continue

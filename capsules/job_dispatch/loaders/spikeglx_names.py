@@ -1,0 +1,160 @@
+"""SpikeGLX' file names: which stream, run and gate a file is of, and which gates of a run are one recording."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+from capsules.common.errors import SpikeRelayError
+from capsules.common.sync.spikeglx_meta import read_meta
+from capsules.job_dispatch.formats import SPIKEGLX_FILES
+from capsules.job_dispatch.loaders.sessions import name_datasets
+
+NAMED = re.compile(r"(_g\d+)?_t(\d+|cat)\.(.*\.)?(imec\d*\.(ap|lf)|nidq|obx\d*\.obx)\.(bin|meta)$")
+"""The end of a file's name. A name may have lost its gate: neo reads it."""
+GATE = re.compile(r"_g(\d+)$")
+PROBE_FOLDER = re.compile(r"_imec\d+$")
+CATGT_TRIGGER = "tcat"
+APART = "sort the gates separately (split_segments)"
+
+
+def is_hidden(file: Path) -> bool:
+    """Whether macOS wrote the file: the attributes of a file, which it keeps separate on disks of other systems."""
+    return file.name.startswith("._")
+
+
+def stream_names(file: Path) -> tuple[str, str]:
+    """Run with gate, and stream, of a SpikeGLX file: `run_g0_t0.imec0.ap.bin` is (`run_g0`, `imec0.ap`)."""
+    dataset, _, stream = re.sub(r"_t\w+\.", "_t.", file.name, count=1).partition("_t.")
+    return dataset, stream.removesuffix(".bin").removesuffix(".meta")
+
+
+def session_folder(file: Path) -> Path:
+    """Where the run of a file is: the folder above `run_g0/run_g0_imec0`, or the file's own."""
+    dataset, _ = stream_names(file)
+    folder = file.parent.parent if PROBE_FOLDER.search(file.parent.name) else file.parent
+    return folder.parent if folder.name in (dataset, f"catgt_{dataset}") else folder
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The names of the data sets below a folder, by run and folder of its session.
+
+    Where gates are joined, a run's gates are one data set, `run_g0-2`; else each gate is one, `run_g0`.
+    """
+
+    names: dict[tuple[str, Path], str]
+    join_gates: bool
+
+    def dataset(self, file: Path) -> str:
+        """The data set of a file."""
+        run = self.run(file)
+        return self.names.get((run, session_folder(file)), run)
+
+    def run(self, file: Path) -> str:
+        dataset, _ = stream_names(file)
+        return GATE.sub("", dataset) if self.join_gates else dataset
+
+
+def name_runs(data: Path, join_gates: bool) -> Runs:
+    """Name the data sets below a folder.
+
+    Parameters
+    ----------
+    data : Path
+    join_gates : bool
+        Whether the gates of a run are one data set.
+    """
+    runs, places = Runs({}, join_gates), []
+    gates: dict[tuple[str, Path], set[int]] = {}
+    for file in sorted(data.rglob("*.meta")):
+        if not NAMED.search(file.name) or is_hidden(file):
+            continue
+        try:
+            meta = read_meta(file)
+        except (OSError, ValueError, SpikeRelayError):
+            meta = {}
+        place = (runs.run(file), session_folder(file))
+        # In its own file, CatGT replaces the time of the recording by its own.
+        places.append((*place, meta.get("fileCreateTime_original", meta.get("fileCreateTime"))))
+        gates.setdefault(place, set()).update(_gates([file]))
+    names = name_datasets(places, data)
+    if not join_gates:
+        return Runs(names, join_gates)
+    by_name: dict[str, set[int]] = {}
+    for place, name in names.items():
+        by_name.setdefault(name, set()).update(gates[place])
+    return Runs({place: name + _range(by_name[name]) for place, name in names.items()}, join_gates)
+
+
+def _gates(files: Iterable[Path]) -> Iterator[int]:
+    for file in files:
+        if gate := GATE.search(stream_names(file)[0]):
+            yield int(gate[1])
+
+
+def _range(gates: Set[int]) -> str:
+    """The end of the name of a run's data set: `_g0-2`, `_g0`, or nothing where the names have lost their gate."""
+    first, last = min(gates, default=None), max(gates, default=None)
+    return "" if first is None else f"_g{first}" if first == last else f"_g{first}-{last}"
+
+
+@dataclass
+class GateFolders:
+    """The folders of a stream's gates, in the order of the gates, and why they cannot be joined, if so."""
+
+    folders: list[Path]
+    failure: str | None = None
+
+
+def find_gate_folders(
+    folders: Iterable[Path], runs: Runs, left_out: Iterable[tuple[Path, str]]
+) -> dict[tuple[Path, str], GateFolders]:
+    """The folders that each stream is read from, by each of these folders and the stream.
+
+    Parameters
+    ----------
+    folders : iterable of Path
+        Those with probes.
+    runs : Runs
+    left_out : iterable
+        (folder, stream) of the streams that are not read.
+
+    Returns
+    -------
+    dict
+        Empty where gates are not joined. A stream whose gates are not those of the run's other streams has a `failure`,
+        as has one with a gate in two folders.
+    """
+    if not runs.join_gates:
+        return {}
+    skipped = set(left_out)
+    by_stream: dict[tuple[str, str], dict[Path, set[int]]] = {}
+    for folder in folders:
+        for file in sorted(folder.glob(SPIKEGLX_FILES)):
+            place = (folder, stream_names(file)[1])
+            if not is_hidden(file) and place not in skipped:
+                by_stream.setdefault((runs.dataset(file), place[1]), {}).setdefault(folder, set()).update(
+                    _gates([file])
+                )
+    by_folder: dict[tuple[Path, str], GateFolders] = {}
+    for (dataset, stream), own in by_stream.items():
+        others = {name: set().union(*gates.values()) for (run, name), gates in by_stream.items() if run == dataset}
+        ordered = GateFolders(
+            sorted(own, key=lambda folder: min(own[folder], default=0)), _unequal(stream, own, others)
+        )
+        by_folder |= {(folder, stream): ordered for folder in own}
+    return by_folder
+
+
+def _unequal(stream: str, own: dict[Path, set[int]], others: dict[str, set[int]]) -> str | None:
+    """Why the gates of a stream cannot be joined, or None."""
+    if repeated := sorted(gate for gate in others[stream] if sum(gate in gates for gates in own.values()) > 1):
+        return f"{stream} has the gate g{repeated[0]} in two folders: {APART}, or move one of the two elsewhere"
+    for name, gates in others.items():
+        if missing := sorted(gates - others[stream]):
+            lacks = ", ".join(f"g{gate}" for gate in missing)
+            return f"{stream} lacks {lacks}, which {name} has, and gates are joined: {APART}, or move {lacks} elsewhere"
+    return None
