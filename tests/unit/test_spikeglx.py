@@ -138,6 +138,17 @@ def test_joined_gates_on_two_disks_are_one_data_set(tmp_path):
     assert [len(job.event_sources) for job in jobs.values()] == [2, 2]
 
 
+def test_a_run_may_have_the_letters_of_gate_and_trigger_in_its_name(tmp_path):
+    data, run = tmp_path / "data", "mouse_g2_t1.5_test"
+    for gate in (0, 2, 10):
+        write_stream(probe_folder(data, gate=gate, run=run), NP1, run=run, gate=gate, first_sample=600_000 * gate)
+    assert {job.id: job.failure for job in dispatch(data).values()} == {
+        f"{run}_g{gate}_imec0.ap_recording1": None for gate in (0, 2, 10)
+    }
+    (job,) = dispatch(data, split_segments=False).values()
+    assert (job.id, job.first_samples) == (f"{run}_g0-10_imec0.ap_recording1-3", [0, 1_200_000, 6_000_000])
+
+
 def spoil_trace(data):
     file = next(probe_folder(data, gate=1).glob("*.ap.bin"))
     file.write_bytes(file.read_bytes()[:-1])

@@ -14,6 +14,8 @@ from capsules.job_dispatch.loaders.sessions import name_datasets
 
 NAMED = re.compile(r"(_g\d+)?_t(\d+|cat)\.(.*\.)?(imec\d*\.(ap|lf)|nidq|obx\d*\.obx)\.(bin|meta)$")
 """The end of a file's name. A name may have lost its gate: neo reads it."""
+TRIGGER = re.compile(r"_t(\d*|cat)\.(?!.*_g\d+_t(\d+|cat)\.)")
+"""The last one after a gate, if any. A run's name may have `_t` too: `mouse_test_g0`."""
 GATE = re.compile(r"_g(\d+)$")
 PROBE_FOLDER = re.compile(r"_imec\d+$")
 CATGT_TRIGGER = "tcat"
@@ -27,7 +29,8 @@ def is_hidden(file: Path) -> bool:
 
 def stream_names(file: Path) -> tuple[str, str]:
     """Run with gate, and stream, of a SpikeGLX file: `run_g0_t0.imec0.ap.bin` is (`run_g0`, `imec0.ap`)."""
-    dataset, _, stream = re.sub(r"_t\w+\.", "_t.", file.name, count=1).partition("_t.")
+    match = TRIGGER.search(file.name) or re.search(r"_t\w+\.", file.name)
+    dataset, stream = (file.name, "") if match is None else (file.name[: match.start()], file.name[match.end() :])
     return dataset, stream.removesuffix(".bin").removesuffix(".meta")
 
 
