@@ -167,10 +167,38 @@ def change_gain(data):
         meta.write_text(meta.read_text().replace(" 500 250 1)", " 1000 250 1)"))
 
 
-def align_by_catgt(data):
-    for file in list(probe_folder(data, gate=1).iterdir()):
+def replace_by_catgt(data, gate, options):
+    for file in list(probe_folder(data, gate=gate).iterdir()):
         file.unlink()
-    write_stream(probe_folder(data, gate=1), NP1, gate=1, trigger="cat", catGTCmdline0="<CatGT -ap -tshift>")
+    command = f"<CatGT -ap {options}>"
+    write_stream(probe_folder(data, gate=gate), NP1, gate=gate, trigger="cat", catGTCmdline0=command)
+
+
+def align_by_catgt(data):
+    replace_by_catgt(data, 0, "-no_tshift")
+    replace_by_catgt(data, 1, "-tshift")
+
+
+def join_by_catgt(data):
+    folder = data / "catgt_run_g0" / "run_g0_imec0"
+    write_stream(folder, NP1, trigger="cat", duration_s=21, catGTCmdline0="<CatGT -g=0,1 -ap -no_tshift>")
+
+
+def interleave(data):
+    for file in [*probe_folder(data, gate=1).iterdir()]:
+        file.unlink()
+    write_stream(data / "more", NP1, gate=1, serial=0)
+    for band in ("ap", "lf"):
+        write_stream(probe_folder(data), NP1, gate=2, band=band, serial=0)
+
+
+def add_run(data):
+    for band in ("ap", "lf"):
+        write_stream(probe_folder(data, gate=1), NP1, run="other", gate=2, band=band)
+
+
+def break_bands(data):
+    write_stream(probe_folder(data, gate=1), NP1, gate=1, trigger=1)
 
 
 def copy_gate(data):
@@ -191,6 +219,9 @@ def copy_gate(data):
         (change_gain, "imec0.ap", "run_g1/run_g1_imec0 has other gains than the recording to which it is to be joined"),
         (align_by_catgt, "imec0.ap", "has other sampling times of its channels than the recording to which"),
         (copy_gate, "imec0.ap", "imec0.ap has the gate g1 in two folders"),
+        (interleave, "imec0.ap", "imec0.ap has g1 in data/more, the gates before and after it in another folder"),
+        (add_run, "imec0.ap", "run_g1/run_g1_imec0 has files of two runs (run_g0-1, other_g2), which are not joined"),
+        (break_bands, "imec0.ap", "run_g1/run_g1_imec0 cannot be read: imec0.lf lacks g1_t1, which imec0.ap has"),
     ],
 )
 def test_gates_that_cannot_be_joined_are_named(harm, stream, message, tmp_path):
@@ -200,6 +231,46 @@ def test_gates_that_cannot_be_joined_are_named(harm, stream, message, tmp_path):
     found = {job.stream: job.failure for job in dispatch(data, split_segments=False).values()}
     assert message in found.pop(stream)
     assert list(found.values()) in ([], [None])
+
+
+def lose_traces(data):
+    next(probe_folder(data, gate=1).glob("*.ap.bin")).unlink()
+
+
+def copy_run(data):
+    shutil.copytree(data / "run_g1", data / "backup" / "run_g1")
+    for meta in (data / "run_g0").rglob("*.meta"):
+        meta.write_text(meta.read_text().replace("T10:30:00", "T10:20:00"))
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lose_traces, "run_g1_t0.imec0.ap.meta has no .bin file"),
+        (copy_run, "is in run_g1 twice, first as imec0.ap in backup/run_g1/run_g1_imec0"),
+        (
+            join_by_catgt,
+            "CatGT's file in catgt_run_g0/run_g0_imec0 and a raw one in run_g1/run_g1_imec0, which are not",
+        ),
+    ],
+)
+def test_the_other_gates_are_not_joined_without_one_that_fails(harm, message, tmp_path):
+    data = tmp_path / "data"
+    write_gates(data)
+    harm(data)
+    jobs = [job for job in dispatch(data, split_segments=False).values() if job.block.startswith("run_g0-1_")]
+    assert message in jobs[0].failure
+    assert None not in [job.failure for job in jobs]
+
+
+def test_a_gate_of_other_files_alone_is_reported(tmp_path):
+    data = tmp_path / "data"
+    write_gates(data)
+    for file in probe_folder(data, gate=1).glob("*.ap.*"):
+        file.unlink()
+    (job,) = dispatch(data, split_segments=False).values()
+    assert (job.failure, job.duration_s) == (None, 1.0)
+    assert "g1 of this run is not in this recording: it has other files, but none of imec0.ap" in job.warnings[0]
 
 
 def test_a_gate_without_lf_leaves_out_the_lfp(tmp_path):

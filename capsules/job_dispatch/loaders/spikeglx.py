@@ -59,8 +59,9 @@ def list_streams(data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
         raise SpikeRelayError(f"no SpikeGLX recording ({SPIKEGLX_FILES}) in {data}")
     repeated = find_repeated_probes(folders, data)
     runs = name_runs(data, join_gates=not params.split_segments)
-    gates = find_gate_folders(folders, runs, repeated)
-    for meta, failure in find_lost_bins(data):
+    lost = dict(find_lost_bins(data))
+    gates = find_gate_folders(folders, runs, repeated, lost)
+    for meta, failure in lost.items():
         yield BrokenStream(runs.dataset(meta), stream_names(meta)[1], failure)
     for folder in folders:
         files = [file for file in sorted(folder.glob(SPIKEGLX_FILES)) if not is_hidden(file)]
@@ -70,7 +71,7 @@ def list_streams(data: Path, params: JobDispatchParams) -> Iterator[AnyStream]:
         # neo raises any kind of error on a broken file; it becomes this probe's failure, with its cause.
         except Exception as error:  # noqa: BLE001
             for dataset, stream in sorted({(runs.dataset(file), stream_names(file)[1]) for file in files}):
-                if folder == gates.get((folder, stream), GateFolders([folder])).folders[0]:
+                if gates.get((folder, stream), GateFolders([folder])).begin_in(folder):
                     yield BrokenStream(dataset, stream, f"{relative(folder, data)} cannot be read: {cause(error)}")
 
 
@@ -87,22 +88,29 @@ def _folder_streams(
     streams = get_neo_streams("spikeglx", folder_path=str(folder))[0]
     datasets = {stream_names(file)[1]: runs.dataset(file) for file in sorted(folder.glob(SPIKEGLX_FILES))}
     for name in streams:
-        dataset, own = datasets.get(name, folder.name), gates.get((folder, name), GateFolders([folder]))
+        dataset = datasets.get(name, folder.name)
+        own = gates.get((folder, name), GateFolders([folder], repeated.get((folder, name))))
         if reason := exclude_by_name(name):
             yield LeftOutStream(folder.name, name, reason)
-        elif failure := repeated.get((folder, name), own.failure):
-            if folder == own.folders[0] or (folder, name) in repeated:
-                yield BrokenStream(dataset, name, failure)
-        elif folder == own.folders[0]:
-            yield _stream(dataset, name, own.folders, data, params, companion(name, streams))
+        elif not own.begin_in(folder):
+            continue
+        elif own.failure is not None:
+            yield BrokenStream(dataset, name, own.failure)
+        else:
+            yield _stream(dataset, name, own, data, params, companion(name, streams))
 
 
 def _stream(
-    dataset: str, name: str, folders: list[Path], data: Path, params: JobDispatchParams, lf: str | None
+    dataset: str, name: str, gates: GateFolders, data: Path, params: JobDispatchParams, lf: str | None
 ) -> AnyStream:
     """A stream whose gates are in these folders."""
+    folders = gates.folders
     for folder in folders[1:]:
-        check_folder(folder)
+        try:
+            check_folder(folder)
+        # A broken header raises any kind of error.
+        except Exception as error:  # noqa: BLE001
+            return BrokenStream(dataset, name, f"{relative(folder, data)} cannot be read: {cause(error)}")
     meta_files = _segment_files(folders, name, "meta")
     metas = [read_meta(file) for file in meta_files]
     serials = {serial_number(meta) for meta in metas}.difference(UNKNOWN_SERIALS)
@@ -130,7 +138,7 @@ def _stream(
         start_time=metas[0].get("fileCreateTime_original", metas[0].get("fileCreateTime")),
         start_s=start_s(metas[0]),
         max_count=min((int(meta["imMaxInt"]) for meta in metas if "imMaxInt" in meta), default=None),
-        warnings=list(dict.fromkeys(warnings)),
+        warnings=list(dict.fromkeys([*gates.warnings, *warnings])),
         first_samples=[int(meta["firstSample"]) for meta in metas] if all("firstSample" in m for m in metas) else None,
     )
 
