@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 
@@ -271,6 +272,22 @@ def test_a_gate_of_other_files_alone_is_reported(tmp_path):
     (job,) = dispatch(data, split_segments=False).values()
     assert (job.failure, job.duration_s) == (None, 1.0)
     assert "g1 of this run is not in this recording: it has other files, but none of imec0.ap" in job.warnings[0]
+
+
+def test_a_gate_of_another_day_is_reported(tmp_path):
+    data = tmp_path / "data"
+    write_gates(data)
+
+    def date(text):
+        for file in probe_folder(data, gate=1).glob("*.meta"):
+            file.write_text(re.sub("fileCreateTime=.*", f"fileCreateTime={text}", file.read_text()))
+        return [" ".join(job.warnings) for job in dispatch(data, split_segments=False).values()]
+
+    (warnings,) = date("2026-01-17T09:00:00")
+    assert "g0_t0 and g1_t0, which begin 167400 s apart by fileCreateTime, 20 s by firstSample" in warnings
+    assert not any("restarted" in " ".join(job.warnings) for job in dispatch(data).values())
+    for ordinary in ("2026-01-15T10:30:21", "2026-01-15T10:30:00", "none"):
+        assert "restarted" not in date(ordinary)[0]
 
 
 def test_a_gate_without_lf_leaves_out_the_lfp(tmp_path):

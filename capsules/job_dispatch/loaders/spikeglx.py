@@ -23,6 +23,7 @@ from capsules.job_dispatch.loaders.spikeglx_checks import (
     check_folder,
     find_lost_bins,
     find_repeated_probes,
+    find_restart,
     serial_number,
 )
 from capsules.job_dispatch.loaders.spikeglx_names import (
@@ -116,6 +117,7 @@ def _stream(
     serials = {serial_number(meta) for meta in metas}.difference(UNKNOWN_SERIALS)
     if len(serials) > 1:
         return BrokenStream(dataset, name, f"its files are of different probes ({', '.join(sorted(serials))}): {APART}")
+    restart = None if params.split_segments else find_restart(metas, [segment_name(file) for file in meta_files])
     lf_name = lf or LF_OF_AP.sub(".lf", name)
     has_lf = [bool(_segment_files([folder], lf_name, "bin")) for folder in folders]
     lf = lf if all(has_lf) else None
@@ -138,7 +140,7 @@ def _stream(
         start_time=metas[0].get("fileCreateTime_original", metas[0].get("fileCreateTime")),
         start_s=start_s(metas[0]),
         max_count=min((int(meta["imMaxInt"]) for meta in metas if "imMaxInt" in meta), default=None),
-        warnings=list(dict.fromkeys([*gates.warnings, *warnings])),
+        warnings=list(dict.fromkeys([*gates.warnings, *([restart] if restart else []), *warnings])),
         first_samples=[int(meta["firstSample"]) for meta in metas] if all("firstSample" in m for m in metas) else None,
     )
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 from capsules.common.errors import SpikeRelayError
 from capsules.common.sync.spikeglx_meta import read_meta, segment_name
 from capsules.job_dispatch.formats import SPIKEGLX_FILES
+from capsules.job_dispatch.loaders.sessions import SAME_SESSION_S
 from capsules.job_dispatch.loaders.spikeglx_names import CATGT_TRIGGER, NAMED, is_hidden, stream_names
 from capsules.job_dispatch.loaders.streams import UNKNOWN_SERIALS
 
@@ -161,6 +164,40 @@ def check_segments(files: Iterable[Path]) -> None:
 
 def serial_number(meta: dict[str, str]) -> str:
     return meta.get("imDatPrb_sn", meta.get("imProbeSN", ""))
+
+
+def find_restart(metas: Sequence[dict[str, str]], segments: Sequence[str]) -> str | None:
+    """Where SpikeGLX was restarted between two files of a stream, which are in order, or None.
+
+    `firstSample` counts from the start of the acquisition. Equal times are those of an edited header.
+    """
+    for (before, earlier), (name, later) in pairwise(zip(segments, metas, strict=True)):
+        apart_s, counted_s = (_subtract(of, earlier, later) for of in (_created_s, _first_s))
+        if apart_s and counted_s is not None and abs(apart_s - counted_s) > SAME_SESSION_S:
+            return (
+                f"SpikeGLX was restarted between {before} and {name}, which begin {apart_s:.0f} s apart by "
+                f"fileCreateTime, {counted_s:.0f} s by firstSample: in the results, the gap between them is not the "
+                "real one"
+            )
+    return None
+
+
+def _subtract(of: Callable[[dict[str, str]], float], earlier: dict[str, str], later: dict[str, str]) -> float | None:
+    try:
+        return of(later) - of(earlier)
+    except (KeyError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _created_s(meta: dict[str, str]) -> float:
+    # In its own file, CatGT replaces the time of the recording by its own.
+    text = meta.get("fileCreateTime_original") or meta["fileCreateTime"]
+    # The computer's local time: its zone changes nothing here.
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+def _first_s(meta: dict[str, str]) -> float:
+    return int(meta["firstSample"]) / float(meta["imSampRate"])
 
 
 def find_repeated_probes(folders: Iterable[Path], data: Path) -> dict[tuple[Path, str], str]:
