@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from capsules.common.errors import Rejected, SpikeRelayError
 from capsules.common.facts import JobDispatchFacts, facts_of
 from capsules.common.recordings.job import Job, read_jobs
 from capsules.common.recordings.reading import load_recording
+from capsules.common.sync.lines import LineSource, list_analog_lines, list_lines
 from capsules.common.tasks.command_line import read_section
 from capsules.common.tasks.task import Record, Task
 from capsules.job_dispatch.formats import describe_unknown, guess_format
@@ -61,7 +63,7 @@ def inspect_folder(data: Path, params: JobDispatchParams | None) -> Page:
         f"{len(jobs)} recordings in {data}, read as {params.input}",
         [f"{job.id} fails: {job.failure}" for job in jobs if job.failure],
         {job.id: [*recording_lines(job), *drawings.get(job.id, [])] for job in jobs}
-        | {"not sorted": not_sorted(dispatch)},
+        | {"lines, whose edges become events": event_lines(jobs, data), "not sorted": not_sorted(dispatch)},
         warnings_of(jobs, dispatch),
     )
 
@@ -85,6 +87,8 @@ def find_jobs(params: JobDispatchParams, data: Path) -> tuple[list[Job], Record]
     """The jobs that job dispatch makes, and its record."""
     with tempfile.TemporaryDirectory() as folder:
         task = Task(STAGES["job_dispatch"], "run", [], params, Path(folder), data, Path(folder), 1)
+        # Without a handler, Python prints warnings itself: the caller prints those of the record.
+        task.log.addHandler(logging.NullHandler())
         dispatch_jobs(task)
         return read_jobs(Path(folder) / "jobs.json"), task.record
 
@@ -116,6 +120,23 @@ def drawing_lines(jobs: list[Job], data: Path) -> dict[str, list[str]]:
         names = [""] * job.num_channels if groups is None else [str(group) for group in groups]
         drawings[job.id] = list(draw_probe(recording.get_channel_locations()[:, :2], names))
     return drawings
+
+
+def event_lines(jobs: list[Job], data: Path) -> list[str]:
+    """The digital lines and the analog channels of each stream that has some."""
+    sources = {(source.dataset, source.stream): source for job in jobs for source in job.event_sources}
+    return [f"{dataset} {stream}: {_describe_lines(source, data)}" for (dataset, stream), source in sources.items()]
+
+
+def _describe_lines(source: LineSource, data: Path) -> str:
+    if source.failure:
+        return source.failure
+    try:
+        digital, analog = list_lines(source, data), list_analog_lines(source, data)
+    except (SpikeRelayError, OSError, ValueError) as error:
+        return f"cannot be read: {error}"
+    analog_text = [f"analog, with a threshold: {', '.join(analog)}"] if analog else []
+    return "; ".join([*([", ".join(digital)] if digital else []), *analog_text]) or "none"
 
 
 def not_sorted(record: Record) -> list[str]:

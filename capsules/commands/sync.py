@@ -42,8 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
     params = read_params(arguments, data)
     # What the traces look like does not matter here.
     params.data_check.chunks = 0
-    jobs, _ = find_jobs(params, data)
+    jobs, dispatch = find_jobs(params, data)
     page = describe_session(jobs, data, params)
+    page.notes += [warning for warning in dispatch["warnings"] if warning not in page.problems]
     if figure is not None:
         page.notes.append(write_figure(sync_document(jobs)["blocks"], figure))
     print_pages([page])

@@ -81,8 +81,10 @@ def test_inspect_draws_each_probe_once_and_lists_streams_by_reason(session):
         "run_g0_imec0.ap_recording2": 2,
         "run_g0_imec1.ap_recording1": 2 + 5,
         "run_g0_imec1.ap_recording2": 2,
+        "lines, whose edges become events": 2,
         "not sorted": 2,
     }
+    assert page.parts["lines, whose edges become events"] == ["run_g0 imec0.ap: SY6", "run_g0 imec1.ap: SY6"]
     assert page.parts["not sorted"] == [
         "the LFP band, by its name: run_g0_imec0 imec0.lf",
         "not a neural signal, by its name: run_g0_imec0 imec0.ap-SYNC, run_g0_imec0 imec0.lf-SYNC, "

@@ -1,6 +1,8 @@
 """`spikerelay sync`: what it prints of a session, and its figure."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -67,3 +69,12 @@ def test_mistakes(session, tmp_path):
         sync(session, "--set", "job_dispatch.sync.reference_=nidq")
     with pytest.raises(Rejected, match="no such folder"):
         sync(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("command", ["inspect", "sync"])
+def test_a_warning_is_printed_once(command, tmp_path):
+    write_spikeglx_session(tmp_path / "data", SessionSpec(**SMALL, pulses=False))
+    # In a process of its own: pytest handles what is logged here.
+    words = [sys.executable, "-m", "capsules", command, str(tmp_path / "data"), "--sync.lines", '{"imec9": "SY6"}']
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.stdout.count("has no stream imec9"), done.stderr) == (1, "")
