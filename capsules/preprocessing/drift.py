@@ -23,6 +23,8 @@ from capsules.preprocessing.params import MotionCorrection
 
 RANGE_S = 300.0
 """The interval of a longer recording's range is estimated from so many seconds in its middle."""
+MIN_WINDOW_UM = 100.0
+"""Narrower windows have too few peaks: with 46 um on a short probe, an end was wrong by 10 um rms, with 100 um by 3."""
 MIN_PEAKS = 200
 """Half of fewer peaks gives no motion to compare."""
 
@@ -59,7 +61,7 @@ def make_recipe(
     """Combine the settings of each step as SpikeInterface's `compute_motion` does.
 
     `win_step_norm` and `win_scale_norm` are fractions of the probe's span along y; SpikeInterface takes micrometres.
-    `record_change` records an automatic adjustment.
+    The windows are not narrower than MIN_WINDOW_UM. `record_change` records an automatic adjustment.
     """
     chosen = params.estimate_motion_kwargs.model_dump()
     depths_um = recording.get_channel_locations()[:, 1]
@@ -67,7 +69,12 @@ def make_recipe(
     for name in ("win_step", "win_scale"):
         fraction = chosen.pop(f"{name}_norm")
         if fraction is not None:
-            chosen[f"{name}_um"] = fraction * span_um
+            chosen[f"{name}_um"] = max(fraction * span_um, MIN_WINDOW_UM)
+            if fraction * span_um < MIN_WINDOW_UM:
+                record_change(
+                    f"motion_correction: {name}_um is {MIN_WINDOW_UM:g}, not {fraction * span_um:g} ({name}_norm = "
+                    f"{fraction:g}): narrower windows have too few peaks"
+                )
     if chosen["bin_s"] is None:
         del chosen["bin_s"]
     preset = deepcopy(cast(dict[str, Any], motion_options_preset[params.preset]))

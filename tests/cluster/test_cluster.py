@@ -112,9 +112,9 @@ def test_cancelled_jobs_are_tried_again_and_the_other_probe_goes_on(pipeline, sl
     """imec1's sort is cancelled once; imec0's each time, which fails it."""
     text = slow("SPIKESORTING", IMEC1, 30) + slow("POSTPROCESSING", IMEC0, 30, last_attempt=3)
     with Running(pipeline, "--n_jobs", "1", config=config(text)) as started:
-        slurm.run("scancel", started.job(slurm, f"nf-SPIKESORTING_({IMEC1}"))
+        slurm.run("scancel", started.job(slurm, f"nf-RECORDINGS_SPIKESORTING_({IMEC1}"))
         for _ in range(3):
-            id = started.job(slurm, f"nf-POSTPROCESSING_({IMEC0}")
+            id = started.job(slurm, f"nf-RECORDINGS_POSTPROCESSING_({IMEC0}")
             slurm.run("scancel", id)
             wait_for(lambda id=id: id not in slurm.jobs("nf-"), "the cancelled job's end")
         run = started.finish()
@@ -132,7 +132,7 @@ def test_cancelled_jobs_are_tried_again_and_the_other_probe_goes_on(pipeline, sl
 def test_a_node_that_is_away_for_a_while(pipeline, slurm, config):
     """slurmd is stopped while a job runs and started again later: that job goes on, the next ones wait."""
     with Running(pipeline, "--n_jobs", "1", config=config(slow("SPIKESORTING", IMEC0, 8))) as started:
-        started.job(slurm, f"nf-SPIKESORTING_({IMEC0}")
+        started.job(slurm, f"nf-RECORDINGS_SPIKESORTING_({IMEC0}")
         slurm.stop_daemon("slurmd")
         time.sleep(15)
         slurm.start_node()
@@ -145,7 +145,7 @@ def test_a_node_that_is_away_for_a_while(pipeline, slurm, config):
 def test_a_node_that_crashes(pipeline, slurm, config):
     """slurmd and all that runs on the node end at once: what was running there is run again."""
     with Running(pipeline, "--n_jobs", "1", config=config(slow("SPIKESORTING", IMEC0, 60))) as started:
-        lost = started.job(slurm, f"nf-SPIKESORTING_({IMEC0}")
+        lost = started.job(slurm, f"nf-RECORDINGS_SPIKESORTING_({IMEC0}")
         slurm.crash_node()
         slurm.start_node()
         run = started.finish()
@@ -158,7 +158,7 @@ def test_a_node_that_crashes(pipeline, slurm, config):
 def test_a_controller_that_is_away_for_a_while(pipeline, slurm, config):
     """slurmctld is stopped while jobs are submitted: they are submitted when it is back."""
     with Running(pipeline, "--n_jobs", "1", config=config(slow("SPIKESORTING", IMEC0, 5))) as started:
-        started.job(slurm, f"nf-SPIKESORTING_({IMEC0}")
+        started.job(slurm, f"nf-RECORDINGS_SPIKESORTING_({IMEC0}")
         slurm.stop_daemon("slurmctld")
         time.sleep(20)
         slurm.start_controller()
@@ -209,7 +209,7 @@ def test_a_job_that_no_node_can_run_ends_the_run_with_the_reason(pipeline, confi
 
 def test_a_stopped_run_cancels_its_jobs(pipeline, slurm, config):
     with Running(pipeline, "--n_jobs", "1", config=config(slow("SPIKESORTING", IMEC0, 100))) as started:
-        started.job(slurm, f"nf-SPIKESORTING_({IMEC0}")
+        started.job(slurm, f"nf-RECORDINGS_SPIKESORTING_({IMEC0}")
         psutil.Process(started.process.pid).terminate()
         started.process.wait(60)
         wait_for(lambda: not slurm.jobs("nf-"), "the end of the run's jobs")

@@ -29,7 +29,7 @@ class ComponentSettings(Section):
     )
     motion_correction_preset: MotionPreset = param(
         "dredge_fast",
-        "SpikeInterface's preset of the drift correction. Choose `rigid_fast` on a probe that moves as a whole. The "
+        "SpikeInterface's preset of the drift correction. Choose `dredge` for a more accurate but slower estimate. The "
         "default is `dredge_fast`.",
     )
     freq_min: float = param(
