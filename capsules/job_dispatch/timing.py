@@ -58,6 +58,10 @@ def read_timing(stream: Stream, segments: list[int], session: Path, use_timestam
         warnings=warnings,
     )
     if timing.in_turn:
+        warnings.append(
+            "the segments overlap by their own clock: their times follow each other from 0, those of digital lines do "
+            "not"
+        )
         clocks = shift_in_turn(clocks)
         timing.clock = concatenate_clocks(clocks)
     if stream.lfp_reader is not None:

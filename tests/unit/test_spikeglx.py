@@ -290,6 +290,27 @@ def test_a_gate_of_another_day_is_reported(tmp_path):
         assert "restarted" not in date(ordinary)[0]
 
 
+def test_gates_in_folders_of_several_sessions_are_reported(tmp_path):
+    data = tmp_path / "data"
+    for gate, day in ((0, 15), (1, 16)):
+        write_stream(
+            probe_folder(data / f"part{gate}", gate=gate), NP1, gate=gate, fileCreateTime=f"2026-01-{day}T10:30:00"
+        )
+    first, second = dispatch(data, split_segments=False).values()
+    assert "the gates in part1_run_g1 are not joined to these: put the folders" in first.warnings[0]
+    assert "the gates in part0_run_g0 are not joined to these" in second.warnings[0]
+    assert not any("not joined" in " ".join(job.warnings) for job in dispatch(data).values())
+
+
+def test_gates_that_overlap_are_reported(tmp_path):
+    data = tmp_path / "data"
+    for gate, first in enumerate((60_000, 0)):
+        write_stream(probe_folder(data, gate=gate), NP1, gate=gate, first_sample=first)
+    (job,) = dispatch(data, split_segments=False).values()
+    assert (job.failure, job.clock.starts_s) == (None, [0.0, 1.0])
+    assert any("the segments overlap by their own clock: their times follow" in warning for warning in job.warnings)
+
+
 def test_a_gate_without_lf_leaves_out_the_lfp(tmp_path):
     data = tmp_path / "data"
     write_gates(data)

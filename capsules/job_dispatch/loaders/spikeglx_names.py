@@ -53,6 +53,12 @@ class Runs:
     join_gates: bool
     gates: dict[str, set[int]] = field(default_factory=dict)
 
+    def apart(self, dataset: str) -> list[str]:
+        """The data sets of the same run's other gates, which are in folders of other sessions."""
+        own = {run for (run, _), name in self.names.items() if name == dataset}
+        others = {name for (run, _), name in self.names.items() if run in own and name != dataset}
+        return sorted(name for name in others if self.gates[name].isdisjoint(self.gates[dataset]))
+
     def dataset(self, file: Path) -> str:
         """The data set of a file."""
         run = self.run(file)
@@ -168,6 +174,11 @@ def find_gate_folders(
     for (dataset, stream), own in by_stream.items():
         others = {name: parts.all_gates for (run, name), parts in by_stream.items() if run == dataset and parts.gates}
         ordered = _order(stream, own, others, runs.gates.get(dataset, set()))
+        if apart := ", ".join(runs.apart(dataset)):
+            ordered.warnings.append(
+                f"the gates in {apart} are not joined to these: put the folders of all gates of this run into one "
+                "folder"
+            )
         for place in ((folder, stream) for folder in own.gates):
             if (other := first.setdefault(place, dataset)) != dataset:
                 by_folder[place].failure = ordered.failure = (
