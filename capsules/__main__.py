@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
+import select
 import sys
 from collections.abc import Iterator
 from importlib import metadata
@@ -27,6 +29,8 @@ examples:
 """
 
 
+CLOSED_PIPE = 141
+"""As a shell names the end of a program by SIGPIPE."""
 SYNONYMS = {"sort": "run", "start": "run", "check": "doctor", "install": "setup", "phy": "export"}
 """Commands that people type, and what does it."""
 
@@ -51,14 +55,28 @@ def main() -> int:
             importlib.import_module("capsules.common.tasks.resources").use_numba_cache()
         module = importlib.import_module(f"capsules.commands.{command.module}")
         code: int = getattr(module, command.function)(arguments)
+        sys.stdout.flush()
         return code
     except Rejected as refusal:
         return _fail(refusal.problems, 2)
     except SpikeRelayError as error:
         return _fail([str(error)], 1)
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _has_lost_reader():
+            return CLOSED_PIPE
         # Such as a place where nothing can be written.
         return _fail([f"{error.filename}: {error.strerror}" if error.filename else str(error)], 1)
+
+
+def _has_lost_reader() -> bool:
+    """Whether nobody reads what is printed, as when `head` has enough; nothing more is written then."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    # Python writes what is left when it ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def make_parser(name: str) -> argparse.ArgumentParser:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
-from capsules.common.errors import Rejected
+from capsules.common.errors import Rejected, printable
 from capsules.job_dispatch.params import InputFormat
 
 AIND_COMPRESSED = "ecephys_compressed"
@@ -62,10 +63,22 @@ def describe_unknown(data: Path) -> str:
     formats = sorted(find_formats(data))
     if formats:
         return f"{data} has several formats, {' and '.join(formats)}: give one, as --input {formats[0]}, or its folder"
+    links = ", ".join(printable(str(link.relative_to(data))) for link in find_links(data))
     return (
         f"{data}: no recording of a known format ({', '.join(HAS_FORMAT)}): give the folder with the recordings, or "
         f"--input spikeinterface (docs/rigs.md){hint_compressed(data)}"
+        + (f". Links to folders are not read: {links}" if links else "")
     )
+
+
+def find_links(folder: Path) -> list[Path]:
+    """The links to folders below a folder, which the loaders do not follow."""
+    links = []
+    for parent, names, _ in os.walk(folder):
+        links += [link for name in names if (link := Path(parent, name)).is_symlink()]
+        # The folders in a zarr are the library's, and thousands.
+        names[:] = [name for name in names if not name.endswith(".zarr")]
+    return sorted(links)
 
 
 def hint_compressed(data: Path) -> str:

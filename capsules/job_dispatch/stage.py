@@ -11,7 +11,7 @@ from capsules.common.files import write_json
 from capsules.common.recordings.electrode_locations import NAME
 from capsules.common.recordings.job import Job, electrode_group, probe_name
 from capsules.common.tasks.task import Task
-from capsules.job_dispatch.formats import HAS_FORMAT
+from capsules.job_dispatch.formats import HAS_FORMAT, find_links
 from capsules.job_dispatch.jobs import jobs_of_stream, number_equal_ids
 from capsules.job_dispatch.loaders import LOADERS
 from capsules.job_dispatch.loaders.streams import AnyStream, BrokenStream, LeftOutStream, relative_to_data
@@ -38,7 +38,7 @@ def run(task: Task[JobDispatchParams]) -> None:
             f"nothing to sort in {task.data}: --input {task.params.input} detects no neural stream{reasons}"
         )
     number_equal_ids(jobs)
-    for warning in unused_location_files(jobs, task):
+    for warning in (*unused_location_files(jobs, task), *unread_links(task)):
         task.warn(warning)
     write_json(task.out / "jobs.json", [job.model_dump(mode="json") for job in jobs])
     task.leave(JobDispatchFacts(recordings=[job.id for job in jobs], not_sorted=left_out))
@@ -62,6 +62,14 @@ def list_session_streams(session: Path, task: Task[JobDispatchParams]) -> Iterat
         yield from list_streams(session, task.params)
     except SpikeRelayError as error:
         yield BrokenStream("", "session", str(error))
+
+
+def unread_links(task: Task[JobDispatchParams]) -> Iterator[str]:
+    """A warning for each link to a folder that is not read."""
+    for session in session_folders(task.data, task.params):
+        for link in find_links(session):
+            name = printable(relative_to_data(link, task.data))
+            yield f"{name} is a link to a folder, and recordings in it are not read: move or copy the folder"
 
 
 def unused_location_files(jobs: list[Job], task: Task[JobDispatchParams]) -> Iterator[str]:

@@ -252,7 +252,7 @@ class MotionCorrection(Section):
     )
     preset: MotionPreset = param(
         "dredge_fast",
-        "SpikeInterface's preset for the whole estimate. Choose `dredge` for a more accurate but slower estimate; "
+        "SpikeInterface's preset for the whole estimate. Choose another to compare with: `dredge` is slower, "
         "`rigid_fast` is a quick check, which detected 18 of 30 um of motion. The default, `dredge_fast`, was as "
         "accurate as any other in our comparison.",
         flags={"--motion-preset": ...},

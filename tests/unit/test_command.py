@@ -100,3 +100,11 @@ def test_sizes_grow_with_channels_and_megabytes():
         # Only a sorting is on a GPU.
         faster = stage.size.time_min(100_000, on_gpu=True) < stage.size.time_min(100_000)
         assert faster == (stage.name == "spikesorting")
+
+
+def test_a_reader_that_is_gone_is_no_error():
+    words = [sys.executable, "-m", "capsules", "params", "show", "preprocessing"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141

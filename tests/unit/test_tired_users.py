@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from capsules.commands.inspect import inspect_folder
 from capsules.common.recordings.job import Job
 from capsules.job_dispatch import stage
 from capsules.job_dispatch.formats import describe_unknown
@@ -116,6 +117,21 @@ def test_probes_of_one_session_on_two_disks_have_one_block(tmp_path):
         folder = data / f"disk{probe}" / "run_g0" / f"run_g0_imec{probe}"
         write_stream(folder, NP1, probe=probe, duration_s=0.1, fileCreateTime=f"2026-01-15T10:30:0{probe}")
     assert {job.block for job in dispatch(data, input="spikeglx").values()} == {"run_g0_recording1"}
+
+
+def test_links_to_folders_are_named(tmp_path):
+    data, elsewhere = tmp_path / "all" / "data", tmp_path / "elsewhere"
+    write_spikeglx(elsewhere)
+    data.mkdir(parents=True)
+    (data / "link").symlink_to(elsewhere)
+    assert "Links to folders are not read: link" in describe_unknown(data)
+    write_spikeglx(data)
+    page = inspect_folder(data, None)
+    warning = "link is a link to a folder, and recordings in it are not read: move or copy the folder"
+    assert len(page.problems) == 0 and warning in page.notes
+    # A session may be a link.
+    (data.parent / "again").symlink_to(data)
+    assert len(dispatch(data.parent, input="spikeglx", multi_session=True)) == 2
 
 
 def write_openephys(data, date=None):

@@ -29,7 +29,7 @@ class ComponentSettings(Section):
     )
     motion_correction_preset: MotionPreset = param(
         "dredge_fast",
-        "SpikeInterface's preset of the drift correction. Choose `dredge` for a more accurate but slower estimate. The "
+        "SpikeInterface's preset of the drift correction. Choose `dredge` to compare with a slower estimate. The "
         "default is `dredge_fast`.",
     )
     freq_min: float = param(

@@ -139,7 +139,7 @@ class Selection(Section):
 class MotionCorrection(OpenSection):
     preset: MotionPreset = param(
         "dredge_fast",
-        "SpikeInterface's preset of the drift correction. Choose `dredge` for a more accurate but slower estimate. The "
+        "SpikeInterface's preset of the drift correction. Choose `dredge` to compare with a slower estimate. The "
         "default is `dredge_fast`.",
     )
 
