@@ -54,7 +54,7 @@ class Faulty(Pipeline):
         """A run of stubs in the background, which sorts for some seconds: it is at this when it is given."""
         config = self.config_with("process { withName: 'SPIKESORTING' { beforeScript = 'sleep 5' } }")
         started = self.start(*arguments, config=config, stub=True)
-        started.until(lambda: "process > SPIKESORTING" in started.output, "sorting")
+        started.until(lambda: "SPIKESORTING (" in started.output, "sorting")
         return started
 
     def forget(self, stage: str) -> None:
