@@ -26,16 +26,8 @@ from capsules.job_dispatch.loaders.spikeglx_checks import (
     find_restart,
     serial_number,
 )
-from capsules.job_dispatch.loaders.spikeglx_names import (
-    APART,
-    CATGT_TRIGGER,
-    GateFolders,
-    Runs,
-    find_gate_folders,
-    is_hidden,
-    name_runs,
-    stream_names,
-)
+from capsules.job_dispatch.loaders.spikeglx_gates import APART, GateFolders, find_gate_folders
+from capsules.job_dispatch.loaders.spikeglx_names import CATGT_TRIGGER, Runs, is_hidden, name_runs, stream_names
 from capsules.job_dispatch.loaders.streams import (
     UNKNOWN_SERIALS,
     AnyStream,
