@@ -79,7 +79,11 @@ CASES: dict[str, Case] = {
     "test_results_read_only_during_a_run": Case(
         "results in which no new file can be made any more", "`Operation not permitted`", RESUME
     ),
-    "test_results_removed_during_a_run": Case("the results folder removed during the run", "its failed tasks", RESUME),
+    "test_results_removed_during_a_run": Case(
+        "the results folder removed during the run",
+        "its failed tasks; then rejected: `is not a results folder`",
+        "`-resume --overwrite`",
+    ),
     "test_results_removed_between_the_runs": Case("the results folder removed after a run", "nothing", RESUME),
     "test_work_folder_removed_between_the_runs": Case(
         "the work folder removed", "nothing; everything is repeated", RESUME

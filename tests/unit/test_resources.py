@@ -1,9 +1,11 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from capsules.common.tasks import resources
 from capsules.common.tasks.orphan import EXIT_CODE
 from capsules.common.tasks.resources import THREAD_VARIABLES
 
@@ -32,6 +34,24 @@ def test_compiled_code_lasts_from_one_process_to_the_next(tmp_path):
 
     assert hits_and_misses() == "HITS 0 MISSES 1"
     assert hits_and_misses() == "HITS 1 MISSES 0"
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, Path.touch])
+def test_compiled_code_is_kept_by_the_process_where_its_folder_cannot_be_written(make, tmp_path, monkeypatch):
+    """A folder of another user, and one that cannot be made."""
+    make(tmp_path / "cache")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache" / "numba"))
+    monkeypatch.setattr(resources, "cache_compiled_code", lambda: None)
+    monkeypatch.setattr("atexit.register", lambda function, folder, **_: ended.append(folder))
+    ended, said = [], []
+    resources.use_numba_cache(said.append)
+    assert ended == [os.environ["NUMBA_CACHE_DIR"]] and Path(ended[0]).stat().st_mode & 0o777 == 0o700
+    Path(ended[0]).rmdir()
+    assert said == [
+        f"compiled code cannot be kept in {tmp_path}/cache/numba, which is not writable: each task compiles it again, "
+        "for up to a minute; set NUMBA_CACHE_DIR to a folder of yours"
+    ]
 
 
 LIBRARIES = "import numba, numpy, torch, threadpoolctl"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import resource
+import shutil
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,10 @@ THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
+
+
+def print_warning(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def limit_threads(n_jobs: int) -> None:
@@ -70,9 +78,28 @@ def numba_cache_folder() -> Path:
     return choose_shared_folder("spikerelay") / "numba"
 
 
-def use_numba_cache() -> None:
-    """Make numba use the permanent cache for every function that it compiles from now on."""
+def use_numba_cache(warn: Callable[[str], None] = print_warning) -> None:
+    """Make numba use the permanent cache for every function that it compiles from now on.
+
+    Where that folder cannot be written, such as another user's, compiled code is kept until this process ends.
+    """
     folder = Path(os.environ.setdefault("NUMBA_CACHE_DIR", str(numba_cache_folder())))
-    if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
+    if not _is_writable(folder):
+        # Numba raises without a cache. It unpickles what is in one: nobody else may write there.
+        private = tempfile.mkdtemp(prefix="spikerelay-numba-")
+        atexit.register(shutil.rmtree, private, ignore_errors=True)
+        os.environ["NUMBA_CACHE_DIR"] = private
+        warn(
+            f"compiled code cannot be kept in {folder}, which is not writable: each task compiles it again, for up "
+            "to a minute; set NUMBA_CACHE_DIR to a folder of yours"
+        )
     cache_compiled_code()
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether a folder, which is made if it is missing, can be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.R_OK | os.W_OK | os.X_OK)

@@ -35,6 +35,6 @@ def start(stage: Stage, section: Section | None, arguments: argparse.Namespace) 
         return perform(task, write_stub, arguments.output, arguments.publish)
     if "numba" in stage.libraries:
         # Before the import of SpikeInterface, which passes its functions to numba then.
-        resources.use_numba_cache()
+        resources.use_numba_cache(task.warn)
     run = importlib.import_module(f"capsules.{stage.name}.stage").run
     return perform(task, run, arguments.output, arguments.publish)
