@@ -18,6 +18,7 @@ Path = tuple[str | int, ...]
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|-?[A-Za-z]+|[^\s{}\[\],:"]+', re.DOTALL)
 WORDS = {"True": "true", "False": "false", "None": "null", "undefined": "null", "nil": "null"}
 MAX_DEPTH = 100
+TRAILING_COMMA = "a comma before the closing bracket: take it out"
 MAX_BYTES = 50_000_000
 MAX_BRACKETS = 500_000
 """Python needs about 90 bytes for each; a status.json of 10,000 recordings has about 300,000."""
@@ -108,7 +109,7 @@ def read(text: str) -> Document:
     try:
         value = json.loads(text, object_pairs_hook=unique, parse_float=number, parse_constant=mark)
     except json.JSONDecodeError as error:
-        raise Rejected([f"{_at(text, error.pos)}: {_hint(text, error)}"]) from None
+        raise Rejected([_describe(text, error)]) from None
     except RecursionError:
         raise Rejected(["the JSON text is nested too deeply"]) from None
     except ValueError as error:
@@ -131,14 +132,21 @@ def _too_deep(value: Any) -> bool:
     return bool(level)
 
 
-def _hint(text: str, error: json.JSONDecodeError) -> str:
-    """The mistake at the place where Python's reader stopped."""
-    rest, before = text[error.pos :].lstrip(), text[: error.pos].rstrip()
+def _describe(text: str, error: json.JSONDecodeError) -> str:
+    """The mistake, and its place: a comma's own, where Python 3.13's reader stops and earlier ones stop after it."""
+    rest, before = text[error.pos :], text[: error.pos].rstrip()
+    if re.match(r"\s*[}\]]", rest) and before.endswith(","):
+        return f"{_at(text, len(before) - 1)}: {TRAILING_COMMA}"
+    if re.match(r",\s*[}\]]", rest):
+        return f"{_at(text, error.pos)}: {TRAILING_COMMA}"
+    return f"{_at(text, error.pos)}: {_hint(rest.lstrip(), before, error)}"
+
+
+def _hint(rest: str, before: str, error: json.JSONDecodeError) -> str:
+    """The mistake at the place where Python's reader stopped, by the text after and before it."""
     word = re.match(r"[A-Za-z]+", rest)
     if rest.startswith(("//", "/*", "#")):
         return "a comment; JSON has none: take it out"
-    if (rest[:1] in ("}", "]") and before.endswith(",")) or re.match(r",\s*[}\]]", rest):
-        return "a comma before the closing bracket: take it out"
     if rest.startswith("'"):
         return "text in single quotes; JSON has double quotes"
     if word and word[0] in WORDS:

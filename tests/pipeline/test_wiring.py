@@ -633,7 +633,7 @@ def test_mistakes_end_the_run_before_any_task_but_the_first(pipeline, kind):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"curation": {},}', "line 1, column 17: a comma before the closing bracket"),
+        ('{"curation": {},}', "line 1, column 16: a comma before the closing bracket"),
         ('{"curation": {"query": "snr >"}}', "curation.query: cannot be read"),
         (
             '{"preprocessing": {"t_start": 9, "t_stop": 3}}',

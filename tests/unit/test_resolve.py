@@ -121,7 +121,7 @@ def test_short_flags_of_the_sorters_set_the_chosen_one(tmp_path):
         ({"nwb": []}, "nwb: "),
         ('{"curation": {}, "curation": {}}', "line 1, column 18: curation is given twice"),
         ('{"curation": {"query": NaN}}', "NaN is not JSON"),
-        ('{"curation": {},}', "line 1, column 17: a comma before the closing bracket"),
+        ('{"curation": {},}', "line 1, column 16: a comma before the closing bracket"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(tmp_path, params_file, document, message):
