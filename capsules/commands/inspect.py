@@ -19,6 +19,7 @@ from capsules.common.sync.lines import LineSource, list_analog_lines, list_lines
 from capsules.common.tasks.command_line import read_section
 from capsules.common.tasks.task import Record, Task
 from capsules.job_dispatch.formats import describe_unknown, guess_format
+from capsules.job_dispatch.loaders.streams import cause
 from capsules.job_dispatch.params import InputFormat, JobDispatchParams
 from capsules.job_dispatch.stage import run as dispatch_jobs
 from capsules.parameters import flags
@@ -133,8 +134,9 @@ def _describe_lines(source: LineSource, data: Path) -> str:
         return source.failure
     try:
         digital, analog = list_lines(source, data), list_analog_lines(source, data)
-    except (SpikeRelayError, OSError, ValueError) as error:
-        return f"cannot be read: {error}"
+    # Readers raise any kind of error on broken data.
+    except Exception as error:  # noqa: BLE001
+        return f"cannot be read: {cause(error)}"
     analog_text = [f"analog, with a threshold: {', '.join(analog)}"] if analog else []
     return "; ".join([*([", ".join(digital)] if digital else []), *analog_text]) or "none"
 

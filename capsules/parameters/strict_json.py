@@ -18,7 +18,7 @@ Path = tuple[str | int, ...]
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|-?[A-Za-z]+|[^\s{}\[\],:"]+', re.DOTALL)
 WORDS = {"True": "true", "False": "false", "None": "null", "undefined": "null", "nil": "null"}
 MAX_DEPTH = 100
-TRAILING_COMMA = "a comma before the closing bracket: take it out"
+TRAILING_COMMA = re.compile(r",\s*[}\]]")
 MAX_BYTES = 50_000_000
 MAX_BRACKETS = 500_000
 """Python needs about 90 bytes for each; a status.json of 10,000 recordings has about 300,000."""
@@ -134,12 +134,11 @@ def _too_deep(value: Any) -> bool:
 
 def _describe(text: str, error: json.JSONDecodeError) -> str:
     """The mistake, and its place: a comma's own, where Python 3.13's reader stops and earlier ones stop after it."""
-    rest, before = text[error.pos :], text[: error.pos].rstrip()
-    if re.match(r"\s*[}\]]", rest) and before.endswith(","):
-        return f"{_at(text, len(before) - 1)}: {TRAILING_COMMA}"
-    if re.match(r",\s*[}\]]", rest):
-        return f"{_at(text, error.pos)}: {TRAILING_COMMA}"
-    return f"{_at(text, error.pos)}: {_hint(rest.lstrip(), before, error)}"
+    before = text[: error.pos].rstrip()
+    for place in (error.pos, len(before) - 1):
+        if place >= 0 and TRAILING_COMMA.match(text, place):
+            return f"{_at(text, place)}: a comma before the closing bracket: take it out"
+    return f"{_at(text, error.pos)}: {_hint(text[error.pos :].lstrip(), before, error)}"
 
 
 def _hint(rest: str, before: str, error: json.JSONDecodeError) -> str:

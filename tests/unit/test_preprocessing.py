@@ -255,8 +255,8 @@ def test_written_traces_are_looked_at(tmp_path):
 def test_the_drift_of_a_long_recording_is_estimated_in_stretches(seconds, given, mode):
     from spikeinterface.core import generate_recording
 
-    told = []
+    changes = []
     recording = generate_recording(num_channels=8, durations=[seconds], sampling_frequency=1000.0)
-    recipe = drift.make_recipe(recording, MotionCorrection(estimate_motion_kwargs=given), told.append)
+    recipe = drift.make_recipe(recording, MotionCorrection(estimate_motion_kwargs=given), changes.append)
     assert recipe.estimate.get("batching_mode") == mode
-    assert len([text for text in told if "in parts of" in text]) == (mode == "online")
+    assert len([text for text in changes if "in parts of" in text]) == (mode == "online")

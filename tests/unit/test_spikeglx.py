@@ -150,6 +150,11 @@ def test_a_run_may_have_the_letters_of_gate_and_trigger_in_its_name(tmp_path):
     assert (job.id, job.first_samples) == (f"{run}_g0-10_imec0.ap_recording1-3", [0, 1_200_000, 6_000_000])
 
 
+def remove_band(data, band):
+    for file in probe_folder(data, gate=1).glob(f"*.{band}.*"):
+        file.unlink()
+
+
 def spoil_trace(data):
     file = next(probe_folder(data, gate=1).glob("*.ap.bin"))
     file.write_bytes(file.read_bytes()[:-1])
@@ -267,8 +272,7 @@ def test_the_other_gates_are_not_joined_without_one_that_fails(harm, message, tm
 def test_a_gate_of_other_files_alone_is_reported(tmp_path):
     data = tmp_path / "data"
     write_gates(data)
-    for file in probe_folder(data, gate=1).glob("*.ap.*"):
-        file.unlink()
+    remove_band(data, "ap")
     (job,) = dispatch(data, split_segments=False).values()
     assert (job.failure, job.duration_s) == (None, 1.0)
     assert "g1 of this run is not in this recording: it has other files, but none of imec0.ap" in job.warnings[0]
@@ -314,8 +318,7 @@ def test_gates_that_overlap_are_reported(tmp_path):
 def test_a_gate_without_lf_leaves_out_the_lfp(tmp_path):
     data = tmp_path / "data"
     write_gates(data)
-    for file in probe_folder(data, gate=1).glob("*.lf.*"):
-        file.unlink()
+    remove_band(data, "lf")
     (job,) = dispatch(data, split_segments=False).values()
     assert (job.failure, job.lfp_reader) == (None, None)
     assert "the LF band lacks a .bin file: copy it, or the NWB file has no LFP" in job.warnings

@@ -74,7 +74,7 @@ def test_mistakes(session, tmp_path):
 @pytest.mark.parametrize("command", ["inspect", "sync"])
 def test_a_warning_is_printed_once(command, tmp_path):
     write_spikeglx_session(tmp_path / "data", SessionSpec(**SMALL, pulses=False))
-    # In a process of its own: pytest handles what is logged here.
+    # In a separate process: here, pytest catches the log.
     words = [sys.executable, "-m", "capsules", command, str(tmp_path / "data"), "--sync.lines", '{"imec9": "SY6"}']
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.stdout.count("has no stream imec9"), done.stderr) == (1, "")

@@ -36,6 +36,22 @@ def read_meta(file: Path) -> dict[str, str]:
     return {key.strip(): value.strip() for key, value in pairs}
 
 
+def creation_time(meta: dict[str, str]) -> str | None:
+    """When the instrument created a file, in ISO form; in its own file, CatGT replaces that time by its own."""
+    return meta.get("fileCreateTime_original", meta.get("fileCreateTime"))
+
+
+def first_sample_s(meta: dict[str, str]) -> float:
+    """When a probe's file begins, in seconds since the start of the acquisition.
+
+    Raises
+    ------
+    KeyError, ValueError, ZeroDivisionError
+        When the header lacks the first sample or the rate, or they are no such numbers.
+    """
+    return int(meta["firstSample"]) / float(meta["imSampRate"])
+
+
 @dataclass(frozen=True)
 class Header:
     """The header of a file: `columns` are the channels in the file (`XA0`, `XD0` is a word of 16 lines), in order.

@@ -15,7 +15,14 @@ from capsules.common.errors import SpikeRelayError
 from capsules.common.patches.spikeglx_probes import read_all_gains
 from capsules.common.recordings.job import Reader
 from capsules.common.sync.lines import LineSource
-from capsules.common.sync.spikeglx_meta import Header, read_header, read_meta, segment_name
+from capsules.common.sync.spikeglx_meta import (
+    Header,
+    creation_time,
+    first_sample_s,
+    read_header,
+    read_meta,
+    segment_name,
+)
 from capsules.job_dispatch.formats import SPIKEGLX_FILES
 from capsules.job_dispatch.loaders.catgt import read_catgt
 from capsules.job_dispatch.loaders.line_sources import make_source
@@ -116,8 +123,8 @@ def _stream(
     warnings = LOST_LF if lf is None and _segment_files(folders, lf_name, "meta") else []
     reader = _reader(folders, data, name)
     for part, folder in zip([reader, *reader.appended], folders, strict=True):
-        file = _segment_files([folder], name, "meta")[0]
-        if (catgt := read_catgt(file, read_meta(file))) is not None:
+        file, meta = next((file, meta) for file, meta in zip(meta_files, metas, strict=True) if file.parent == folder)
+        if (catgt := read_catgt(file, meta)) is not None:
             part.channels_aligned = catgt.aligned is not False
             warnings = [*catgt.warnings, *warnings]
     return open_stream(
@@ -128,8 +135,7 @@ def _stream(
         params.channel_groups,
         lfp_reader=_reader(folders, data, lf) if lf else None,
         files=sorted(file for band in (name, lf) if band for folder in folders for file in folder.glob(f"*.{band}.*")),
-        # In its own file, CatGT replaces the time of the recording by its own.
-        start_time=metas[0].get("fileCreateTime_original", metas[0].get("fileCreateTime")),
+        start_time=creation_time(metas[0]),
         start_s=start_s(metas[0]),
         max_count=min((int(meta["imMaxInt"]) for meta in metas if "imMaxInt" in meta), default=None),
         warnings=list(dict.fromkeys([*gates.warnings, *([restart] if restart else []), *warnings])),
@@ -147,7 +153,7 @@ def start_s(meta: dict[str, str]) -> float | None:
     """When a file was created, by the instrument's clock, from its first sample; None where the header lacks it."""
     if "firstSample" not in meta or "imSampRate" not in meta or "fileCreateTime" not in meta:
         return None
-    return int(meta["firstSample"]) / float(meta["imSampRate"])
+    return first_sample_s(meta)
 
 
 def _reader(folders: list[Path], data: Path, stream: str) -> Reader:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from capsules.common.errors import SpikeRelayError
-from capsules.common.sync.spikeglx_meta import read_meta, segment_name
+from capsules.common.sync.spikeglx_meta import creation_time, first_sample_s, read_meta, segment_name
 from capsules.job_dispatch.formats import SPIKEGLX_FILES
 from capsules.job_dispatch.loaders.sessions import SAME_SESSION_S
 from capsules.job_dispatch.loaders.spikeglx_names import CATGT_TRIGGER, NAMED, is_hidden, stream_names
@@ -172,7 +172,7 @@ def find_restart(metas: Sequence[dict[str, str]], segments: Sequence[str]) -> st
     `firstSample` counts from the start of the acquisition. Equal times are those of an edited header.
     """
     for (before, earlier), (name, later) in pairwise(zip(segments, metas, strict=True)):
-        apart_s, counted_s = (_subtract(of, earlier, later) for of in (_created_s, _first_s))
+        apart_s, counted_s = (_subtract(of, earlier, later) for of in (_created_s, first_sample_s))
         if apart_s and counted_s is not None and abs(apart_s - counted_s) > SAME_SESSION_S:
             return (
                 f"SpikeGLX was restarted between {before} and {name}, which begin {apart_s:.0f} s apart by "
@@ -190,14 +190,8 @@ def _subtract(of: Callable[[dict[str, str]], float], earlier: dict[str, str], la
 
 
 def _created_s(meta: dict[str, str]) -> float:
-    # In its own file, CatGT replaces the time of the recording by its own.
-    text = meta.get("fileCreateTime_original") or meta["fileCreateTime"]
     # The computer's local time: its zone changes nothing here.
-    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
-
-
-def _first_s(meta: dict[str, str]) -> float:
-    return int(meta["firstSample"]) / float(meta["imSampRate"])
+    return datetime.fromisoformat(creation_time(meta) or "").replace(tzinfo=UTC).timestamp()
 
 
 def find_repeated_probes(folders: Iterable[Path], data: Path) -> dict[tuple[Path, str], str]:
@@ -215,7 +209,7 @@ def find_repeated_probes(folders: Iterable[Path], data: Path) -> dict[tuple[Path
         if serial in UNKNOWN_SERIALS or place in repeated:
             continue
         # CatGT's file has the time of the raw one; another day's may have the run's name and the same probe.
-        time = meta.get("fileCreateTime_original", meta.get("fileCreateTime", ""))
+        time = creation_time(meta) or ""
         first = seen.setdefault((dataset, serial, time), place)
         if first != place:
             where = first[0].relative_to(data) if first[0].is_relative_to(data) else first[0]

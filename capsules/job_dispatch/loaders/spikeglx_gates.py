@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from capsules.job_dispatch.formats import SPIKEGLX_FILES
-from capsules.job_dispatch.loaders.spikeglx_names import CATGT_TRIGGER, Runs, is_hidden, list_gates, stream_names
+from capsules.job_dispatch.loaders.spikeglx_names import CATGT_TRIGGER, Runs, find_gate, is_hidden, stream_names
 
 APART = "sort the gates separately (split_segments)"
 
@@ -92,7 +92,7 @@ def _find_parts(
     by_stream: dict[tuple[str, str], _Parts] = {}
     for file in (file for folder in folders for file in sorted(folder.glob(SPIKEGLX_FILES)) if not is_hidden(file)):
         place = (file.parent, stream_names(file)[1])
-        parts, gates = by_stream.setdefault((runs.dataset(file), place[1]), _Parts()), set(list_gates([file])) or {0}
+        parts, gates = by_stream.setdefault((runs.dataset(file), place[1]), _Parts()), find_gate(file) or {0}
         if place in skipped:
             parts.failed |= gates
             continue
@@ -100,7 +100,7 @@ def _find_parts(
         if f"_{CATGT_TRIGGER}." in file.name:
             parts.catgt.add(file.parent)
     for meta in lost:
-        by_stream.setdefault((runs.dataset(meta), stream_names(meta)[1]), _Parts()).failed.update(list_gates([meta]))
+        by_stream.setdefault((runs.dataset(meta), stream_names(meta)[1]), _Parts()).failed.update(find_gate(meta))
     return by_stream
 
 

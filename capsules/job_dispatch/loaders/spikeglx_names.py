@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from capsules.common.errors import SpikeRelayError
-from capsules.common.sync.spikeglx_meta import read_meta
+from capsules.common.sync.spikeglx_meta import creation_time, read_meta
 from capsules.job_dispatch.loaders.sessions import name_datasets
 
 NAMED = re.compile(r"(_g\d+)?_t(\d+|cat)\.(.*\.)?(imec\d*\.(ap|lf)|nidq|obx\d*\.obx)\.(bin|meta)$")
@@ -85,9 +85,8 @@ def name_runs(data: Path, join_gates: bool) -> Runs:
         except (OSError, ValueError, SpikeRelayError):
             meta = {}
         place = (runs.run(file), session_folder(file))
-        # In its own file, CatGT replaces the time of the recording by its own.
-        places.append((*place, meta.get("fileCreateTime_original", meta.get("fileCreateTime"))))
-        gates.setdefault(place, set()).update(list_gates([file]))
+        places.append((*place, creation_time(meta)))
+        gates.setdefault(place, set()).update(find_gate(file))
     names = name_datasets(places, data)
     if not join_gates:
         return Runs(names, join_gates)
@@ -102,11 +101,10 @@ def name_runs(data: Path, join_gates: bool) -> Runs:
     )
 
 
-def list_gates(files: Iterable[Path]) -> Iterator[int]:
-    """The gate of each file whose name has one."""
-    for file in files:
-        if gate := GATE.search(stream_names(file)[0]):
-            yield int(gate[1])
+def find_gate(file: Path) -> set[int]:
+    """The gate in a file's name; empty where the name has lost it."""
+    gate = GATE.search(stream_names(file)[0])
+    return {int(gate[1])} if gate else set()
 
 
 def _range(gates: Set[int]) -> str:
